@@ -1,0 +1,137 @@
+# make help         what there is
+# MODE=release      debug, asan (with ubsan), tsan, cov: each builds in a folder of its own
+# BUILD=build       where everything goes
+MODE   ?= release
+BUILD  ?= build
+CC     ?= gcc
+PREFIX ?= /usr/local
+JOBS   ?= $(shell nproc)
+DATA   ?= ../shared/data
+
+FOLDERS := base kernels model rollout reward rl
+OUT     := $(BUILD)/$(MODE)
+
+PACKAGES := gcc make pkg-config libjansson-dev libpcre2-dev libyaml-dev libutf8proc-dev libsqlite3-dev libxxhash-dev \
+            libjs-chart.js
+CHECK_PACKAGES := libcmocka-dev clang clang-format-14 clang-tidy-14 cppcheck libclang-rt-14-dev libomp-14-dev
+
+WARNINGS := -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wstrict-prototypes -Wmissing-prototypes -Werror
+OPT_release := -O2 -g
+OPT_debug   := -O0 -g3
+OPT_asan    := -O1 -g -fsanitize=address,undefined -fno-omit-frame-pointer -fno-sanitize-recover=undefined
+OPT_tsan    := -O1 -g -fsanitize=thread
+OPT_cov     := -O0 -g --coverage
+# no contraction: a*b+c is one rounding only where the source says fma (kernels/README.md, "Exactness")
+CFLAGS  := -std=c11 -D_GNU_SOURCE -I. -include base/banned.h $(WARNINGS) -ffp-contract=off -fopenmp -pthread $(OPT_$(MODE))
+LDLIBS  := -ljansson -lpcre2-8 -lyaml -lutf8proc -lsqlite3 -lxxhash -lm
+LDFLAGS := -fopenmp -pthread $(OPT_$(MODE))
+
+# kernels/cpu is compiled once for each instruction set; run-time dispatch picks one (kernels/device.c)
+ISAS       := scalar $(if $(filter x86_64,$(shell uname -m)),avx2 avx512)
+ISA_scalar :=
+ISA_avx2   := -mavx2 -mfma
+ISA_avx512 := -mavx512f -mavx512vl -mavx512dq -mavx512bw -mfma -mprefer-vector-width=512
+ISA_OPT    := $(if $(filter release,$(MODE)),-O3)
+
+SOURCES := $(foreach f,$(FOLDERS),$(wildcard $(f)/*.c)) $(filter-out rl/cmd/main.c,$(wildcard rl/cmd/*.c))
+ISA_SRC := $(wildcard kernels/cpu/*.c)
+TESTS   := $(wildcard tests/base/*_test.c tests/kernels/*_test.c tests/model/*_test.c tests/rollout/*_test.c \
+             tests/reward/*_test.c tests/rl/*_test.c)
+HEADERS := $(foreach f,$(FOLDERS) kernels/cpu rl/cmd tests,$(wildcard $(f)/*.h))
+
+objects = $(patsubst %.c,$(OUT)/%.o,$(filter $(1)/%,$(SOURCES)))
+lib_kernels_extra := $(foreach i,$(ISAS),$(patsubst kernels/cpu/%.c,$(OUT)/kernels/cpu/$(i)/%.o,$(ISA_SRC)))
+
+# what a test of a folder may link: the folder and what it stands on (the include rule of tests/layers.sh)
+LIBS_base    := base
+LIBS_kernels := kernels base
+LIBS_model   := model kernels base
+LIBS_rollout := rollout model kernels base
+LIBS_reward  := reward base
+LIBS_rl      := rl rollout reward model kernels base
+libs = $(foreach l,$(LIBS_$(1)),$(OUT)/lib$(l).a)
+
+.PHONY: all setup setup-check demo check quick test bench fuzz fault bundle format install clean help tests lint format-check \
+        tidy clang-check data-check
+.DELETE_ON_ERROR:
+.SECONDARY:
+
+all: $(BUILD)/strop ## build build/strop
+
+$(BUILD)/strop: $(OUT)/strop
+	@ln -sfn $(MODE)/strop $@
+
+$(OUT)/strop: $(OUT)/rl/cmd/main.o $(call libs,rl)
+	$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS)
+
+$(OUT)/%.o: %.c
+	@mkdir -p $(@D)
+	$(CC) $(CFLAGS) -MMD -MP -c -o $@ $<
+
+define isa_rule
+$(OUT)/kernels/cpu/$(1)/%.o: kernels/cpu/%.c
+	@mkdir -p $$(@D)
+	$(CC) $(CFLAGS) $(ISA_OPT) $(ISA_$(1)) -DISA=$(1) -MMD -MP -c -o $$@ $$<
+endef
+$(foreach i,$(ISAS),$(eval $(call isa_rule,$(i))))
+
+define lib_rule
+$(OUT)/lib$(1).a: $(call objects,$(1)) $(lib_$(1)_extra)
+	@rm -f $$@
+	@$(AR) rcs $$@ $$^
+$(OUT)/tests/$(1)/%_test: $(OUT)/tests/$(1)/%_test.o $(call libs,$(1))
+	@$(CC) $(LDFLAGS) -o $$@ $$^ -lcmocka $(LDLIBS)
+endef
+$(foreach f,$(FOLDERS),$(eval $(call lib_rule,$(f))))
+
+TEST_BINARIES := $(patsubst %.c,$(OUT)/%,$(TESTS))
+tests: $(TEST_BINARIES)
+
+test: tests ## run all tests of this MODE, or ONLY=tests/kernels/gemm_test
+	@tests/run.sh $(if $(ONLY),$(patsubst %,$(OUT)/%,$(ONLY)),$(TEST_BINARIES))
+
+setup: ## install the packages that building and testing need (asks for root only if some are missing)
+	@tests/setup.sh $(PACKAGES) $(if $(filter check quick lint fuzz tidy format,$(MAKECMDGOALS)),$(CHECK_PACKAGES))
+
+demo: all ## R1-Zero on a tiny base, five minutes on two cores
+	$(BUILD)/strop train recipes/tiny/r1-zero.yaml --output_dir=runs/demo
+
+format: ## lay all sources out
+	clang-format-14 -i $(SOURCES) $(ISA_SRC) $(TESTS) $(HEADERS) rl/cmd/main.c
+
+format-check:
+	clang-format-14 --dry-run -Werror $(SOURCES) $(ISA_SRC) $(TESTS) $(HEADERS) rl/cmd/main.c
+
+clang-check:
+	@$(MAKE) -s --no-print-directory CC=clang BUILD=$(BUILD)/clang all tests
+
+tidy: ## clang-tidy and cppcheck
+	@printf '%s\n' $(SOURCES) rl/cmd/main.c | xargs -P $(JOBS) -n 4 clang-tidy-14 --quiet -- -std=c11 -D_GNU_SOURCE -I. 2>&1 \
+	  | { grep -v -E '^[0-9]+ warnings? generated|^Suppressed|^Use -header' || true; } | tee $(BUILD)/tidy.log; ! grep -qE 'error:|warning:' $(BUILD)/tidy.log
+	cppcheck --quiet --std=c11 -I. -D_GNU_SOURCE --enable=warning,portability --inline-suppr --error-exitcode=1 \
+	  --suppress=missingIncludeSystem -j $(JOBS) $(SOURCES) rl/cmd/main.c
+
+lint: format-check tidy
+	tests/layers.sh
+
+quick: all test ## the tests, plain
+
+check: ## everything: layout, warnings of two compilers, lint, layers, tests plain, under ASan and UBSan, threads under TSan
+	@$(MAKE) -s --no-print-directory -j$(JOBS) all tests
+	@$(MAKE) -s --no-print-directory lint
+	@$(MAKE) -s --no-print-directory -j$(JOBS) clang-check
+	@$(MAKE) -s --no-print-directory -j$(JOBS) MODE=asan tests
+	@$(MAKE) -s --no-print-directory -j$(JOBS) MODE=tsan $(patsubst %,$(BUILD)/tsan/%,$(TSAN_TESTS))
+	@tests/run.sh $(TEST_BINARIES) $(patsubst %.c,$(BUILD)/asan/%,$(TESTS)) $(patsubst %,$(BUILD)/tsan/%,$(TSAN_TESTS))
+TSAN_TESTS := $(patsubst %.c,%,$(wildcard tests/reward/pool_test.c))
+
+install: all ## into PREFIX (/usr/local)
+	install -D -m 755 $(OUT)/strop $(DESTDIR)$(PREFIX)/bin/strop
+
+clean: ## remove build/
+	rm -rf $(BUILD)
+
+help: ## this list
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/\t/' | expand -t 14
+
+-include $(shell find $(OUT) -name '*.d' 2>/dev/null)

@@ -1,0 +1,53 @@
+/* base/err.h - how a call says that the world was at fault.
+ *
+ * Three kinds of error, never mixed:
+ *   our bug            BUG_ON(condition): prints file:line and aborts, in release builds too
+ *   the world's fault  a function returns enum err, and the sentence for the user is kept per thread
+ *   the device's fault stops at once (kernels/ only)
+ *
+ * A sentence says what, where and what to do: err_set(ERR_FORMAT, "%s:%d: unknown key '%s'; did you mean '%s'?", ...).
+ * It is printed in one place, rl/cmd. Output arguments are untouched when a call fails.
+ *
+ * SPDX-License-Identifier: Apache-2.0 */
+#ifndef BASE_ERR_H
+#define BASE_ERR_H
+
+enum err {
+    ERR_NONE = 0,
+    ERR_USAGE,   /* the command line or a recipe asks for what cannot be (exit code 2) */
+    ERR_FORMAT,  /* a file or message is not what it should be */
+    ERR_IO,      /* the system refused: open, write, full disk ... */
+    ERR_LIMIT,   /* the input is legal but larger than a stated limit */
+    ERR_STATE,   /* files of a run do not fit together: wrong checkpoint, run in use ... */
+    ERR_DEVICE,  /* no such device, or it cannot do what is asked */
+    ERR_STOPPED, /* the user asked to stop */
+};
+
+/* Sets the sentence of this thread and returns `code`, so that a caller writes: return err_set(...). */
+enum err err_set(enum err code, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+/* Puts "<context>: " before the present sentence and returns `code`. */
+enum err err_wrap(enum err code, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+/* The sentence of this thread's last error; "" if there was none. Valid until the next err_set or err_wrap. */
+const char *err_text(void);
+
+/* Hands a failure to the caller. The only macro of the project that hides a return. */
+#define TRY(call)                                                                                                      \
+    do {                                                                                                               \
+        enum err try_result_ = (call);                                                                                 \
+        if (try_result_ != ERR_NONE) {                                                                                 \
+            return try_result_;                                                                                        \
+        }                                                                                                              \
+    } while (0)
+
+void err_bug(const char *file, int line, const char *condition) __attribute__((noreturn));
+
+#define BUG_ON(condition)                                                                                              \
+    do {                                                                                                               \
+        if (__builtin_expect(!!(condition), 0)) {                                                                      \
+            err_bug(__FILE__, __LINE__, #condition);                                                                   \
+        }                                                                                                              \
+    } while (0)
+
+#endif

@@ -1,0 +1,113 @@
+/* model/model.h - a decoder with its weights and its tokenizer, forward and backward.
+ *
+ * A model is opened from a Hugging Face directory or a GGUF file, lives on one device, and is used by one thread at a time
+ * (operations are parallel inside). Rollout and training use the same weights and the same forward operations, so that
+ * the log-probabilities of both agree in every bit (kernels/ops.h).
+ *
+ * Two ways forward:
+ *   model_forward_cached   any mix of prompt chunks and single decode rows; keys and values go to the caller's pages
+ *   model_forward          a packed training batch; keeps what model_backward needs
+ * Both end in `hidden`, the rows after the final norm; model_head_* turn chosen rows into log-probabilities and tokens.
+ *
+ * SPDX-License-Identifier: Apache-2.0 */
+#ifndef MODEL_MODEL_H
+#define MODEL_MODEL_H
+
+#include <stdint.h>
+
+#include "base/arena.h"
+#include "base/err.h"
+#include "kernels/device.h"
+#include "model/config.h"
+#include "model/weights.h"
+
+struct tokenizer;
+struct activations;
+
+struct model {
+    struct device *device; /* borrowed */
+    struct model_config config;
+    struct weights weights;
+    struct tokenizer *tokenizer;
+    float *rope_cos, *rope_sin;    /* device, [max positions in use, D/2] */
+    int max_positions;             /* rows of the two tables */
+    char *source;                  /* the path it was opened from */
+    struct model_scratch *scratch; /* buffers of model_forward_cached */
+};
+
+/* Opens a directory (config.json + *.safetensors + tokenizer.json) or a .gguf file. max_positions bounds every sequence
+ * (0: what the config allows, at most 32768); ERR_LIMIT if the config allows fewer. Release with model_close. */
+enum err model_open(struct model **out, const char *path, struct device *device, int max_positions);
+/* Random weights of the given shape (normal, deviation 0.02; output projections / sqrt(2 layers); norms 1), for training from
+ * nothing and for tests. Takes the tokenizer over (may be NULL). */
+enum err model_new(struct model **out, const struct model_config *config, struct tokenizer *tokenizer,
+                   struct device *device, int max_positions, uint64_t seed);
+/* A second set of weights equal to the first (the reference model); shares config and tokenizer by reference. */
+enum err model_clone(struct model **out, const struct model *model);
+/* to.weights = from.weights; same shapes. */
+void model_copy_weights(struct model *to, const struct model *from);
+void model_close(struct model *model);
+
+/* Writes a Hugging Face directory (config.json, generation_config.json and tokenizer files as they were opened,
+ * model.safetensors, format "pt", in `dtype`: "float32" or "bfloat16"); each file fsynced. The folder exists. */
+enum err model_save(const struct model *model, const char *folder, const char *dtype);
+
+/* ---- cached forward (rollout) ---- */
+
+struct kv_pool {
+    int n_pages;
+    void **k, **v; /* [layers], each n_pages * ops_page_elements(J, D) elements; device */
+};
+
+void kv_pool_init(struct kv_pool *pool, const struct model *model, int n_pages);
+void kv_pool_release(struct kv_pool *pool, const struct model *model);
+size_t kv_page_bytes(const struct model *model); /* of one page over all layers */
+/* Copies the first n positions of page `from` to page `to`, in every layer. */
+void kv_pool_copy(struct kv_pool *pool, const struct model *model, int32_t from, int32_t to, int n);
+
+/* T rows of any sequences, at most model_cached_rows() of them; the spans cover the rows in order. `hidden` [T, d] is
+ * written (device). Pages of positions 0 .. last must be given in each span. */
+struct cached_batch {
+    int T;
+    const int32_t *tokens, *positions;
+    int n_spans;
+    const struct span *spans;
+};
+
+void model_reserve_cached(struct model *model, int max_rows); /* sizes the buffers once */
+void model_forward_cached(struct model *model, const struct cached_batch *batch, struct kv_pool *pool, void *hidden);
+
+/* ---- training ---- */
+
+/* Packed without padding: contexts cover all T rows in order; a target is a row whose hidden state predicts a token (the last
+ * row of a prompt predicts the first token of each of its completions, so rows may repeat, in ascending order). */
+struct train_batch {
+    int T;
+    const int32_t *tokens, *positions; /* [T] */
+    int n_contexts;
+    const struct context *contexts;
+    int n_targets;
+    const int32_t *target_rows, *targets; /* [n_targets] */
+};
+
+/* Memory for batches of at most max_tokens rows, max_targets targets and max_contexts sequences of at most max_length. */
+struct activations *activations_new(const struct model *model, int max_tokens, int max_targets, int max_contexts,
+                                    int max_length);
+void activations_free(struct activations *acts, const struct model *model);
+
+/* Fills acts; then model_target_logprobs reads from it, and model_backward adds to grads (layout of weights.data). */
+void model_forward(struct model *model, const struct train_batch *batch, struct activations *acts);
+/* logprob, lse [n_targets], entropy [n_targets] or NULL; host. */
+void model_target_logprobs(struct model *model, const struct train_batch *batch, struct activations *acts,
+                           float inv_temperature, float *logprob, float *lse, float *entropy);
+/* Given lse of each target (from model_target_logprobs, or from the rollout while the weights are unchanged) and the loss's
+ * gradient with respect to each target's log-probability and entropy (NULL: zeros). */
+void model_backward(struct model *model, const struct train_batch *batch, struct activations *acts,
+                    float inv_temperature, const float *lse, const float *entropy, const float *d_logprob,
+                    const float *d_entropy, float *grads);
+
+/* Forward floating-point operations of `n_tokens` new tokens after `n_context` cached ones: 2 a weight that multiplies,
+ * 4 H D a pair of positions and layer. Training costs three times as much. */
+double model_flops(const struct model_config *config, double n_tokens, double n_context);
+
+#endif

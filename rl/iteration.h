@@ -1,0 +1,73 @@
+/* rl/iteration.h - what travels through one iteration: a rollout, and the steps that it feeds.
+ *
+ * Everything lives in the iteration's arena and is gone at the top of the next one.
+ *
+ *   prompts [n_prompts] --rollout--> groups --score--> samples [n_prompts * G] --advantage--> --pack--> minibatches
+ *
+ * SPDX-License-Identifier: Apache-2.0 */
+#ifndef RL_ITERATION_H
+#define RL_ITERATION_H
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/arena.h"
+#include "base/str.h"
+#include "model/model.h"
+#include "reward/reward.h"
+#include "rollout/rollout.h"
+
+/* A prompt from the data set: text, tokens, and the row that rewards read. */
+struct prompt {
+    int64_t index; /* position in the endless, shuffled order of the data set */
+    struct str text;
+    int32_t *tokens;
+    int n_tokens;
+    json_t *fields; /* owned by the iteration; see iteration_clear */
+};
+
+/* A completion with what became of it. */
+struct sample {
+    const struct prompt *prompt;
+    const struct completion *completion;
+    struct judgement judgement;
+    double reward; /* the total */
+    double advantage;
+    float *ref_logprob; /* [n_tokens] or NULL: the reference model's, when beta > 0 */
+    bool dropped;       /* not trained on: judge failed, or truncated and masked */
+};
+
+/* Samples whose gradient is taken together, as packed batches of at most tokens_per_micro_batch rows. */
+struct micro_batch {
+    struct train_batch batch;
+    int32_t *sample; /* [batch.n_targets]: which sample the target belongs to */
+    int32_t *index;  /* [batch.n_targets]: which token of its completion */
+};
+
+struct minibatch {
+    struct micro_batch *micro_batches;
+    int n_micro_batches;
+    int64_t n_tokens;        /* completion tokens that are trained on, over all micro-batches */
+    int n_samples, n_groups; /* that are trained on */
+};
+
+struct iteration {
+    struct arena arena;
+    int64_t number;          /* from 0 */
+    int64_t first_step;      /* the number of its first step, from 1 */
+    uint64_t first_sequence; /* sample i of prompt p draws with first_sequence + p * G + i */
+    struct prompt *prompts;
+    int n_prompts, G;
+    struct group *groups;   /* [n_prompts] */
+    struct sample *samples; /* [n_prompts * G], group by group */
+    int n_samples;
+    struct minibatch *minibatches;
+    int n_minibatches;
+    double seconds_rollout, seconds_reward, seconds_train, seconds_store;
+};
+
+/* Forgets everything of the last iteration; keeps the memory. */
+void iteration_clear(struct iteration *it);
+
+#endif
