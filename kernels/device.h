@@ -34,6 +34,9 @@ void device_report(const struct device *device, FILE *out);
 /* From and to host memory. On the CPU, memory copies. */
 void device_write(struct device *device, void *to, const void *from, size_t bytes);
 void device_read(struct device *device, void *to, const void *from, size_t bytes);
+/* Inside the device's memory. */
+void device_copy(struct device *device, void *to, const void *from, size_t bytes);
+void device_zero(struct device *device, void *to, size_t bytes);
 
 /* Threads that operations may use; results never depend on it. 0: one a core. */
 void device_set_threads(int n_threads);

@@ -7,12 +7,14 @@
  * Two ways forward:
  *   model_forward_cached   any mix of prompt chunks and single decode rows; keys and values go to the caller's pages
  *   model_forward          a packed training batch; keeps what model_backward needs
- * Both end in `hidden`, the rows after the final norm; model_head_* turn chosen rows into log-probabilities and tokens.
+ * Both end in `hidden`, the rows after the final norm; ops->head and ops->head_sample turn chosen rows into log-probabilities
+ * and tokens. Tokens, positions, rows and numbers a target are host arrays; hidden and grads lie on the device.
  *
  * SPDX-License-Identifier: Apache-2.0 */
 #ifndef MODEL_MODEL_H
 #define MODEL_MODEL_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "base/arena.h"
@@ -33,6 +35,7 @@ struct model {
     int max_positions;             /* rows of the two tables */
     char *source;                  /* the path it was opened from */
     struct model_scratch *scratch; /* buffers of model_forward_cached */
+    bool is_clone;                 /* tokenizer and rope tables belong to the model it was cloned from */
 };
 
 /* Opens a directory (config.json + *.safetensors + tokenizer.json) or a .gguf file. max_positions bounds every sequence
@@ -42,7 +45,8 @@ enum err model_open(struct model **out, const char *path, struct device *device,
  * nothing and for tests. Takes the tokenizer over (may be NULL). */
 enum err model_new(struct model **out, const struct model_config *config, struct tokenizer *tokenizer,
                    struct device *device, int max_positions, uint64_t seed);
-/* A second set of weights equal to the first (the reference model); shares config and tokenizer by reference. */
+/* A second set of weights equal to the first (the reference model). It borrows the tokenizer and the rope tables, so it is
+ * closed before the first. */
 enum err model_clone(struct model **out, const struct model *model);
 /* to.weights = from.weights; same shapes. */
 void model_copy_weights(struct model *to, const struct model *from);
@@ -65,8 +69,8 @@ size_t kv_page_bytes(const struct model *model); /* of one page over all layers 
 /* Copies the first n positions of page `from` to page `to`, in every layer. */
 void kv_pool_copy(struct kv_pool *pool, const struct model *model, int32_t from, int32_t to, int n);
 
-/* T rows of any sequences, at most model_cached_rows() of them; the spans cover the rows in order. `hidden` [T, d] is
- * written (device). Pages of positions 0 .. last must be given in each span. */
+/* T rows of any sequences, at most as many as were reserved; the spans cover the rows in order. `hidden` [T, d] is written
+ * (device). Pages of positions 0 .. last must be given in each span. */
 struct cached_batch {
     int T;
     const int32_t *tokens, *positions;
@@ -79,8 +83,9 @@ void model_forward_cached(struct model *model, const struct cached_batch *batch,
 
 /* ---- training ---- */
 
-/* Packed without padding: contexts cover all T rows in order; a target is a row whose hidden state predicts a token (the last
- * row of a prompt predicts the first token of each of its completions, so rows may repeat, in ascending order). */
+/* Packed without padding: contexts, none of them empty, cover all T rows in order, and a shared prefix is the head of the
+ * nearest context before that has no prefix itself. A target is a row whose hidden state predicts a token (the last row of a
+ * prompt predicts the first token of each of its completions, so rows may repeat, in any order). */
 struct train_batch {
     int T;
     const int32_t *tokens, *positions; /* [T] */
@@ -95,7 +100,8 @@ struct activations *activations_new(const struct model *model, int max_tokens, i
                                     int max_length);
 void activations_free(struct activations *acts, const struct model *model);
 
-/* Fills acts; then model_target_logprobs reads from it, and model_backward adds to grads (layout of weights.data). */
+/* Fills acts; then model_target_logprobs reads from it, and model_backward adds to grads (layout of weights.data). Both may be
+ * called any number of times after one forward pass. */
 void model_forward(struct model *model, const struct train_batch *batch, struct activations *acts);
 /* logprob, lse [n_targets], entropy [n_targets] or NULL; host. */
 void model_target_logprobs(struct model *model, const struct train_batch *batch, struct activations *acts,

@@ -1,0 +1,35 @@
+/* kernels/cpu/ops.c - the table of one instruction set.
+ *
+ * SPDX-License-Identifier: Apache-2.0 */
+#include "kernels/cpu/cpu.h"
+
+#define TEXT_(x) #x
+#define TEXT(x)  TEXT_(x)
+
+const struct ops ISA_NAME(ops_cpu) = {
+    .name = "cpu/" TEXT(ISA),
+    .matrix_elements = ISA_NAME(matrix_elements),
+    .matrix_import = ISA_NAME(matrix_import),
+    .matrix_export = ISA_NAME(matrix_export),
+    .embedding = ISA_NAME(embedding),
+    .embedding_grad = ISA_NAME(embedding_grad),
+    .rmsnorm = ISA_NAME(rmsnorm),
+    .rmsnorm_grad = ISA_NAME(rmsnorm_grad),
+    .matmul = ISA_NAME(matmul),
+    .matmul_input_grad = ISA_NAME(matmul_input_grad),
+    .matmul_weight_grad = ISA_NAME(matmul_weight_grad),
+    .rope = ISA_NAME(rope),
+    .kv_store = ISA_NAME(kv_store),
+    .kv_copy = ISA_NAME(kv_copy),
+    .attention = ISA_NAME(attention),
+    .attention_grad = ISA_NAME(attention_grad),
+    .swiglu = ISA_NAME(swiglu),
+    .swiglu_grad = ISA_NAME(swiglu_grad),
+    .gather_rows = ISA_NAME(gather_rows),
+    .scatter_add_rows = ISA_NAME(scatter_add_rows),
+    .head = ISA_NAME(head),
+    .head_sample = ISA_NAME(head_sample),
+    .head_grad = ISA_NAME(head_grad),
+    .adamw = ISA_NAME(adamw),
+    .sum_squares = ISA_NAME(sum_squares),
+};

@@ -1,0 +1,221 @@
+/* model/model.c - a model is made, copied and closed; the rope tables.
+ *
+ * SPDX-License-Identifier: Apache-2.0 */
+#include "model/model.h"
+
+#include <math.h>
+
+#include "base/str.h"
+#include "kernels/rng.h"
+#include "model/forward.h"
+#include "model/load.h"
+#include "model/tokenizer.h"
+
+#define DEFAULT_MAX_POSITIONS 32768
+#define PANEL                 16 /* outputs in a panel of a matrix (kernels/ops.h) */
+
+/* q, k and v are multiplied as one matrix, gate and up too; that works when none ends inside a panel. */
+static enum err check_shape(const struct model_config *config, const char *source)
+{
+    const struct {
+        const char *what;
+        int rows;
+    } parts[] = {{"num_attention_heads * head_dim", config->H * config->D},
+                 {"num_key_value_heads * head_dim", config->J * config->D},
+                 {"intermediate_size", config->F}};
+    for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) {
+        if (parts[i].rows % PANEL != 0) {
+            return err_set(ERR_LIMIT, "%s: %s is %d, and only multiples of %d are supported", source, parts[i].what,
+                           parts[i].rows, PANEL);
+        }
+    }
+    return ERR_NONE;
+}
+
+static enum err choose_max_positions(const struct model_config *config, const char *source, int wanted, int *out)
+{
+    if (wanted > config->max_positions) {
+        return err_set(ERR_LIMIT, "%s: sequences of %d tokens are asked for, but the model allows %d", source, wanted,
+                       config->max_positions);
+    }
+    int most = config->max_positions < DEFAULT_MAX_POSITIONS ? config->max_positions : DEFAULT_MAX_POSITIONS;
+    *out = wanted > 0 ? wanted : most;
+    return ERR_NONE;
+}
+
+/* cos and sin of position * frequency, times the scale of yarn: in fp64, rounded once. */
+static void make_rope_tables(struct model *model)
+{
+    int half = model->config.D / 2;
+    size_t bytes = (size_t)model->max_positions * (size_t)half * sizeof(float);
+    double *frequencies = mem_alloc((size_t)half * sizeof *frequencies), scale = 1;
+    float *cosines = mem_alloc(bytes), *sines = mem_alloc(bytes);
+    rope_frequencies(&model->config.rope, model->config.D, frequencies, &scale);
+    for (int p = 0, i = 0; p < model->max_positions; p++) {
+        for (int j = 0; j < half; j++, i++) {
+            cosines[i] = (float)(scale * cos(p * frequencies[j]));
+            sines[i] = (float)(scale * sin(p * frequencies[j]));
+        }
+    }
+    model->rope_cos = device_alloc(model->device, bytes, "rope: cos");
+    model->rope_sin = device_alloc(model->device, bytes, "rope: sin");
+    device_write(model->device, model->rope_cos, cosines, bytes);
+    device_write(model->device, model->rope_sin, sines, bytes);
+    free(frequencies);
+    free(cosines);
+    free(sines);
+}
+
+static size_t weight_bytes(const struct model *model)
+{
+    return model->weights.n * model->device->element_bytes;
+}
+
+/* A model of that shape with zero weights, without a tokenizer. */
+static enum err make(struct model **out, const struct model_config *config, const char *source, struct device *device,
+                     int max_positions)
+{
+    int positions = 0;
+    TRY(check_shape(config, source));
+    TRY(choose_max_positions(config, source, max_positions, &positions));
+    struct model *model = mem_zero(sizeof *model);
+    model->device = device;
+    model->config = *config;
+    model->max_positions = positions;
+    model->source = mem_strdup(source);
+    weights_plan(&model->weights, config, device->ops);
+    model->weights.data = device_alloc(device, weight_bytes(model), "weights");
+    make_rope_tables(model);
+    *out = model;
+    return ERR_NONE;
+}
+
+/* ---- random weights ---- */
+
+#define INIT_DEVIATION 0.02
+#define INIT_ROWS      64 /* rows drawn before they are handed to the device */
+
+/* A vector is a matrix with one input: its panels are the plain array. */
+static int columns(const struct weight *w)
+{
+    return w->cols > 0 ? w->cols : 1;
+}
+
+/* value = mean + deviation * normal */
+static void draw_tensor(struct model *model, const struct weight *w, float mean, float deviation, struct rng rng)
+{
+    void *data = weights_at(&model->weights, model->device, w->offset);
+    size_t cols = (size_t)columns(w);
+    float *rows = mem_alloc(INIT_ROWS * cols * sizeof *rows);
+    for (int row = 0; row < w->rows; row += INIT_ROWS) {
+        int n = w->rows - row < INIT_ROWS ? w->rows - row : INIT_ROWS;
+        for (size_t i = 0; i < (size_t)n * cols; i++) {
+            rows[i] = deviation > 0 ? mean + deviation * rng_normal(&rng) : mean;
+        }
+        model->device->ops->matrix_import(data, rows, row, n, w->rows, columns(w));
+    }
+    free(rows);
+}
+
+/* Norms 1, biases 0; matrices that write to the residual stream are smaller the deeper the model (Radford et al. 2019,
+ * section 2.3). Tensor i draws from stream i of the seed. */
+static void draw_weights(struct model *model, uint64_t seed)
+{
+    float to_stream = (float)(INIT_DEVIATION / sqrt(2.0 * model->config.n_layers));
+    for (int i = 0; i < model->weights.n_tensors; i++) {
+        const struct weight *w = &model->weights.table[i];
+        struct str name = str_of(w->name);
+        bool ends_branch = str_ends(name, STR("o_proj.weight")) || str_ends(name, STR("down_proj.weight"));
+        float deviation = w->cols == 0 ? 0 : ends_branch ? to_stream : (float)INIT_DEVIATION;
+        draw_tensor(model, w, w->is_norm ? 1.0f : 0.0f, deviation, rng_stream(seed, (uint64_t)i));
+    }
+}
+
+enum err model_new(struct model **out, const struct model_config *config, struct tokenizer *tokenizer,
+                   struct device *device, int max_positions, uint64_t seed)
+{
+    struct model *model;
+    TRY(make(&model, config, "new model", device, max_positions));
+    draw_weights(model, seed);
+    model->tokenizer = tokenizer;
+    *out = model;
+    return ERR_NONE;
+}
+
+/* ---- from files ---- */
+
+static enum err open_from(struct model **out, const struct load *load, const char *path, struct device *device,
+                          int max_positions)
+{
+    struct model_config config;
+    struct model *model;
+    TRY(load_config(load, &config));
+    TRY(make(&model, &config, path, device, max_positions));
+    enum err result = load_weights(load, &model->weights, device);
+    if (result == ERR_NONE) {
+        result = load_tokenizer(load, &model->tokenizer);
+    }
+    if (result != ERR_NONE) {
+        model_close(model);
+        return result;
+    }
+    *out = model;
+    return ERR_NONE;
+}
+
+enum err model_open(struct model **out, const char *path, struct device *device, int max_positions)
+{
+    struct load *load;
+    TRY(load_open(&load, path));
+    enum err result = open_from(out, load, path, device, max_positions);
+    load_close(load);
+    return result;
+}
+
+/* ---- copies ---- */
+
+void model_copy_weights(struct model *to, const struct model *from)
+{
+    BUG_ON(to->weights.n != from->weights.n || to->device != from->device);
+    device_copy(to->device, to->weights.data, from->weights.data, weight_bytes(from));
+}
+
+enum err model_clone(struct model **out, const struct model *model)
+{
+    struct model *clone = mem_zero(sizeof *clone);
+    *clone = *model;
+    clone->is_clone = true;
+    clone->scratch = NULL;
+    clone->source = mem_strdup(model->source);
+    weights_plan(&clone->weights, &model->config, model->device->ops);
+    clone->weights.data = device_alloc(model->device, weight_bytes(model), "weights of a copy");
+    model_copy_weights(clone, model);
+    *out = clone;
+    return ERR_NONE;
+}
+
+void model_close(struct model *model)
+{
+    if (!model) {
+        return;
+    }
+    model_release_cached(model);
+    if (!model->is_clone) {
+        if (model->tokenizer) {
+            tokenizer_close(model->tokenizer);
+        }
+        device_free(model->device, model->rope_cos);
+        device_free(model->device, model->rope_sin);
+    }
+    weights_release(&model->weights, model->device);
+    free(model->source);
+    free(model);
+}
+
+double model_flops(const struct model_config *config, double n_tokens, double n_context)
+{
+    double d = config->d, D = config->D, H = config->H, J = config->J, F = config->F;
+    double layer = d * (H + 2 * J) * D + H * D * d + 3 * d * F; /* weights that multiply */
+    double pairs = n_tokens * n_context + n_tokens * (n_tokens + 1) / 2;
+    return 2 * n_tokens * (config->n_layers * layer + d * config->V) + 4 * H * D * pairs * config->n_layers;
+}

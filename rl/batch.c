@@ -1,0 +1,160 @@
+/* rl/batch.c - packing.
+ *
+ * SPDX-License-Identifier: Apache-2.0 */
+#include "rl/batch.h"
+
+#include "kernels/rng.h"
+
+int batch_rows(const struct sample *sample)
+{
+    return sample->prompt->n_tokens + sample->completion->n_tokens - 1;
+}
+
+static bool batch_wants(const struct batch_options *options, const struct sample *sample)
+{
+    return !sample->dropped && sample->completion->n_tokens > 0 && (options->keep_all || sample->advantage != 0);
+}
+
+/* A micro-batch under construction: arrays that are large enough for its minibatch. */
+struct packer {
+    const struct batch_options *options;
+    struct iteration *it;
+    struct minibatch *minibatch;
+    int32_t *tokens, *positions, *target_rows, *targets, *sample, *index;
+    struct context *contexts;
+    int T, n_targets, n_contexts;
+};
+
+static void packer_begin(struct packer *p, int most_rows, int most_targets, int most_contexts)
+{
+    struct arena *arena = &p->it->arena;
+    p->tokens = ARENA_NEW(arena, int32_t, most_rows);
+    p->positions = ARENA_NEW(arena, int32_t, most_rows);
+    p->target_rows = ARENA_NEW(arena, int32_t, most_targets);
+    p->targets = ARENA_NEW(arena, int32_t, most_targets);
+    p->sample = ARENA_NEW(arena, int32_t, most_targets);
+    p->index = ARENA_NEW(arena, int32_t, most_targets);
+    p->contexts = ARENA_NEW(arena, struct context, most_contexts);
+}
+
+/* Closes the micro-batch; the arrays go on behind it. */
+static void packer_flush(struct packer *p)
+{
+    if (p->n_targets == 0) {
+        return;
+    }
+    struct micro_batch *mb = &p->minibatch->micro_batches[p->minibatch->n_micro_batches++];
+    mb->batch = (struct train_batch){p->T,        p->tokens,    p->positions,   p->n_contexts,
+                                     p->contexts, p->n_targets, p->target_rows, p->targets};
+    mb->sample = p->sample;
+    mb->index = p->index;
+    p->tokens += p->T;
+    p->positions += p->T;
+    p->target_rows += p->n_targets;
+    p->targets += p->n_targets;
+    p->sample += p->n_targets;
+    p->index += p->n_targets;
+    p->contexts += p->n_contexts;
+    p->T = p->n_targets = p->n_contexts = 0;
+}
+
+static void packer_row(struct packer *p, int32_t token, int32_t position)
+{
+    p->tokens[p->T] = token;
+    p->positions[p->T++] = position;
+}
+
+static int packer_prompt(struct packer *p, const struct prompt *prompt)
+{
+    int row = p->T;
+    for (int i = 0; i < prompt->n_tokens; i++) {
+        packer_row(p, prompt->tokens[i], i);
+    }
+    p->contexts[p->n_contexts++] = (struct context){.row = row, .n_rows = prompt->n_tokens};
+    return row;
+}
+
+static void packer_completion(struct packer *p, int i_sample, int prompt_row)
+{
+    const struct sample *s = &p->it->samples[i_sample];
+    const struct completion *c = s->completion;
+    int n_prompt = s->prompt->n_tokens, row = p->T;
+    for (int i = 0; i < c->n_tokens; i++) {
+        p->target_rows[p->n_targets] = i == 0 ? prompt_row + n_prompt - 1 : row + i - 1;
+        p->targets[p->n_targets] = c->tokens[i];
+        p->sample[p->n_targets] = i_sample;
+        p->index[p->n_targets++] = i;
+        if (i + 1 < c->n_tokens) {
+            packer_row(p, c->tokens[i], n_prompt + i);
+        }
+    }
+    if (c->n_tokens > 1) {
+        p->contexts[p->n_contexts++] =
+            (struct context){.prefix_row = prompt_row, .n_prefix = n_prompt, .row = row, .n_rows = c->n_tokens - 1};
+    }
+}
+
+static void packer_group(struct packer *p, int group)
+{
+    int prompt_row = -1;
+    for (int i = group * p->it->G; i < (group + 1) * p->it->G; i++) {
+        const struct sample *s = &p->it->samples[i];
+        p->minibatch->n_samples += !s->dropped;
+        p->minibatch->n_tokens += s->dropped ? 0 : s->completion->n_tokens;
+        if (!batch_wants(p->options, s)) {
+            continue;
+        }
+        int more = s->completion->n_tokens - 1 + (prompt_row < 0 ? s->prompt->n_tokens : 0);
+        if (p->T > 0 && p->T + more > p->options->max_tokens) {
+            packer_flush(p);
+            prompt_row = -1;
+        }
+        if (prompt_row < 0) {
+            prompt_row = packer_prompt(p, s->prompt);
+        }
+        packer_completion(p, i, prompt_row);
+    }
+}
+
+static void pack_minibatch(const struct batch_options *options, struct iteration *it, struct minibatch *mb,
+                           const int *groups, int n_groups)
+{
+    int rows = 0, targets = 0, n_samples = n_groups * it->G;
+    for (int g = 0; g < n_groups; g++) {
+        for (int i = 0; i < it->G; i++) {
+            const struct sample *s = &it->samples[groups[g] * it->G + i];
+            rows += s->prompt->n_tokens + s->completion->n_tokens; /* at worst the prompt stands once a sample */
+            targets += s->completion->n_tokens;
+        }
+    }
+    *mb = (struct minibatch){.micro_batches = ARENA_NEW(&it->arena, struct micro_batch, n_samples + 1),
+                             .n_groups = n_groups};
+    struct packer p = {.options = options, .it = it, .minibatch = mb};
+    packer_begin(&p, rows, targets, 2 * n_samples);
+    for (int g = 0; g < n_groups; g++) {
+        packer_group(&p, groups[g]);
+    }
+    packer_flush(&p);
+}
+
+void batch_pack(const struct batch_options *options, struct iteration *it)
+{
+    int per_pass = (it->n_prompts + options->prompts_per_step - 1) / options->prompts_per_step;
+    it->n_minibatches = per_pass * options->num_iterations;
+    it->minibatches = ARENA_NEW(&it->arena, struct minibatch, it->n_minibatches);
+    int *order = ARENA_NEW(&it->arena, int, it->n_prompts);
+    for (int pass = 0; pass < options->num_iterations; pass++) {
+        struct rng rng = rng_stream(options->seed, (uint64_t)(it->first_step + pass * per_pass));
+        for (int i = 0; i < it->n_prompts; i++) { /* Fisher and Yates, inside out */
+            int j = per_pass > 1 ? (int)rng_below(&rng, (uint32_t)i + 1) : i;
+            order[i] = order[j];
+            order[j] = i;
+        }
+        for (int m = 0; m < per_pass; m++) {
+            int first = m * options->prompts_per_step;
+            int n =
+                it->n_prompts - first < options->prompts_per_step ? it->n_prompts - first : options->prompts_per_step;
+            pack_minibatch(options, it, &it->minibatches[pass * per_pass + m], order + first, n);
+        }
+    }
+}

@@ -1,0 +1,96 @@
+/* rl/optim.c
+ *
+ * SPDX-License-Identifier: Apache-2.0 */
+#include "rl/optim.h"
+
+#include <math.h>
+
+#define OPTIM_MOST_SKIPPED 3
+
+void optim_init(struct optim *optim, const struct optim_options *options, const struct model *model)
+{
+    size_t bytes = model->weights.n * sizeof(float);
+    *optim = (struct optim){
+        .options = *options,
+        .n = model->weights.n,
+        .grads = device_alloc(model->device, bytes, "gradients"),
+        .m = device_alloc(model->device, bytes, "optimiser: first moment"),
+        .v = device_alloc(model->device, bytes, "optimiser: second moment"),
+    };
+}
+
+void optim_release(struct optim *optim, const struct model *model)
+{
+    device_free(model->device, optim->grads);
+    device_free(model->device, optim->m);
+    device_free(model->device, optim->v);
+    *optim = (struct optim){0};
+}
+
+void optim_zero_grads(struct optim *optim, const struct model *model)
+{
+    device_zero(model->device, optim->grads, optim->n * sizeof(float));
+}
+
+double optim_learning_rate(const struct optim_options *o, int64_t step)
+{
+    if (step <= o->warmup_steps) {
+        return o->learning_rate * (double)step / o->warmup_steps;
+    }
+    double span = (double)(o->max_steps - o->warmup_steps);
+    double done = span > 0 ? fmin(1, (double)(step - o->warmup_steps) / span) : 1;
+    switch (o->schedule) {
+    case LR_CONSTANT: return o->learning_rate;
+    case LR_LINEAR: return o->learning_rate * (1 - (1 - o->min_lr_ratio) * done);
+    case LR_COSINE:
+        return o->learning_rate * (o->min_lr_ratio + (1 - o->min_lr_ratio) * 0.5 * (1 + cos(acos(-1) * done)));
+    }
+    BUG_ON(true);
+}
+
+static void optim_apply(struct optim *optim, struct model *model, double learning_rate, double grad_scale)
+{
+    const struct optim_options *o = &optim->options;
+    const struct device *device = model->device;
+    for (int i = 0; i < model->weights.n_tensors; i++) {
+        const struct weight *w = &model->weights.table[i];
+        bool decays = w->cols > 0 && !w->is_norm;
+        device->ops->adamw(&(struct adamw_args){
+            .n = w->n,
+            .param = weights_at(&model->weights, device, w->offset),
+            .grad = optim->grads + w->offset,
+            .m = optim->m + w->offset,
+            .v = optim->v + w->offset,
+            .grad_scale = (float)grad_scale,
+            .lr = (float)learning_rate,
+            .beta1 = (float)o->beta1,
+            .beta2 = (float)o->beta2,
+            .eps = (float)o->epsilon,
+            .weight_decay = decays ? (float)o->weight_decay : 0.0f,
+            .correction1 = (float)(1 - pow(o->beta1, (double)optim->step)),
+            .correction2 = (float)(1 - pow(o->beta2, (double)optim->step)),
+        });
+    }
+}
+
+enum err optim_step(struct optim *optim, struct model *model, int64_t schedule_step, struct optim_stats *stats)
+{
+    const struct optim_options *o = &optim->options;
+    double norm = sqrt(model->device->ops->sum_squares(optim->grads, optim->n));
+    double learning_rate = optim_learning_rate(o, schedule_step);
+    *stats = (struct optim_stats){.grad_norm = norm, .learning_rate = learning_rate, .skipped = !isfinite(norm)};
+    if (stats->skipped) {
+        if (++optim->n_skipped >= OPTIM_MOST_SKIPPED) {
+            return err_set(ERR_STATE,
+                           "step %lld: the gradient is not finite for the %dth time in a row; resume from the "
+                           "last checkpoint with a smaller learning_rate (now %g)",
+                           (long long)schedule_step, OPTIM_MOST_SKIPPED, learning_rate);
+        }
+        return ERR_NONE;
+    }
+    optim->n_skipped = 0;
+    optim->step++;
+    double scale = o->max_grad_norm > 0 && norm > o->max_grad_norm ? o->max_grad_norm / (norm + 1e-6) : 1;
+    optim_apply(optim, model, learning_rate, scale);
+    return ERR_NONE;
+}

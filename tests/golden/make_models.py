@@ -1,0 +1,149 @@
+#!/usr/bin/env python3
+"""make_models.py - tiny random models, and what transformers computes with them.
+
+    make_models.py [FOLDER]      (default: the folder of this script)
+
+Writes models/NAME/ for each case below:
+    config.json, generation_config.json, model.safetensors   a Hugging Face directory, bfloat16 weights without a tokenizer
+    golden.bin   sequences, log-probabilities, and the gradients of a loss, all in fp32, little-endian:
+        char[8]  "STROPGLD"
+        int32    n_sequences, n_grads; float inv_temperature
+        sequence n_tokens, n_prefix, parent, first_target   (int32; parent: the sequence whose first n_prefix tokens are
+                 also its own, or -1; targets are the tokens from first_target on, and n = n_tokens - first_target)
+                 int32 tokens[n_tokens]
+                 float a[n], b[n]; logprob[n], lse[n], entropy[n]
+        grad     char name[80]; int32 n_rows, n_cols, n; float norm; int32 index[n]; float value[n]
+    loss = sum over targets of a * logprob + b * entropy, both at the temperature.
+
+Made with torch 2.15 and transformers 5.23: eager attention in fp64, but for the parts that transformers computes in fp32 in any case
+(rotary tables, norms, the softmax of attention).
+"""
+import json, os, struct, sys
+import numpy as np
+import torch
+from safetensors.torch import save_file
+from transformers import LlamaConfig, LlamaForCausalLM, Qwen2Config, Qwen2ForCausalLM, Qwen3Config, Qwen3ForCausalLM
+
+COMMON = dict(vocab_size=203, max_position_embeddings=512, rms_norm_eps=1e-6, num_hidden_layers=2,
+              bos_token_id=1, eos_token_id=2, attention_dropout=0.0)
+
+CASES = {
+    "qwen2": (Qwen2Config, Qwen2ForCausalLM, dict(
+        hidden_size=64, num_attention_heads=4, num_key_value_heads=2, intermediate_size=112, tie_word_embeddings=True,
+        rope_theta=10000.0)),
+    "qwen3": (Qwen3Config, Qwen3ForCausalLM, dict(
+        hidden_size=64, num_attention_heads=2, num_key_value_heads=1, head_dim=48, intermediate_size=80,
+        tie_word_embeddings=False, rope_theta=1000000.0)),
+    "llama-tied": (LlamaConfig, LlamaForCausalLM, dict(
+        hidden_size=72, num_attention_heads=9, num_key_value_heads=3, head_dim=16, intermediate_size=64, num_hidden_layers=3,
+        tie_word_embeddings=True, rope_theta=10000.0, rms_norm_eps=1e-5)),
+    "llama3": (LlamaConfig, LlamaForCausalLM, dict(
+        hidden_size=64, num_attention_heads=4, num_key_value_heads=4, intermediate_size=96, tie_word_embeddings=False,
+        rope_theta=500000.0, rms_norm_eps=1e-5,
+        rope_scaling=dict(rope_type="llama3", factor=8.0, low_freq_factor=1.0, high_freq_factor=4.0,
+                          original_max_position_embeddings=64))),
+    "llama-linear": (LlamaConfig, LlamaForCausalLM, dict(
+        hidden_size=64, num_attention_heads=4, num_key_value_heads=1, intermediate_size=64, tie_word_embeddings=True,
+        rope_theta=10000.0, rope_scaling=dict(rope_type="linear", factor=2.5))),
+    "qwen2-yarn": (Qwen2Config, Qwen2ForCausalLM, dict(
+        hidden_size=64, num_attention_heads=2, num_key_value_heads=2, intermediate_size=64, tie_word_embeddings=True,
+        rope_theta=10000.0, rope_scaling=dict(rope_type="yarn", factor=4.0, original_max_position_embeddings=128))),
+}
+INV_TEMPERATURE = 1.25
+SAMPLES = 160  # entries of a large tensor
+
+
+def build(config_class, model_class, options, seed):
+    config = config_class(**{**COMMON, **options})
+    config._attn_implementation = "eager"
+    torch.manual_seed(seed)
+    model = model_class(config).eval()
+    with torch.no_grad():
+        for name, p in model.named_parameters():
+            if name.endswith("norm.weight"):
+                p.copy_(1 + 0.2 * torch.randn_like(p))
+            elif name.endswith("bias"):
+                p.copy_(0.3 * torch.randn_like(p))
+            elif "embed_tokens" in name and config.tie_word_embeddings:
+                p.copy_(0.25 * torch.randn_like(p))
+            elif "embed_tokens" in name:
+                p.copy_(torch.randn_like(p))
+            else:
+                p.copy_(torch.randn_like(p) * 1.3 / p.shape[1] ** 0.5)
+            p.copy_(p.to(torch.bfloat16))
+    return config, model
+
+
+def make_sequences(rng):
+    """A plain text of two key blocks, a group of three, a group whose prompt fills a block, and a short text."""
+    def draw(n):
+        return rng.integers(0, COMMON["vocab_size"], n).tolist()
+    out = [dict(tokens=draw(150), n_prefix=0, parent=-1, first_target=1)]
+    for n_prompt, lengths in ((37, (113, 40, 1)), (130, (23, 9))):
+        parent = len(out)
+        out.append(dict(tokens=draw(n_prompt), n_prefix=0, parent=-1, first_target=n_prompt))  # a prompt: no targets
+        for n in lengths:
+            out.append(dict(tokens=out[parent]["tokens"] + draw(n), n_prefix=n_prompt, parent=parent,
+                            first_target=n_prompt))
+    out.append(dict(tokens=draw(2), n_prefix=0, parent=-1, first_target=1))
+    return out
+
+
+def compute(model, sequences, rng):
+    loss = 0.0
+    for s in sequences:
+        n = len(s["tokens"]) - s["first_target"]
+        s["a"], s["b"] = (rng.standard_normal(n).astype(np.float32) for _ in range(2))
+        if n == 0:
+            s["logprob"] = s["lse"] = s["entropy"] = s["a"]
+            continue
+        logits = model(torch.tensor([s["tokens"]])).logits[0, s["first_target"] - 1:-1].double() * INV_TEMPERATURE
+        lse = torch.logsumexp(logits, -1)
+        logp = logits - lse[:, None]
+        entropy = -(logp.exp() * logp).sum(-1)
+        target = torch.tensor(s["tokens"][s["first_target"]:])
+        chosen = logp.gather(1, target[:, None])[:, 0]
+        loss = loss + (torch.from_numpy(s["a"]).double() * chosen + torch.from_numpy(s["b"]).double() * entropy).sum()
+        s["logprob"], s["lse"], s["entropy"] = (x.detach().numpy().astype(np.float32) for x in (chosen, lse, entropy))
+    loss.backward()
+
+
+def write_golden(path, model, sequences, rng):
+    params = list(model.named_parameters())
+    with open(path, "wb") as f:
+        f.write(b"STROPGLD" + struct.pack("<iif", len(sequences), len(params), INV_TEMPERATURE))
+        for s in sequences:
+            f.write(struct.pack("<iiii", len(s["tokens"]), s["n_prefix"], s["parent"], s["first_target"]))
+            f.write(np.array(s["tokens"], np.int32).tobytes())
+            for key in ("a", "b", "logprob", "lse", "entropy"):
+                f.write(s[key].astype(np.float32).tobytes())
+        for name, p in params:
+            g = p.grad.numpy().astype(np.float64)
+            n = min(g.size, SAMPLES)
+            index = np.sort(rng.choice(g.size, n, replace=False)).astype(np.int32)
+            cols = g.shape[1] if g.ndim == 2 else 0
+            f.write(struct.pack("<80siiif", name.encode(), g.shape[0], cols, n, float(np.linalg.norm(g))))
+            f.write(index.tobytes() + g.reshape(-1)[index].astype(np.float32).tobytes())
+
+
+def main():
+    root = os.path.join(sys.argv[1] if len(sys.argv) > 1 else os.path.dirname(os.path.abspath(__file__)), "models")
+    torch.set_num_threads(1)
+    for seed, (name, (config_class, model_class, options)) in enumerate(CASES.items(), 1):
+        folder = os.path.join(root, name)
+        os.makedirs(folder, exist_ok=True)
+        config, model = build(config_class, model_class, options, seed)
+        config.save_pretrained(folder)
+        model.generation_config.save_pretrained(folder)
+        tensors = {k: v.detach().to(torch.bfloat16).contiguous() for k, v in model.named_parameters()}
+        save_file(tensors, os.path.join(folder, "model.safetensors"), metadata={"format": "pt"})
+        rng = np.random.default_rng(seed)
+        sequences = make_sequences(rng)
+        model = model.double()
+        compute(model, sequences, rng)
+        write_golden(os.path.join(folder, "golden.bin"), model, sequences, rng)
+        print(name, {k: os.path.getsize(os.path.join(folder, k)) for k in sorted(os.listdir(folder))})
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,72 @@
+/* tests/model/activations_test.c - the memory of training: what is announced is what is taken.
+ *
+ * SPDX-License-Identifier: Apache-2.0 */
+#include "tests/model/fixture.h"
+
+static void bytes_are_as_announced(void **state)
+{
+    struct device *device = *state;
+    static const struct {
+        int tokens, targets, contexts, length;
+    } cases[] = {{1, 1, 1, 1}, {512, 500, 9, 256}, {300, 7, 40, 129}, {1000, 1000, 2, 512}};
+    for (int family = FAMILY_QWEN2; family <= FAMILY_LLAMA; family++) {
+        struct model *model = fixture_model((enum model_family)family, device);
+        size_t before = device_bytes(device);
+        for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+            struct activations *acts =
+                activations_new(model, cases[i].tokens, cases[i].targets, cases[i].contexts, cases[i].length);
+            assert_int_equal(device_bytes(device) - before, activations_bytes(model, cases[i].tokens, cases[i].targets,
+                                                                              cases[i].contexts, cases[i].length));
+            activations_free(acts, model);
+            assert_int_equal(device_bytes(device), before);
+        }
+        activations_free(NULL, model);
+        model_close(model);
+    }
+}
+
+/* A token more costs what the header of model/activations.h says. */
+static void a_token_costs_what_is_written(void **state)
+{
+    struct device *device = *state;
+    struct model *model = fixture_model(FAMILY_QWEN2, device);
+    const struct model_config *c = &model->config;
+    size_t L = (size_t)c->n_layers, d = (size_t)c->d, F = (size_t)c->F, H = (size_t)c->H, q = H * (size_t)c->D;
+    size_t qkv = (size_t)layer_qkv_width(c);
+    size_t kept = L * (d + qkv + q + H + d + 2 * F) + 2 * d; /* the last layer's output, hidden */
+    size_t scratch = 2 * d + F + qkv + q + 2 * F + 2; /* norm, dx, act, dqkv, dattended, dgate_up, token, position */
+    size_t a = activations_bytes(model, 10, 4, 1, 64), b = activations_bytes(model, 11, 4, 1, 64);
+    assert_int_equal(b - a, 4 * (kept + scratch));
+    model_close(model);
+}
+
+/* Every batch within the limits fits: here each context begins and ends a page of its own. */
+static void the_worst_layout_fits(void **state)
+{
+    struct device *device = *state;
+    struct arena arena = ARENA_INIT;
+    struct model *model = fixture_model(FAMILY_LLAMA, device);
+    struct sequences *s = ARENA_NEW(&arena, struct sequences, 1);
+    fixture_add(s, &arena, 127, -1, 0);
+    for (int i = 0; i < 20; i++) {
+        fixture_add(s, &arena, 2, 0, 127);
+    }
+    struct packed p = fixture_pack(s, &arena);
+    struct activations *acts = activations_new(model, p.batch.T, p.batch.n_targets, p.batch.n_contexts, 129);
+    model_forward(model, &p.batch, acts);
+    assert_int_equal(acts->n_spans, 21);
+    assert_int_equal(acts->n_stores, 41);
+    activations_free(acts, model);
+    model_close(model);
+    arena_release(&arena);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(bytes_are_as_announced, fixture_open, fixture_close),
+        cmocka_unit_test_setup_teardown(a_token_costs_what_is_written, fixture_open, fixture_close),
+        cmocka_unit_test_setup_teardown(the_worst_layout_fits, fixture_open, fixture_close),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,257 @@
+/* tests/model/backward_test.c - gradients against transformers, against finite differences, and against themselves.
+ *
+ * SPDX-License-Identifier: Apache-2.0 */
+#include "tests/model/fixture.h"
+
+#include <math.h>
+
+/* Gradients of sum(a logprob + b entropy) at a temperature; the caller frees. */
+static float *gradients(struct model *model, const struct packed *p, struct activations *acts, float inv_temperature)
+{
+    size_t n = (size_t)p->batch.n_targets, bytes = model->weights.n * sizeof(float);
+    float *logprob = mem_alloc(n * sizeof(float)), *lse = mem_alloc(n * sizeof(float));
+    float *entropy = mem_alloc(n * sizeof(float)), *host = mem_alloc(bytes);
+    float *grads = device_alloc(model->device, bytes, "gradients");
+    model_forward(model, &p->batch, acts);
+    model_target_logprobs(model, &p->batch, acts, inv_temperature, logprob, lse, entropy);
+    model_backward(model, &p->batch, acts, inv_temperature, lse, entropy, p->a, p->b, grads);
+    device_read(model->device, host, grads, bytes);
+    device_free(model->device, grads);
+    free(logprob);
+    free(lse);
+    free(entropy);
+    return host;
+}
+
+static double loss(struct model *model, const struct packed *p, struct activations *acts)
+{
+    size_t bytes = (size_t)p->batch.n_targets * sizeof(float);
+    float *logprob = mem_alloc(bytes), *lse = mem_alloc(bytes), *entropy = mem_alloc(bytes);
+    model_forward(model, &p->batch, acts);
+    model_target_logprobs(model, &p->batch, acts, 1, logprob, lse, entropy);
+    double sum = 0;
+    for (int i = 0; i < p->batch.n_targets; i++) {
+        sum += (double)p->a[i] * (double)logprob[i] + (double)p->b[i] * (double)entropy[i];
+    }
+    free(logprob);
+    free(lse);
+    free(entropy);
+    return sum;
+}
+
+/* ---- transformers ---- */
+
+/* Every sampled entry within 1e-4 of the larger of itself and the tensor's root mean square; the norm within 1e-4. */
+static void check_grad(const struct model *model, const char *model_name, const struct golden_grad *want,
+                       const float *grads)
+{
+    const struct weight *w = weights_find(&model->weights, want->name);
+    assert_non_null(w);
+    assert_int_equal(w->rows, want->rows);
+    assert_int_equal(w->cols, want->cols);
+    int cols = w->cols > 0 ? w->cols : 1;
+    size_t n = (size_t)w->rows * (size_t)cols;
+    float *rows = mem_alloc(n * sizeof *rows);
+    model->device->ops->matrix_export(rows, grads + w->offset, 0, w->rows, w->rows, cols);
+    double squares = 0, typical = (double)want->norm / sqrt((double)n);
+    for (size_t i = 0; i < n; i++) {
+        squares += (double)rows[i] * (double)rows[i];
+    }
+    if (fabs(sqrt(squares) - (double)want->norm) > 1e-4 * (double)want->norm) {
+        fail_msg("%s: %s: norm %.8g, want %.8g", model_name, want->name, sqrt(squares), (double)want->norm);
+    }
+    for (int i = 0; i < want->n; i++) {
+        double got = (double)rows[want->index[i]], value = (double)want->value[i];
+        if (fabs(got - value) > 1e-4 * fmax(typical, fabs(value))) {
+            fail_msg("%s: %s[%d]: %.8g, want %.8g", model_name, want->name, want->index[i], got, value);
+        }
+    }
+    free(rows);
+}
+
+static void gradients_are_those_of_transformers(void **state)
+{
+    struct device *device = *state;
+    for (int i = 0; i < FIXTURE_GOLDENS; i++) {
+        struct arena arena = ARENA_INIT;
+        struct model *model = fixture_golden_model(fixture_golden_names[i], device);
+        struct golden golden = fixture_golden(fixture_golden_names[i], &arena);
+        struct packed p = fixture_pack(&golden.sequences, &arena);
+        struct activations *acts = fixture_activations(model, &p.batch);
+        float *grads = gradients(model, &p, acts, golden.inv_temperature);
+        assert_int_equal(golden.n_grads, model->weights.n_tensors);
+        for (int g = 0; g < golden.n_grads; g++) {
+            check_grad(model, fixture_golden_names[i], &golden.grads[g], grads);
+        }
+        free(grads);
+        activations_free(acts, model);
+        model_close(model);
+        arena_release(&arena);
+    }
+}
+
+/* ---- finite differences ---- */
+
+static struct packed small_batch(struct arena *arena)
+{
+    struct sequences *s = ARENA_NEW(arena, struct sequences, 1);
+    fixture_add(s, arena, 6, -1, 0);
+    fixture_add(s, arena, 9, 0, 6);
+    fixture_add(s, arena, 1, 0, 6);
+    fixture_add(s, arena, 5, 0, 4);
+    fixture_add(s, arena, 12, -1, 0);
+    return fixture_pack(s, arena);
+}
+
+/* Along the gradient of each tensor, the loss must rise at the rate of the gradient's norm. */
+static void the_loss_rises_along_each_gradient(void **state)
+{
+    struct device *device = *state;
+    for (int family = FAMILY_QWEN2; family <= FAMILY_LLAMA; family++) {
+        struct arena arena = ARENA_INIT;
+        struct model *model = fixture_model((enum model_family)family, device);
+        struct packed p = small_batch(&arena);
+        struct activations *acts = fixture_activations(model, &p.batch);
+        float *grads = gradients(model, &p, acts, 1), *saved = mem_alloc(model->weights.n * sizeof *saved);
+        float *moved = mem_alloc(model->weights.n * sizeof *moved);
+        device_read(device, saved, model->weights.data, model->weights.n * sizeof *saved);
+        for (int i = 0; i < model->weights.n_tensors; i++) {
+            const struct weight *w = &model->weights.table[i];
+            double squares = 0, step = 2e-3, side[2];
+            for (size_t k = w->offset; k < w->offset + w->n; k++) {
+                squares += (double)grads[k] * (double)grads[k];
+            }
+            for (int sign = 0; sign < 2; sign++) {
+                memcpy(moved, saved + w->offset, w->n * sizeof *moved);
+                for (size_t k = 0; k < w->n; k++) {
+                    double along = (double)grads[w->offset + k] / sqrt(squares);
+                    moved[k] += (float)((sign ? -step : step) * along);
+                }
+                device_write(device, weights_at(&model->weights, device, w->offset), moved, w->n * sizeof *moved);
+                side[sign] = loss(model, &p, acts);
+            }
+            device_write(device, model->weights.data, saved, model->weights.n * sizeof *saved);
+            double slope = (side[0] - side[1]) / (2 * step);
+            if (fabs(slope - sqrt(squares)) > 1e-2 * sqrt(squares)) {
+                fail_msg("%s: %s: slope %.6g, gradient %.6g", model_family_name(model->config.family), w->name, slope,
+                         sqrt(squares));
+            }
+        }
+        free(grads);
+        free(saved);
+        free(moved);
+        activations_free(acts, model);
+        model_close(model);
+        arena_release(&arena);
+    }
+}
+
+/* ---- itself ---- */
+
+static struct packed long_batch(struct arena *arena)
+{
+    struct sequences *s = ARENA_NEW(arena, struct sequences, 1);
+    fixture_add(s, arena, 129, -1, 0);
+    fixture_add(s, arena, 31, 0, 129);
+    fixture_add(s, arena, 130, 0, 129);
+    fixture_add(s, arena, 20, -1, 0);
+    fixture_add(s, arena, 77, 3, 20);
+    return fixture_pack(s, arena);
+}
+
+static void bits_do_not_depend_on_threads(void **state)
+{
+    struct device *device = *state;
+    for (int family = FAMILY_QWEN2; family <= FAMILY_QWEN3; family++) {
+        struct arena arena = ARENA_INIT;
+        struct model *model = fixture_model((enum model_family)family, device);
+        struct packed p = long_batch(&arena);
+        struct activations *acts = fixture_activations(model, &p.batch);
+        float *first = NULL;
+        static const int threads[] = {1, 1, 2, 3};
+        for (int i = 0; i < 4; i++) {
+            device_set_threads(threads[i]);
+            float *grads = gradients(model, &p, acts, 0.8f);
+            if (i == 0) {
+                first = grads;
+                continue;
+            }
+            assert_memory_equal(first, grads, model->weights.n * sizeof *grads);
+            free(grads);
+        }
+        device_set_threads(0);
+        free(first);
+        activations_free(acts, model);
+        model_close(model);
+        arena_release(&arena);
+    }
+}
+
+/* What was kept is only read: a second backward pass adds the same again, whatever other buffers hold. */
+static void a_second_pass_adds_the_same(void **state)
+{
+    struct device *device = *state;
+    for (int family = FAMILY_QWEN2; family <= FAMILY_LLAMA; family++) {
+        struct arena arena = ARENA_INIT;
+        struct model *model = fixture_model((enum model_family)family, device);
+        struct packed p = small_batch(&arena);
+        struct activations *acts = fixture_activations(model, &p.batch);
+        size_t bytes = model->weights.n * sizeof(float), n = (size_t)p.batch.n_targets;
+        float *grads[2], *logprob = ARENA_NEW(&arena, float, n), *lse = ARENA_NEW(&arena, float, n);
+        model_forward(model, &p.batch, acts);
+        model_target_logprobs(model, &p.batch, acts, 1, logprob, lse, NULL);
+        for (int i = 0; i < 2; i++) {
+            grads[i] = device_alloc(device, bytes, "gradients");
+            model_backward(model, &p.batch, acts, 1, lse, NULL, p.a, NULL, grads[i]);
+        }
+        float *a = ARENA_NEW(&arena, float, model->weights.n), *b = ARENA_NEW(&arena, float, model->weights.n);
+        device_read(device, a, grads[0], bytes);
+        device_read(device, b, grads[1], bytes);
+        assert_memory_equal(a, b, bytes);
+        model_backward(model, &p.batch, acts, 1, lse, NULL, p.a, NULL, grads[0]);
+        device_read(device, b, grads[0], bytes);
+        double error = 0, size = 0;
+        for (size_t i = 0; i < model->weights.n; i++) {
+            double difference = (double)b[i] - 2 * (double)a[i];
+            error += difference * difference;
+            size += (double)a[i] * (double)a[i];
+        }
+        assert_true(size > 0);
+        assert_true(sqrt(error / size) < 1e-5);
+        device_free(device, grads[0]);
+        device_free(device, grads[1]);
+        activations_free(acts, model);
+        model_close(model);
+        arena_release(&arena);
+    }
+}
+
+static void no_targets_no_gradient(void **state)
+{
+    struct device *device = *state;
+    struct arena arena = ARENA_INIT;
+    struct model *model = fixture_model(FAMILY_QWEN2, device);
+    struct packed p = small_batch(&arena);
+    struct activations *acts = fixture_activations(model, &p.batch);
+    p.batch.n_targets = 0;
+    float *grads = gradients(model, &p, acts, 1);
+    for (size_t i = 0; i < model->weights.n; i++) {
+        assert_true(grads[i] == 0);
+    }
+    free(grads);
+    activations_free(acts, model);
+    model_close(model);
+    arena_release(&arena);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(gradients_are_those_of_transformers, fixture_open, fixture_close),
+        cmocka_unit_test_setup_teardown(the_loss_rises_along_each_gradient, fixture_open, fixture_close),
+        cmocka_unit_test_setup_teardown(bits_do_not_depend_on_threads, fixture_open, fixture_close),
+        cmocka_unit_test_setup_teardown(a_second_pass_adds_the_same, fixture_open, fixture_close),
+        cmocka_unit_test_setup_teardown(no_targets_no_gradient, fixture_open, fixture_close),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
