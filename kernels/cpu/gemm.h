@@ -9,6 +9,13 @@
 
 #include "kernels/cpu/vec.h"
 
+/* Rows for which the tile is fastest: callers cut M into multiples of it. */
+#if defined(__AVX512F__)
+#define GEMM_ROWS 12
+#else
+#define GEMM_ROWS 6
+#endif
+
 /* A tile of products, for m < M, p < n_panels and lanes i < 16:
  *
  *   c[m * c_row + 16 p + i] = chain over k < K, ascending, of fma(a[m * a_row + k * a_k], b[p * b_panel + k * b_k + i], .)
@@ -26,5 +33,8 @@ struct gemm_tile {
 };
 
 void ISA_NAME(gemm_tile)(const struct gemm_tile *tile);
+
+/* to[16 j + i] = from[16 i + j] for i, j < 16 */
+void ISA_NAME(gemm_transpose)(float *to, const float *from);
 
 #endif

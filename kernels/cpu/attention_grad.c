@@ -1,0 +1,172 @@
+/* kernels/cpu/attention_grad.c - attention backward (FlashAttention, arXiv 2205.14135, algorithm 4, without its tiling
+ * over workers: one thread owns a key/value head of all sequences that share a prefix, and walks them in order).
+ *
+ *   P = exp(scale Q K^T - lse);  dV = P^T dO;  dP = dO V^T;  dS = P (dP - rowsum(dO O)) scale;  dQ = dS K;  dK = dS^T Q
+ *
+ * SPDX-License-Identifier: Apache-2.0 */
+#include "kernels/cpu/cpu.h"
+#include "kernels/cpu/gemm.h"
+
+#define MOST_ROWS 96
+
+struct grad_task {
+    const struct attention_grad_args *args;
+    const struct context *context;
+    int j, heads, n_keys, width;   /* width: n_keys up to a multiple of 16 */
+    float *k, *v, *kt, *vt;        /* [n_keys, D], [n_keys, D], [D, width], [D, width] */
+    float *dk, *dv;                /* [n_keys, D] */
+    float *q, *dout, *dq, *s, *dp; /* [R, D] three times; [R, width] twice */
+    float lse[MOST_ROWS], delta[MOST_ROWS];
+};
+
+static ptrdiff_t key_row(const struct context *c, int i)
+{
+    return i < c->n_prefix ? c->prefix_row + i : c->row + i - c->n_prefix;
+}
+
+static void gather_keys(struct grad_task *t)
+{
+    const struct attention_grad_args *a = t->args;
+    int D = a->D;
+    size_t n = (size_t)t->width * (size_t)D;
+    t->k = cpu_scratch(SCRATCH_KEYS, 6 * n);
+    t->v = t->k + n;
+    t->kt = t->v + n;
+    t->vt = t->kt + n;
+    t->dk = t->vt + n;
+    t->dv = t->dk + n;
+    memset(t->kt, 0, 4 * n * sizeof *t->kt);
+    for (int i = 0; i < t->n_keys; i++) {
+        ptrdiff_t at = key_row(t->context, i) * a->qkv_stride + (ptrdiff_t)t->j * D;
+        memcpy(t->k + (ptrdiff_t)i * D, (const float *)a->k + at, (size_t)D * sizeof(float));
+        memcpy(t->v + (ptrdiff_t)i * D, (const float *)a->v + at, (size_t)D * sizeof(float));
+        for (int d = 0; d < D; d++) {
+            t->kt[(ptrdiff_t)d * t->width + i] = t->k[(ptrdiff_t)i * D + d];
+            t->vt[(ptrdiff_t)d * t->width + i] = t->v[(ptrdiff_t)i * D + d];
+        }
+    }
+}
+
+static void gather_queries(struct grad_task *t, int row, int n_rows)
+{
+    const struct attention_grad_args *a = t->args;
+    int D = a->D;
+    for (int r = 0; r < n_rows * t->heads; r++) {
+        ptrdiff_t token = t->context->row + row + r / t->heads, head = (ptrdiff_t)t->j * t->heads + r % t->heads;
+        const float *q = (const float *)a->q + token * a->qkv_stride + head * D;
+        const float *out = (const float *)a->out + token * a->out_stride + head * D;
+        const float *dout = (const float *)a->dout + token * a->out_stride + head * D;
+        vec sum = vec_zero();
+        for (int i = 0; i < D; i += VEC_LANES) {
+            vec d = vec_load(dout + i);
+            sum = vec_fma(d, vec_load(out + i), sum);
+            vec_store(t->dout + (ptrdiff_t)r * D + i, d);
+            vec_store(t->q + (ptrdiff_t)r * D + i, vec_load(q + i));
+        }
+        t->delta[r] = vec_sum(sum);
+        t->lse[r] = a->lse[token * a->H + head];
+    }
+}
+
+/* s: scores -> P; dp: dP -> dS. Keys from `limit` on have weight 0. */
+static void weights_row(struct grad_task *t, int r, int limit, int width)
+{
+    float *s = t->s + (ptrdiff_t)r * t->width, *dp = t->dp + (ptrdiff_t)r * t->width;
+    vec scale = vec_set(t->args->scale), lse = vec_set(t->lse[r]), delta = vec_set(t->delta[r]);
+    for (int j = 0; j < width; j += VEC_LANES) {
+        int n = limit - j < VEC_LANES ? (limit > j ? limit - j : 0) : VEC_LANES;
+        vec p = vec_exp(vec_sub(vec_mul(vec_load(s + j), scale), lse));
+        vec_store(s + j, p);
+        if (n < VEC_LANES) {
+            p = vec_load_n(s + j, n, 0.0f);
+            vec_store(s + j, p);
+        }
+        vec_store(dp + j, vec_mul(vec_mul(p, vec_sub(vec_load(dp + j), delta)), scale));
+    }
+}
+
+static void product(int M, int n_panels, int K, const float *a, ptrdiff_t a_row, ptrdiff_t a_k, const float *b,
+                    ptrdiff_t b_k, float *c, ptrdiff_t c_row, bool from_c)
+{
+    ISA_NAME(gemm_tile)
+    (&(struct gemm_tile){.M = M,
+                         .n_panels = n_panels,
+                         .K = K,
+                         .a = a,
+                         .a_row = a_row,
+                         .a_k = a_k,
+                         .b = b,
+                         .b_panel = VEC_LANES,
+                         .b_k = b_k,
+                         .c = c,
+                         .c_row = c_row,
+                         .from_c = from_c});
+}
+
+static void query_block(struct grad_task *t, int row, int n_rows)
+{
+    const struct attention_grad_args *a = t->args;
+    int D = a->D, R = n_rows * t->heads, first = t->context->n_prefix + row, panels = D / VEC_LANES;
+    int n_keys = first + n_rows, width = (n_keys + VEC_LANES - 1) / VEC_LANES * VEC_LANES;
+    gather_queries(t, row, n_rows);
+    product(R, width / VEC_LANES, D, t->q, D, 1, t->kt, t->width, t->s, t->width, false);
+    product(R, width / VEC_LANES, D, t->dout, D, 1, t->vt, t->width, t->dp, t->width, false);
+    for (int r = 0; r < R; r++) {
+        weights_row(t, r, first + r / t->heads + 1, width);
+    }
+    product(n_keys, panels, R, t->s, 1, t->width, t->dout, D, t->dv, D, true);
+    product(n_keys, panels, R, t->dp, 1, t->width, t->q, D, t->dk, D, true);
+    product(R, panels, n_keys, t->dp, t->width, 1, t->k, D, t->dq, D, false);
+    for (int r = 0; r < R; r++) {
+        ptrdiff_t token = t->context->row + row + r / t->heads, head = (ptrdiff_t)t->j * t->heads + r % t->heads;
+        float *dq = (float *)a->dq + token * a->qkv_stride + head * D;
+        for (int i = 0; i < D; i += VEC_LANES) {
+            vec_store(dq + i, vec_add(vec_load(dq + i), vec_load(t->dq + (ptrdiff_t)r * D + i)));
+        }
+    }
+}
+
+static void context_grad(const struct attention_grad_args *a, const struct context *context, int j)
+{
+    struct grad_task t = {.args = a, .context = context, .j = j, .heads = a->H / a->J};
+    t.n_keys = context->n_prefix + context->n_rows;
+    t.width = (t.n_keys + VEC_LANES - 1) / VEC_LANES * VEC_LANES;
+    int rows = MOST_ROWS / t.heads;
+    gather_keys(&t);
+    t.q = cpu_scratch(SCRATCH_ROWS, (size_t)3 * MOST_ROWS * (size_t)a->D);
+    t.dout = t.q + (ptrdiff_t)MOST_ROWS * a->D;
+    t.dq = t.dout + (ptrdiff_t)MOST_ROWS * a->D;
+    t.s = cpu_scratch(SCRATCH_SCORES, (size_t)2 * MOST_ROWS * (size_t)t.width);
+    t.dp = t.s + (ptrdiff_t)MOST_ROWS * t.width;
+    for (int row = 0; row < context->n_rows; row += rows) {
+        query_block(&t, row, context->n_rows - row < rows ? context->n_rows - row : rows);
+    }
+    for (int i = 0; i < t.n_keys; i++) {
+        ptrdiff_t at = key_row(context, i) * a->qkv_stride + (ptrdiff_t)j * a->D;
+        float *dk = (float *)a->dk + at, *dv = (float *)a->dv + at;
+        for (int d = 0; d < a->D; d++) {
+            dk[d] += t.dk[(ptrdiff_t)i * a->D + d];
+            dv[d] += t.dv[(ptrdiff_t)i * a->D + d];
+        }
+    }
+}
+
+void ISA_NAME(attention_grad)(const struct attention_grad_args *a)
+{
+    double work = 0;
+    for (int c = 0; c < a->n_contexts; c++) {
+        const struct context *x = &a->contexts[c];
+        work += 5.0 * x->n_rows * (x->n_prefix + x->n_rows) * a->H * a->D;
+    }
+    int threads = cpu_threads_for(work);
+#pragma omp parallel for schedule(dynamic) num_threads(threads) if (threads > 1)
+    for (int i = 0; i < a->n_contexts * a->J; i++) {
+        int c = i / a->J, j = i % a->J;
+        if (a->contexts[c].n_prefix > 0) {
+            continue; /* done with the prefix it shares */
+        }
+        do {
+            context_grad(a, &a->contexts[c], j);
+        } while (++c < a->n_contexts && a->contexts[c].n_prefix > 0);
+    }
+}

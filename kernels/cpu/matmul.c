@@ -1,0 +1,274 @@
+/* kernels/cpu/matmul.c - products of activations and weight matrices, forward and backward, cut into tiles of gemm.h.
+ *
+ *   forward      y = x W^T    panels of W as they are
+ *   input grad   dx = dy W    panels of W turned, 16 columns at a time, into panels over n
+ *   weight grad  dW = dy^T x  the tile's rows are inputs k, its lanes outputs n, its chain runs over t: it lands in W's layout
+ *
+ * Each tile of an output has one owner, which walks the whole chain in blocks: threads change no bit.
+ *
+ * SPDX-License-Identifier: Apache-2.0 */
+#include "kernels/cpu/cpu.h"
+#include "kernels/cpu/gemm.h"
+
+#define ROW_BLOCK     96   /* rows of x or dy that stay in the second-level cache while panels pass by */
+#define K_BLOCK       1024 /* a panel block of 64 KB and the rows beside it stay in the second-level cache */
+#define N_BLOCK       512  /* outputs that an input gradient sums at once: 8 turned panels of 32 KB */
+#define T_BLOCK       256  /* rows that a weight gradient sums at once: 16 panels of dy of 16 KB */
+#define GRAD_PANELS   8
+#define WEIGHT_PANELS 16
+#define STRIP_GROUP   48 /* inputs k of x laid out in strips of GEMM_ROWS at once */
+
+static int least(int a, int b)
+{
+    return a < b ? a : b;
+}
+
+static int blocks_of(int n, int size)
+{
+    return (n + size - 1) / size;
+}
+
+size_t ISA_NAME(matrix_elements)(int N, int K)
+{
+    return (size_t)((N + CPU_PANEL - 1) / CPU_PANEL) * CPU_PANEL * (size_t)K;
+}
+
+static size_t matrix_index(int n, int k, int K)
+{
+    return (size_t)(n / CPU_PANEL) * CPU_PANEL * (size_t)K + (size_t)k * CPU_PANEL + (size_t)(n % CPU_PANEL);
+}
+
+void ISA_NAME(matrix_import)(void *matrix, const float *rows, int row, int n_rows, int N, int K)
+{
+    (void)N;
+    float *w = matrix;
+    for (int i = 0; i < n_rows; i++) {
+        float *to = w + matrix_index(row + i, 0, K);
+        for (int k = 0; k < K; k++) {
+            to[(size_t)k * CPU_PANEL] = rows[(size_t)i * (size_t)K + (size_t)k];
+        }
+    }
+}
+
+void ISA_NAME(matrix_export)(float *rows, const void *matrix, int row, int n_rows, int N, int K)
+{
+    (void)N;
+    const float *w = matrix;
+    for (int i = 0; i < n_rows; i++) {
+        const float *from = w + matrix_index(row + i, 0, K);
+        for (int k = 0; k < K; k++) {
+            rows[(size_t)i * (size_t)K + (size_t)k] = from[(size_t)k * CPU_PANEL];
+        }
+    }
+}
+
+/* Rows t.. of panels p..: products over blocks of k. Through scratch where the output may not be written before it is whole
+ * (a residual that is y itself), or where the last panel is wider than y. */
+static void matmul_block(const struct matmul_args *a, int t, int n_rows, int p, int n_panels)
+{
+    int n = p * CPU_PANEL, width = a->N - n < n_panels * CPU_PANEL ? a->N - n : n_panels * CPU_PANEL;
+    float *y = (float *)a->y + (ptrdiff_t)t * a->y_stride + n;
+    bool direct = !a->residual && width == n_panels * CPU_PANEL;
+    float *c = direct ? y : cpu_scratch(SCRATCH_TILE, (size_t)n_rows * (size_t)n_panels * CPU_PANEL);
+    ptrdiff_t c_row = direct ? a->y_stride : n_panels * CPU_PANEL;
+    for (int k = 0; k < a->K; k += K_BLOCK) {
+        ISA_NAME(gemm_tile)
+        (&(struct gemm_tile){
+            .M = n_rows,
+            .n_panels = n_panels,
+            .K = a->K - k < K_BLOCK ? a->K - k : K_BLOCK,
+            .a = (const float *)a->x + (ptrdiff_t)t * a->x_stride + k,
+            .a_row = a->x_stride,
+            .a_k = 1,
+            .b = (const float *)a->w + (size_t)p * CPU_PANEL * (size_t)a->K + (size_t)k * CPU_PANEL,
+            .b_panel = (ptrdiff_t)CPU_PANEL * a->K,
+            .b_k = CPU_PANEL,
+            .c = c,
+            .c_row = c_row,
+            .from_c = k > 0,
+        });
+    }
+    const float *bias = a->bias, *residual = a->residual;
+    for (int i = 0; i < n_rows && (!direct || bias); i++) {
+        float *row = y + (ptrdiff_t)i * a->y_stride;
+        const float *from = c + (ptrdiff_t)i * c_row;
+        const float *add = residual ? residual + (ptrdiff_t)(t + i) * a->y_stride + n : NULL;
+        for (int j = 0; j < width; j++) {
+            float value = bias ? from[j] + bias[n + j] : from[j];
+            row[j] = add ? add[j] + value : value;
+        }
+    }
+}
+
+void ISA_NAME(matmul)(const struct matmul_args *a)
+{
+    int panels = (a->N + CPU_PANEL - 1) / CPU_PANEL;
+    int threads = cpu_threads_for((double)a->T * a->N * a->K);
+    int rows = (a->T + 2 * threads - 1) / (2 * threads);
+    rows = (rows + GEMM_ROWS - 1) / GEMM_ROWS * GEMM_ROWS;
+    rows = rows > ROW_BLOCK ? ROW_BLOCK : rows;
+    int row_blocks = (a->T + rows - 1) / rows;
+    int chunks = row_blocks >= 4 * threads ? 1 : (8 * threads + row_blocks - 1) / row_blocks; /* of the panels */
+    int width = (panels + chunks - 1) / chunks;
+    width = (width + 3) / 4 * 4;
+    chunks = (panels + width - 1) / width;
+#pragma omp parallel for schedule(dynamic) num_threads(threads) if (threads > 1)
+    for (int i = 0; i < row_blocks * chunks; i++) {
+        int t = i / chunks * rows, p = i % chunks * width;
+        matmul_block(a, t, a->T - t < rows ? a->T - t : rows, p, panels - p < width ? panels - p : width);
+    }
+}
+
+/* Outputs n .. n + n_rows - 1 and columns 16 kp .. of W as [n_rows][16], so that dx is a forward product with it. */
+static void turn_panel(const struct matmul_input_grad_args *a, int n, int n_rows, int kp, float *turned)
+{
+    const float *w = (const float *)a->w + (size_t)kp * CPU_PANEL * CPU_PANEL;
+    int width = least(a->K - kp * CPU_PANEL, CPU_PANEL);
+    for (int i = 0; i < n_rows; i += CPU_PANEL) {
+        const float *from = w + (size_t)(n + i) * (size_t)a->K; /* [k][n] */
+        float last[CPU_PANEL * CPU_PANEL] = {0};
+        if (width < CPU_PANEL) {
+            memcpy(last, from, (size_t)width * CPU_PANEL * sizeof *last);
+            from = last;
+        }
+        ISA_NAME(gemm_transpose)(turned + (ptrdiff_t)i * CPU_PANEL, from);
+    }
+}
+
+/* dx of rows t .. (before `end`) and column panels kp ..: goes on with the sum over a block of outputs from n on. */
+static void input_grad_block(const struct matmul_input_grad_args *a, const float *turned, int t, int end, int kp,
+                             int n_panels, int n)
+{
+    int k = kp * CPU_PANEL, width = least(a->K - k, n_panels * CPU_PANEL), n_rows = least(end - t, ROW_BLOCK);
+    float *dx = (float *)a->dx + (ptrdiff_t)t * a->dx_stride + k;
+    float *tile = dx;
+    ptrdiff_t row = a->dx_stride;
+    if (width < n_panels * CPU_PANEL) {
+        tile = cpu_scratch(SCRATCH_TILE, (size_t)ROW_BLOCK * GRAD_PANELS * CPU_PANEL);
+        row = n_panels * CPU_PANEL;
+        for (int i = 0; i < n_rows; i++) {
+            memcpy(tile + i * row, dx + (ptrdiff_t)i * a->dx_stride, (size_t)width * sizeof *dx);
+            memset(tile + i * row + width, 0, (size_t)(row - width) * sizeof *dx);
+        }
+    }
+    ISA_NAME(gemm_tile)
+    (&(struct gemm_tile){
+        .M = n_rows,
+        .n_panels = n_panels,
+        .K = least(a->N - n, N_BLOCK),
+        .a = (const float *)a->dy + (ptrdiff_t)t * a->dy_stride + n,
+        .a_row = a->dy_stride,
+        .a_k = 1,
+        .b = turned,
+        .b_panel = (ptrdiff_t)N_BLOCK * CPU_PANEL,
+        .b_k = CPU_PANEL,
+        .c = tile,
+        .c_row = row,
+        .from_c = n > 0 || a->accumulate,
+    });
+    for (int i = 0; tile != dx && i < n_rows; i++) {
+        memcpy(dx + (ptrdiff_t)i * a->dx_stride, tile + i * row, (size_t)width * sizeof *dx);
+    }
+}
+
+void ISA_NAME(matmul_input_grad)(const struct matmul_input_grad_args *a)
+{
+    int threads = cpu_threads_for((double)a->T * a->N * a->K), panels = blocks_of(a->K, CPU_PANEL);
+    int chunks = blocks_of(panels, GRAD_PANELS), width = blocks_of(panels, chunks);
+    int groups = threads > 1 ? least(blocks_of(4 * threads, chunks), blocks_of(a->T, ROW_BLOCK)) : 1;
+    int rows = blocks_of(blocks_of(a->T, groups), GEMM_ROWS) * GEMM_ROWS;
+#pragma omp parallel for schedule(dynamic) num_threads(threads) if (threads > 1)
+    for (int i = 0; i < chunks * groups; i++) {
+        int kp = i / groups * width, n_panels = least(panels - kp, width);
+        int begin = i % groups * rows, end = least(a->T, begin + rows);
+        float *turned = cpu_scratch(SCRATCH_PACK, (size_t)GRAD_PANELS * N_BLOCK * CPU_PANEL);
+        for (int n = 0; n < a->N && begin < end; n += N_BLOCK) {
+            for (int q = 0; q < n_panels; q++) {
+                turn_panel(a, n, least(a->N - n, N_BLOCK), kp + q, turned + (ptrdiff_t)q * N_BLOCK * CPU_PANEL);
+            }
+            for (int t = begin; t < end; t += ROW_BLOCK) {
+                input_grad_block(a, turned, t, end, kp, n_panels, n);
+            }
+        }
+    }
+}
+
+/* Columns k .. of rows t .. of x, in strips of GEMM_ROWS columns: strip s at s * n_rows * GEMM_ROWS, as [t][GEMM_ROWS]. */
+static void cut_strips(const struct matmul_weight_grad_args *a, int t, int n_rows, int k, int width, float *strips)
+{
+    for (int i = 0; i < n_rows; i++) {
+        const float *x = (const float *)a->x + (ptrdiff_t)(t + i) * a->x_stride + k;
+        float *to = strips + (ptrdiff_t)i * GEMM_ROWS;
+        int j = 0;
+        for (; j + GEMM_ROWS <= width; j += GEMM_ROWS, to += (ptrdiff_t)n_rows * GEMM_ROWS) {
+            memcpy(to, x + j, GEMM_ROWS * sizeof *x);
+        }
+        memcpy(to, x + j, (size_t)(width - j) * sizeof *x);
+    }
+}
+
+/* Panels p .. of rows t .. of dy as [panel][t][16]; the sum of the rows goes to dbias. */
+static void gather_panels(const struct matmul_weight_grad_args *a, int t, int n_rows, int p, int n_panels, float *dy)
+{
+    for (int q = 0; q < n_panels; q++) {
+        int n = (p + q) * CPU_PANEL, width = least(a->N - n, CPU_PANEL);
+        vec bias = a->dbias ? vec_load_n(a->dbias + n, width, 0.0f) : vec_zero();
+        for (int i = 0; i < n_rows; i++, dy += CPU_PANEL) {
+            const float *from = (const float *)a->dy + (ptrdiff_t)(t + i) * a->dy_stride + n;
+            vec row = width == CPU_PANEL ? vec_load(from) : vec_load_n(from, width, 0.0f);
+            vec_store(dy, row);
+            bias = vec_add(bias, row);
+        }
+        if (a->dbias) {
+            vec_store_n(a->dbias + n, bias, width);
+        }
+    }
+}
+
+/* dW of panels p .. and inputs k .. k + width - 1, plus the sum over n_rows rows. */
+static void weight_grad_block(const struct matmul_weight_grad_args *a, const float *strips, const float *dy, int n_rows,
+                              int p, int n_panels, int k, int width)
+{
+    for (int j = 0; j < width; j += GEMM_ROWS) {
+        for (int q = 0; q < n_panels; q++) {
+            float *dw = a->dw + (size_t)(p + q) * CPU_PANEL * (size_t)a->K + (size_t)(k + j) * CPU_PANEL;
+            ISA_NAME(gemm_tile)
+            (&(struct gemm_tile){
+                .M = least(width - j, GEMM_ROWS),
+                .n_panels = 1,
+                .K = n_rows,
+                .a = strips + (ptrdiff_t)j * n_rows,
+                .a_row = 1,
+                .a_k = GEMM_ROWS,
+                .b = dy + (ptrdiff_t)q * n_rows * CPU_PANEL,
+                .b_k = CPU_PANEL,
+                .c = dw,
+                .c_row = CPU_PANEL,
+                .from_c = true,
+            });
+        }
+    }
+}
+
+void ISA_NAME(matmul_weight_grad)(const struct matmul_weight_grad_args *a)
+{
+    int threads = cpu_threads_for((double)a->T * a->N * a->K), panels = blocks_of(a->N, CPU_PANEL);
+    int wanted = blocks_of(panels, WEIGHT_PANELS);
+    int chunks = threads > 1 && wanted < 4 * threads ? least(4 * threads, panels) : wanted;
+    int n_panels = blocks_of(panels, chunks);
+#pragma omp parallel for schedule(dynamic) num_threads(threads) if (threads > 1)
+    for (int p = 0; p < panels; p += n_panels) {
+        float *strips = cpu_scratch(SCRATCH_PACK, (size_t)T_BLOCK * (STRIP_GROUP + GEMM_ROWS));
+        float *dy = cpu_scratch(SCRATCH_TILE, (size_t)T_BLOCK * WEIGHT_PANELS * CPU_PANEL);
+        int n = least(panels - p, n_panels);
+        for (int t = 0; t < a->T; t += T_BLOCK) {
+            int n_rows = least(a->T - t, T_BLOCK);
+            gather_panels(a, t, n_rows, p, n, dy);
+            for (int k = 0; k < a->K; k += STRIP_GROUP) {
+                int width = least(a->K - k, STRIP_GROUP);
+                cut_strips(a, t, n_rows, k, width, strips);
+                weight_grad_block(a, strips, dy, n_rows, p, n, k, width);
+            }
+        }
+    }
+}

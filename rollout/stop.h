@@ -1,0 +1,35 @@
+/* rollout/stop.h - what ends a completion early: end tokens, stop tokens, stop strings.
+ *
+ * Stop strings are found in the bytes of the decoded text, wherever the tokens are cut. Of several the one that begins first
+ * counts.
+ *
+ * SPDX-License-Identifier: Apache-2.0 */
+#ifndef ROLLOUT_STOP_H
+#define ROLLOUT_STOP_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/str.h"
+#include "rollout/rollout.h"
+
+struct stop {
+    struct str *strings; /* [n_strings], none empty */
+    int n_strings;
+    size_t longest; /* of the strings, in bytes; 0: there are none */
+    int32_t *tokens, *ends;
+    int n_tokens, n_ends;
+};
+
+/* Copies what it needs. ERR_USAGE for an empty stop string. Release with stop_release. */
+enum err stop_init(struct stop *stop, const struct rollout_options *options, const struct model_config *config);
+void stop_release(struct stop *stop);
+
+/* FINISH_EOS, FINISH_STOP, or FINISH_NONE if the token ends nothing. */
+enum finish_reason stop_token(const struct stop *stop, int32_t token);
+/* Where the first stop string begins in `text`; -1: nowhere. */
+ptrdiff_t stop_find(const struct stop *stop, struct str text);
+/* Bytes at the end of `text` (which holds no stop string) that may be the beginning of one, and must not be shown yet. */
+size_t stop_held(const struct stop *stop, struct str text);
+
+#endif
