@@ -34,8 +34,7 @@ struct sample {
     struct judgement judgement;
     double reward; /* the total */
     double advantage;
-    float *ref_logprob; /* [n_tokens] or NULL: the reference model's, when beta > 0 */
-    bool dropped;       /* not trained on: judge failed, or truncated and masked */
+    bool dropped; /* not trained on: judge failed, or truncated and masked */
 };
 
 /* Samples whose gradient is taken together, as packed batches of at most tokens_per_micro_batch rows. */
@@ -69,5 +68,10 @@ struct iteration {
 
 /* Forgets everything of the last iteration; keeps the memory. */
 void iteration_clear(struct iteration *it);
+void iteration_release(struct iteration *it);
+
+/* Samples G completions of at most max_tokens for each prompt: it->groups. */
+enum err rollout_groups(struct rollout *rollout, struct iteration *it, int max_tokens, rollout_progress *progress,
+                        void *context);
 
 #endif

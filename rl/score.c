@@ -1,0 +1,125 @@
+/* rl/score.c
+ *
+ * SPDX-License-Identifier: Apache-2.0 */
+#include "rl/score.h"
+
+#include <math.h>
+#include <strings.h>
+#include <string.h>
+
+const char *const aha_words[AHA_WORDS] = {"wait",  "mistake", "however", "but",      "retry",
+                                          "error", "verify",  "wrong",   "evaluate", "check"};
+
+static bool is_letter(char c)
+{
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
+}
+
+void aha_count(struct str text, int counts[AHA_WORDS])
+{
+    memset(counts, 0, AHA_WORDS * sizeof *counts);
+    for (size_t i = 0, end; i < text.length; i = end) {
+        end = i + 1;
+        if (!is_letter(text.data[i])) {
+            continue;
+        }
+        while (end < text.length && is_letter(text.data[end])) {
+            end++;
+        }
+        for (int w = 0; w < AHA_WORDS; w++) {
+            counts[w] += strlen(aha_words[w]) == end - i && strncasecmp(aha_words[w], text.data + i, end - i) == 0;
+        }
+    }
+}
+
+enum err score_groups(struct reward_set *rewards, struct iteration *it, int max_tokens, bool mask_truncated)
+{
+    it->n_samples = it->n_prompts * it->G;
+    it->samples = ARENA_NEW(&it->arena, struct sample, it->n_samples);
+    struct reward_item *items = ARENA_NEW(&it->arena, struct reward_item, it->n_samples);
+    struct judgement *judgements = ARENA_NEW(&it->arena, struct judgement, it->n_samples);
+    for (int i = 0; i < it->n_samples; i++) {
+        const struct prompt *prompt = &it->prompts[i / it->G];
+        const struct completion *c = &it->groups[i / it->G].completions[i % it->G];
+        it->samples[i] = (struct sample){.prompt = prompt, .completion = c};
+        items[i] = (struct reward_item){.prompt = prompt->text,
+                                        .completion = c->text,
+                                        .fields = prompt->fields,
+                                        .n_tokens = c->n_tokens,
+                                        .max_tokens = max_tokens,
+                                        .truncated = c->finish == FINISH_LENGTH};
+    }
+    TRY(reward_judge(rewards, items, it->n_samples, &it->arena, judgements));
+    for (int i = 0; i < it->n_samples; i++) {
+        it->samples[i].judgement = judgements[i];
+        it->samples[i].reward = judgements[i].total;
+        it->samples[i].dropped = judgements[i].dropped || (mask_truncated && items[i].truncated);
+    }
+    return ERR_NONE;
+}
+
+static void part_metrics(const struct reward_set *rewards, const struct iteration *it, int part,
+                         struct metrics *metrics)
+{
+    double sum = 0, squares = 0;
+    int n = 0;
+    for (int i = 0; i < it->n_samples; i++) {
+        const struct verdict *v = &it->samples[i].judgement.parts[part];
+        if (v->kind == VERDICT_OK) {
+            sum += v->score;
+            squares += v->score * v->score;
+            n++;
+        }
+    }
+    double mean = n ? sum / n : (double)NAN;
+    double variance = n > 1 ? (squares - n * mean * mean) / (n - 1) : 0;
+    metrics_set(metrics, mean, "rewards/%s/mean", reward_set_label(rewards, part));
+    metrics_set(metrics, sqrt(variance > 0 ? variance : 0), "rewards/%s/std", reward_set_label(rewards, part));
+}
+
+static void length_metrics(const struct iteration *it, struct metrics *metrics)
+{
+    double sum = 0, ended_sum = 0, entropy = 0;
+    int least = INT32_MAX, most = 0, n_ended = 0, n_dropped = 0;
+    for (int i = 0; i < it->n_samples; i++) {
+        const struct completion *c = it->samples[i].completion;
+        bool ended = c->finish != FINISH_LENGTH;
+        sum += c->n_tokens;
+        ended_sum += ended ? c->n_tokens : 0;
+        n_ended += ended;
+        n_dropped += it->samples[i].dropped;
+        least = c->n_tokens < least ? c->n_tokens : least;
+        most = c->n_tokens > most ? c->n_tokens : most;
+        for (int t = 0; t < c->n_tokens; t++) {
+            entropy += (double)c->entropy[t];
+        }
+    }
+    metrics_set(metrics, sum / it->n_samples, "completions/mean_length");
+    metrics_set(metrics, least, "completions/min_length");
+    metrics_set(metrics, most, "completions/max_length");
+    metrics_set(metrics, 1 - (double)n_ended / it->n_samples, "completions/clipped_ratio");
+    metrics_set(metrics, n_ended ? ended_sum / n_ended : 0, "completions/mean_terminated_length");
+    metrics_set(metrics, (double)n_dropped / it->n_samples, "completions/dropped_ratio");
+    metrics_set(metrics, sum > 0 ? entropy / sum : 0, "entropy");
+}
+
+void score_metrics(const struct reward_set *rewards, const struct iteration *it, struct metrics *metrics)
+{
+    for (int part = 0; part < reward_set_count(rewards); part++) {
+        part_metrics(rewards, it, part, metrics);
+    }
+    length_metrics(it, metrics);
+    double words[AHA_WORDS] = {0}, all = 0;
+    for (int i = 0; i < it->n_samples; i++) {
+        int counts[AHA_WORDS];
+        aha_count(it->samples[i].completion->text, counts);
+        for (int w = 0; w < AHA_WORDS; w++) {
+            words[w] += (double)counts[w] / it->n_samples;
+            all += (double)counts[w] / it->n_samples;
+        }
+    }
+    for (int w = 0; w < AHA_WORDS; w++) {
+        metrics_set(metrics, words[w], "aha/%s", aha_words[w]);
+    }
+    metrics_set(metrics, all, "aha/all");
+}

@@ -1,0 +1,22 @@
+/* rl/score.h - groups to judgements: the bridge from rollout/ to reward/, which do not know each other.
+ *
+ * SPDX-License-Identifier: Apache-2.0 */
+#ifndef RL_SCORE_H
+#define RL_SCORE_H
+
+#include "rl/iteration.h"
+#include "rl/metrics.h"
+
+/* Makes it->samples from it->groups and judges them. mask_truncated: samples that ran out of tokens are not trained on. */
+enum err score_groups(struct reward_set *rewards, struct iteration *it, int max_tokens, bool mask_truncated);
+
+/* rewards/NAME/{mean,std}, completions/{mean,min,max}_length, clipped_ratio, terminated lengths, entropy, aha/WORD, frac_dropped. */
+void score_metrics(const struct reward_set *rewards, const struct iteration *it, struct metrics *metrics);
+
+/* How often each of the ten reflective words of the R1 paper (arXiv 2501.12948v2, appendix C.2) stands in the text, as a
+ * word of its own, in any case. */
+#define AHA_WORDS 10
+extern const char *const aha_words[AHA_WORDS];
+void aha_count(struct str text, int counts[AHA_WORDS]);
+
+#endif
