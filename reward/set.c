@@ -1,0 +1,181 @@
+/* reward/set.c - several rewards as one: opening them, judging a batch on threads, adding up.
+ *
+ * Each worker thread has an arena for what its verdicts point to; they are reset at the next batch. The caller's arena gets
+ * copies, in the order of the items.
+ *
+ * SPDX-License-Identifier: Apache-2.0 */
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "reward/options.h"
+#include "reward/pool.h"
+#include "reward/rewards.h"
+
+const struct reward_kind *const reward_kinds[] = {&reward_format, &reward_countdown, NULL};
+
+const struct reward_kind *reward_find(const char *name)
+{
+    for (int i = 0; reward_kinds[i]; i++) {
+        if (strcmp(reward_kinds[i]->name, name) == 0) {
+            return reward_kinds[i];
+        }
+    }
+    return NULL;
+}
+
+bool reward_expired(const struct reward_call *call)
+{
+    return clock_seconds() > call->deadline;
+}
+
+struct part {
+    struct reward_values values;
+    void *state;
+    bool open;
+};
+
+struct reward_set {
+    struct part *parts;
+    int n_parts;
+    enum reward_on_error on_error;
+    double seconds_per_item;
+    struct pool *pool;
+    struct arena *arenas; /* one a worker */
+};
+
+static enum err part_open(struct part *part, const char *text)
+{
+    TRY(reward_values_parse(&part->values, text));
+    part->open = true;
+    const struct reward_kind *kind = part->values.kind;
+    part->state = mem_zero(kind->state_bytes);
+    return kind->open ? kind->open(part->state, &part->values) : ERR_NONE;
+}
+
+enum err reward_set_open(struct reward_set **out, const struct reward_spec *specs, int n_specs,
+                         enum reward_on_error on_error, double seconds_per_item, int n_threads)
+{
+    struct reward_set *set = mem_zero(sizeof *set);
+    set->parts = mem_zero((size_t)n_specs * sizeof *set->parts);
+    set->on_error = on_error;
+    set->seconds_per_item = seconds_per_item;
+    for (int i = 0; i < n_specs; i++) {
+        set->n_parts++;
+        enum err result = part_open(&set->parts[i], specs[i].text);
+        for (int j = 0; j < i && result == ERR_NONE; j++) {
+            if (strcmp(reward_set_label(set, j), reward_set_label(set, i)) == 0) {
+                result = err_set(ERR_USAGE, "two rewards are called '%s'; give one another label=NAME",
+                                 reward_set_label(set, i));
+            }
+        }
+        if (result != ERR_NONE) {
+            reward_set_close(set);
+            return result;
+        }
+    }
+    set->pool = pool_new(n_threads > 0 ? n_threads : 1);
+    set->arenas = mem_zero((size_t)pool_threads(set->pool) * sizeof *set->arenas);
+    *out = set;
+    return ERR_NONE;
+}
+
+void reward_set_close(struct reward_set *set)
+{
+    if (!set) {
+        return;
+    }
+    for (int i = 0; i < set->n_parts; i++) {
+        struct part *part = &set->parts[i];
+        if (part->open && part->values.kind->close) {
+            part->values.kind->close(part->state);
+        }
+        if (part->open) {
+            reward_values_release(&part->values);
+        }
+        free(part->state);
+    }
+    for (int i = 0; set->arenas && i < pool_threads(set->pool); i++) {
+        arena_release(&set->arenas[i]);
+    }
+    pool_free(set->pool);
+    free(set->arenas);
+    free(set->parts);
+    free(set);
+}
+
+int reward_set_count(const struct reward_set *set)
+{
+    return set->n_parts;
+}
+
+const char *reward_set_label(const struct reward_set *set, int i)
+{
+    return set->parts[i].values.label;
+}
+
+double reward_set_weight(const struct reward_set *set, int i)
+{
+    return set->parts[i].values.weight;
+}
+
+struct batch {
+    struct reward_set *set;
+    const struct reward_item *items;
+    struct judgement *judgements;
+};
+
+static void judge_item(void *context, int job, int worker)
+{
+    struct batch *batch = context;
+    struct judgement *judgement = &batch->judgements[job];
+    struct reward_call call = {.arena = &batch->set->arenas[worker]};
+    for (int i = 0; i < batch->set->n_parts; i++) {
+        const struct part *part = &batch->set->parts[i];
+        double start = clock_seconds();
+        call.deadline = start + batch->set->seconds_per_item;
+        struct verdict v = part->values.kind->judge(part->state, &batch->items[job], &call);
+        if (v.kind == VERDICT_OK && !isfinite(v.score)) {
+            v = verdict_error("the score is not a finite number");
+        }
+        judgement->parts[i] = v;
+        judgement->seconds[i] = clock_seconds() - start;
+    }
+}
+
+/* The weighted sum; and copies of what lies in a worker's arena. */
+static enum err finish_item(const struct reward_set *set, int i, struct judgement *judgement, struct arena *arena)
+{
+    int n_ok = 0;
+    for (int p = 0; p < set->n_parts; p++) {
+        struct verdict *v = &judgement->parts[p];
+        v->extracted.data = arena_strndup(arena, v->extracted.data, v->extracted.length);
+        v->reason = v->reason ? arena_strdup(arena, v->reason) : "";
+        if (v->kind == VERDICT_ERROR && set->on_error == ON_ERROR_ABORT) {
+            return err_set(ERR_STATE, "the reward %s failed on item %d: %s", reward_set_label(set, p), i, v->reason);
+        }
+        judgement->dropped |= v->kind == VERDICT_ERROR && set->on_error == ON_ERROR_DROP;
+        judgement->total += v->kind == VERDICT_OK ? set->parts[p].values.weight * v->score : 0;
+        n_ok += v->kind == VERDICT_OK || (v->kind == VERDICT_ERROR && set->on_error == ON_ERROR_ZERO);
+    }
+    judgement->dropped |= n_ok == 0;
+    return ERR_NONE;
+}
+
+enum err reward_judge(struct reward_set *set, const struct reward_item *items, int n, struct arena *arena,
+                      struct judgement *judgements)
+{
+    for (int i = 0; i < pool_threads(set->pool); i++) {
+        arena_reset(&set->arenas[i]);
+    }
+    for (int i = 0; i < n; i++) {
+        judgements[i] = (struct judgement){.parts = ARENA_NEW(arena, struct verdict, set->n_parts),
+                                           .seconds = ARENA_NEW(arena, double, set->n_parts)};
+    }
+    pool_run(set->pool, n, judge_item, &(struct batch){set, items, judgements});
+    for (int i = 0; i < n; i++) {
+        TRY(finish_item(set, i, &judgements[i], arena));
+    }
+    return ERR_NONE;
+}
