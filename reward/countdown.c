@@ -15,6 +15,8 @@
 #define MOST_NUMBERS 32
 #define MOST_DEPTH   64
 
+__extension__ typedef __int128 wide; /* products of two 64-bit integers */
+
 struct countdown {
     bool needs_format, prefilled, allow_equals;
 };
@@ -65,14 +67,14 @@ static char parse_peek(struct parser *p)
     return p->at < p->text.length ? p->text.data[p->at] : '\0';
 }
 
-static bool reduce(struct parser *p, __int128 top, __int128 bottom, struct fraction *out)
+static bool reduce(struct parser *p, wide top, wide bottom, struct fraction *out)
 {
     if (bottom == 0) {
         return parse_fail(p, "division by zero");
     }
-    __int128 a = top < 0 ? -top : top, b = bottom < 0 ? -bottom : bottom;
+    wide a = top < 0 ? -top : top, b = bottom < 0 ? -bottom : bottom;
     while (b) {
-        __int128 rest = a % b;
+        wide rest = a % b;
         a = b;
         b = rest;
     }
@@ -87,8 +89,8 @@ static bool reduce(struct parser *p, __int128 top, __int128 bottom, struct fract
 
 static bool combine(struct parser *p, char op, struct fraction a, struct fraction b, struct fraction *out)
 {
-    __int128 at = a.top, ab = a.bottom, bt = b.top, bb = b.bottom;
-    __int128 sum;
+    wide at = a.top, ab = a.bottom, bt = b.top, bb = b.bottom;
+    wide sum;
     switch (op) {
     case '*': return reduce(p, at * bt, ab * bb, out);
     case '/': return reduce(p, at * bb, ab * bt, out);

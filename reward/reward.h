@@ -26,8 +26,8 @@ struct reward_item {
     struct str prompt;     /* as the model saw it */
     struct str completion; /* without the end token */
     const json_t *fields;  /* the data set's row: answer, nums, target, tests ... ; never NULL, shared: read only */
-    int n_tokens;          /* of the completion */
-    int max_tokens;        /* that it could have had */
+    int n_tokens;          /* of the completion; -1: unknown */
+    int max_tokens;        /* that it could have had; 0: unknown */
     bool truncated;        /* it did not end by itself */
 };
 
@@ -38,11 +38,12 @@ struct verdict {
     double score;         /* VERDICT_OK only */
     const char *reason;   /* a few words: "right", "no answer tag", "missing field 'answer'"; static or in the arena */
     struct str extracted; /* what was judged, e.g. the answer found; may be empty; in the arena or the item */
+    const char *path;     /* how it was found: "box", "answer tag"; static; NULL where there is but one way */
 };
 
 static inline struct verdict verdict_ok(double score, const char *reason, struct str extracted)
 {
-    return (struct verdict){VERDICT_OK, score, reason, extracted};
+    return (struct verdict){.kind = VERDICT_OK, .score = score, .reason = reason, .extracted = extracted};
 }
 static inline struct verdict verdict_abstain(const char *reason)
 {
@@ -80,14 +81,14 @@ struct reward_kind {
     const char *fields;                  /* reference fields it reads: "nums target"; "" for none */
     const struct reward_option *options; /* ends with a NULL name; or NULL */
     /* Reads options into `state` (state_bytes of zeroed memory). NULL: nothing to set up. */
-    enum err (*open)(void *state, const struct reward_values *values);
+    enum err (*open)(void *state, const struct reward_values *values); /* texts of `values` outlive the state */
     void (*close)(void *state);
     size_t state_bytes;
     struct verdict (*judge)(const void *state, const struct reward_item *item, const struct reward_call *call);
 };
 
 /* Option values of an opened reward, checked against its table (type, range, choice; unknown names are refused with the
- * nearest known one). Asking for an option that the table lacks is a bug. */
+ * nearest known one). Asking for an option that the table lacks, or by another type, is a bug. */
 bool reward_bool(const struct reward_values *values, const char *name);
 int64_t reward_int(const struct reward_values *values, const char *name);
 double reward_number(const struct reward_values *values, const char *name);
@@ -97,15 +98,21 @@ const char *reward_text(const struct reward_values *values, const char *name);
 extern const struct reward_kind *const reward_kinds[];
 const struct reward_kind *reward_find(const char *name);
 
-/* ---- a set of rewards, as a recipe or `strop score` uses it ---- */
+/* ---- a set of rewards, as a recipe or `strop score` uses it ----
+ *
+ * Text of a reward: its name, then options behind a colon, divided by commas: "format:mode=graded,weight=0.1". A value with
+ * commas stands in single quotes, in which '' is a quote: "cosine_length:correct='countdown:needs_format,label=c'". A bare
+ * name is true: "countdown:needs_format". `weight` (1) and `label` (the reward's name) are options of all; labels of a set
+ * differ from each other. */
 
 enum reward_on_error { ON_ERROR_DROP, ON_ERROR_ZERO, ON_ERROR_ABORT };
 
 struct reward_spec {
-    const char
-        *text; /* "countdown" or "format:mode=graded,weight=0.1,label=fmt"; `weight` and `label` are options of all */
+    const char *text;
 };
 
+/* Opened, used and closed by one thread. seconds_per_item: the deadline of an item counts from when its first part
+ * starts; parts whose turn comes later are errors. n_threads 0: one for each processor. */
 struct reward_set;
 enum err reward_set_open(struct reward_set **out, const struct reward_spec *specs, int n_specs,
                          enum reward_on_error on_error, double seconds_per_item, int n_threads);
@@ -114,8 +121,9 @@ int reward_set_count(const struct reward_set *set);
 const char *reward_set_label(const struct reward_set *set, int i); /* for the metric rewards/LABEL/mean */
 double reward_set_weight(const struct reward_set *set, int i);
 
-/* The judgement of one item: the parts in the order of the set, and their weighted sum over those that are ok. `dropped`: an
- * error with ON_ERROR_DROP, or every part abstained; the sample must not be trained on. */
+/* The judgement of one item: the parts in the order of the set, and their weighted sum over those that are ok. A score that is
+ * not finite is made an error. `dropped`: an error with ON_ERROR_DROP, or every part abstained; the sample must not be
+ * trained on. */
 struct judgement {
     struct verdict *parts; /* [reward_set_count] */
     double *seconds;       /* [reward_set_count] */

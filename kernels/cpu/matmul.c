@@ -13,9 +13,9 @@
 #define ROW_BLOCK     96   /* rows of x or dy that stay in the second-level cache while panels pass by */
 #define K_BLOCK       1024 /* a panel block of 64 KB and the rows beside it stay in the second-level cache */
 #define N_BLOCK       512  /* outputs that an input gradient sums at once: 8 turned panels of 32 KB */
-#define T_BLOCK 384
+#define T_BLOCK 512
 #define GRAD_PANELS   8
-#define WEIGHT_PANELS 12
+#define WEIGHT_PANELS 8
 #define STRIP_GROUP 48
 
 static int least(int a, int b)
@@ -232,6 +232,10 @@ static void weight_grad_block(const struct matmul_weight_grad_args *a, const flo
     for (int j = 0; j < width; j += GEMM_ROWS) {
         for (int q = 0; q < n_panels; q++) {
             float *dw = a->dw + (size_t)(p + q) * CPU_PANEL * (size_t)a->K + (size_t)(k + j) * CPU_PANEL;
+            const float *next = q + 1 < n_panels ? dw + (size_t)CPU_PANEL * (size_t)a->K : dw; /* its turn comes next */
+            for (int r = 0; r < GEMM_ROWS; r++) {
+                __builtin_prefetch(next + r * CPU_PANEL, 1);
+            }
             ISA_NAME(gemm_tile)
             (&(struct gemm_tile){
                 .M = least(width - j, GEMM_ROWS),

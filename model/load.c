@@ -1,0 +1,189 @@
+/* model/load.c - folders in the Hugging Face layout.
+ *
+ * Weights are read through a mapping, a few rows at a time, and the pages are handed back as they are used: the memory beside the
+ * weights stays small.
+ *
+ * SPDX-License-Identifier: Apache-2.0 */
+#include "model/load.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#include "base/json.h"
+#include "model/safetensors.h"
+
+#define MOST_SHARDS 512
+#define ROW_FLOATS  (1 << 18) /* floats converted at once */
+
+struct load {
+    char folder[FILE_PATH_BYTES];
+    struct model_config config;
+    struct safetensors *files;
+    int n_files;
+};
+
+static enum err open_shard(struct load *load, const char *name)
+{
+    char path[FILE_PATH_BYTES];
+    TRY(file_join(path, sizeof path, load->folder, name));
+    load->files = mem_grow(load->files, (size_t)(load->n_files + 1) * sizeof *load->files);
+    TRY(safetensors_open(&load->files[load->n_files], path));
+    load->n_files++;
+    return ERR_NONE;
+}
+
+/* Each file that the index names, once, in the order of first mention. */
+static enum err open_shards(struct load *load, const json_t *map, const char *index_path)
+{
+    const char *seen[MOST_SHARDS], *key;
+    json_t *value;
+    int n = 0;
+    if (!json_is_object(map)) {
+        return err_set(ERR_FORMAT, "%s: 'weight_map' is missing", index_path);
+    }
+    json_object_foreach((json_t *)(uintptr_t)map, key, value)
+    {
+        const char *name = json_string_value(value);
+        if (!name || strchr(name, '/') || strcmp(name, "..") == 0) {
+            return err_set(ERR_FORMAT, "%s: '%s' names no file of this folder", index_path, key);
+        }
+        int i = 0;
+        while (i < n && strcmp(seen[i], name) != 0) {
+            i++;
+        }
+        if (i == MOST_SHARDS) {
+            return err_set(ERR_LIMIT, "%s: more than %d files", index_path, MOST_SHARDS);
+        }
+        if (i == n) {
+            seen[n++] = name;
+            TRY(open_shard(load, name));
+        }
+    }
+    return ERR_NONE;
+}
+
+static enum err open_files(struct load *load)
+{
+    char path[FILE_PATH_BYTES];
+    TRY(model_config_open(&load->config, load->folder));
+    TRY(file_join(path, sizeof path, load->folder, "model.safetensors"));
+    if (file_exists(path)) {
+        return open_shard(load, "model.safetensors");
+    }
+    TRY(file_join(path, sizeof path, load->folder, "model.safetensors.index.json"));
+    if (!file_exists(path)) {
+        return err_set(ERR_IO, "%s: neither model.safetensors nor model.safetensors.index.json is there", load->folder);
+    }
+    json_t *index;
+    TRY(json_parse_file(&index, path, (size_t)64 << 20));
+    enum err result = open_shards(load, json_object_get(index, "weight_map"), path);
+    json_decref(index);
+    return result;
+}
+
+enum err load_open(struct load **out, const char *path)
+{
+    if (!file_is_folder(path)) {
+        return err_set(ERR_IO, "%s: no such model folder (a folder with config.json and model.safetensors is wanted)",
+                       path);
+    }
+    struct load *load = mem_zero(sizeof *load);
+    size_t length = strlen(path);
+    enum err result = length < sizeof load->folder ? ERR_NONE : err_set(ERR_LIMIT, "path too long: %s", path);
+    if (result == ERR_NONE) {
+        memcpy(load->folder, path, length + 1);
+        result = open_files(load);
+    }
+    if (result != ERR_NONE) {
+        load_close(load);
+        return result;
+    }
+    *out = load;
+    return ERR_NONE;
+}
+
+void load_close(struct load *load)
+{
+    for (int i = 0; i < load->n_files; i++) {
+        safetensors_close(&load->files[i]);
+    }
+    free(load->files);
+    free(load);
+}
+
+enum err load_config(const struct load *load, struct model_config *out)
+{
+    *out = load->config;
+    return ERR_NONE;
+}
+
+static const struct tensor_view *find_tensor(const struct load *load, const char *name)
+{
+    const struct tensor_view *found = NULL;
+    for (int i = 0; i < load->n_files && !found; i++) {
+        found = safetensors_find(&load->files[i], name);
+    }
+    return found;
+}
+
+static enum err check_tensor(const struct load *load, const struct weight *w, const struct tensor_view *t)
+{
+    if (!t) {
+        return err_set(ERR_FORMAT, "%s: the tensor '%s' is missing; is config.json of another model?", load->folder,
+                       w->name);
+    }
+    if (t->dtype == DTYPE_OTHER) {
+        return err_set(ERR_FORMAT, "%s: tensor '%s' is of dtype %s; F32, F16 and BF16 can be read", load->folder,
+                       w->name, t->dtype_name);
+    }
+    int n_dims = w->cols ? 2 : 1;
+    if (t->n_dims != n_dims || t->shape[0] != w->rows || (n_dims == 2 && t->shape[1] != w->cols)) {
+        return err_set(ERR_FORMAT, "%s: tensor '%s' has %d dimensions (%lld, %lld), but config.json asks for (%d, %d)",
+                       load->folder, w->name, t->n_dims, (long long)t->shape[0], (long long)t->shape[1], w->rows,
+                       w->cols);
+    }
+    return ERR_NONE;
+}
+
+static void forget_pages(const struct tensor_view *t)
+{
+    uintptr_t page = 4096, from = ((uintptr_t)t->data + page - 1) / page * page;
+    uintptr_t to = ((uintptr_t)t->data + t->bytes) / page * page;
+    if (to > from) {
+        madvise((void *)from, to - from, MADV_DONTNEED);
+    }
+}
+
+enum err load_weights(const struct load *load, struct weights *weights, struct device *device)
+{
+    for (int i = 0; i < weights->n_tensors; i++) {
+        TRY(check_tensor(load, &weights->table[i], find_tensor(load, weights->table[i].name)));
+    }
+    float *rows = NULL;
+    for (int i = 0; i < weights->n_tensors; i++) {
+        const struct weight *w = &weights->table[i];
+        const struct tensor_view *t = find_tensor(load, w->name);
+        int cols = w->cols ? w->cols : 1, block = ROW_FLOATS / cols > 16 ? ROW_FLOATS / cols : 16;
+        rows = mem_grow(rows, (size_t)block * (size_t)cols * sizeof *rows);
+        for (int row = 0; row < w->rows; row += block) {
+            int n = w->rows - row < block ? w->rows - row : block;
+            tensor_to_float(t, (uint64_t)row * (uint64_t)cols, (uint64_t)n * (uint64_t)cols, rows);
+            device->ops->matrix_import(weights_at(weights, device, w->offset), rows, row, n, w->rows, cols);
+        }
+        forget_pages(t);
+    }
+    free(rows);
+    return ERR_NONE;
+}
+
+enum err load_tokenizer(const struct load *load, struct tokenizer **out)
+{
+    char path[FILE_PATH_BYTES];
+    TRY(file_join(path, sizeof path, load->folder, "tokenizer.json"));
+    if (!file_exists(path)) {
+        *out = NULL;
+        return ERR_NONE;
+    }
+    return tokenizer_open(out, path);
+}

@@ -1,0 +1,23 @@
+/* model/load.h - a checkpoint, opened: its config, its weights, its tokenizer.
+ *
+ * SPDX-License-Identifier: Apache-2.0 */
+#ifndef MODEL_LOAD_H
+#define MODEL_LOAD_H
+
+#include "model/config.h"
+#include "model/tokenizer.h"
+#include "model/weights.h"
+
+struct load;
+
+/* A folder with config.json and model.safetensors or its shards. Checks the files' headers; reads no weights yet. */
+enum err load_open(struct load **out, const char *path);
+void load_close(struct load *load);
+
+enum err load_config(const struct load *load, struct model_config *out);
+/* Into weights.data, which was planned for that config. Every tensor must be there with its shape. */
+enum err load_weights(const struct load *load, struct weights *weights, struct device *device);
+/* NULL, without an error, if the folder has no tokenizer.json. */
+enum err load_tokenizer(const struct load *load, struct tokenizer **out);
+
+#endif
