@@ -43,11 +43,7 @@ struct rollout {
 enum err rollout_open(struct rollout **out, struct model *model, const struct rollout_options *options)
 {
     struct stop stop;
-    if (options->n_stop > 0 && !model->tokenizer) {
-        return err_set(ERR_USAGE, "%s: stop strings need a tokenizer, and this model has none; use stop tokens",
-                       model->source);
-    }
-    TRY(stop_init(&stop, options, &model->config));
+    TRY(stop_init(&stop, options, model));
     struct rollout *r = mem_zero(sizeof *r);
     r->model = model;
     r->options = *options;
@@ -190,7 +186,7 @@ static bool meets_stop_string(struct rollout *r, struct sequence *q, int32_t tok
     size_t kept = r->stop.longest - 1;
     strbuf_clear(&r->text);
     strbuf_add(&r->text, q->tail, q->tail_length);
-    tokenizer_decode(r->model->tokenizer, &token, 1, &r->text);
+    tokenizer_decode(r->model->tokenizer, &token, 1, true, &r->text);
     if (!q->tail) {
         q->tail = arena_alloc(&r->arena, kept);
     }
@@ -212,15 +208,13 @@ static void show(struct rollout *r, const struct sequence *q, int32_t token)
 {
     struct str piece;
     if (stop_token(&r->stop, token) == FINISH_NONE) {
-        strbuf_clear(&r->text);
-        tokenizer_decode(r->model->tokenizer, &token, 1, &r->text);
-        piece = stream_push(&r->stream, &r->stop, strbuf_view(&r->text));
+        piece = stream_push(&r->stream, &r->stop, r->model->tokenizer, token);
         if (piece.length > 0) {
             r->show(r->show_context, piece);
         }
     }
     if (q->finish != FINISH_NONE) {
-        piece = stream_end(&r->stream);
+        piece = stream_end(&r->stream, &r->stop);
         if (piece.length > 0) {
             r->show(r->show_context, piece);
         }
@@ -243,7 +237,7 @@ static void complete(struct rollout *r, struct sequence *q, struct arena *arena,
     }
     if (r->model->tokenizer) {
         strbuf_clear(&r->text);
-        tokenizer_decode(r->model->tokenizer, tokens, shown, &r->text);
+        tokenizer_decode(r->model->tokenizer, tokens, shown, true, &r->text);
         struct str text = strbuf_view(&r->text);
         ptrdiff_t end = stop_find(&r->stop, text);
         text = str_slice(text, 0, end >= 0 ? (size_t)end : text.length);
@@ -328,7 +322,7 @@ enum err rollout_run(struct rollout *r, const struct rollout_prompt *prompts, in
     struct completion *completions = ARENA_NEW(arena, struct completion, r->n_sequences);
     enum err result = run_steps(r, arena, completions, progress, context);
     scheduler_abandon(&r->scheduler); /* nothing is left but after a stop */
-    stream_end(&r->stream);
+    stream_end(&r->stream, &r->stop);
     finish_stats(r, start);
     TRY(result);
     for (int i = 0; i < n_prompts; completions += prompts[i++].n_samples) {

@@ -4,35 +4,46 @@
 #include "rollout/stop.h"
 
 #include <stdlib.h>
-#include <string.h>
 
 #include "base/arena.h"
+#include "model/tokenizer.h"
 
-static int32_t *copy_tokens(const int32_t *tokens, int n)
+static enum err check_strings(const struct rollout_options *options, const struct model *model)
 {
-    int32_t *copy = mem_alloc((size_t)n * sizeof *copy);
-    if (n > 0) {
-        memcpy(copy, tokens, (size_t)n * sizeof *copy);
+    if (options->n_stop > 0 && !model->tokenizer) {
+        return err_set(ERR_USAGE, "%s: stop strings need a tokenizer, and this model has none; use stop tokens",
+                       model->source);
     }
-    return copy;
-}
-
-enum err stop_init(struct stop *stop, const struct rollout_options *options, const struct model_config *config)
-{
     for (int i = 0; i < options->n_stop; i++) {
-        if (options->stop[i][0] == '\0') {
-            return err_set(ERR_USAGE, "stop string %d is empty; it would end every completion at once: leave it out",
-                           i + 1);
+        struct str string = str_of(options->stop[i]);
+        if (string.length == 0 || str_utf8_prefix(string) < string.length) {
+            return err_set(ERR_USAGE, "stop string %d is %s; leave it out or correct it", i + 1,
+                           string.length == 0 ? "empty and would end everything at once" : "not valid UTF-8");
         }
     }
-    *stop = (struct stop){.n_strings = options->n_stop, .n_tokens = options->n_stop_tokens};
-    stop->n_ends = options->ignore_eos ? 0 : config->n_eos;
-    stop->tokens = copy_tokens(options->stop_tokens, stop->n_tokens);
-    stop->ends = copy_tokens(config->eos_ids, stop->n_ends);
+    return ERR_NONE;
+}
+
+enum err stop_init(struct stop *stop, const struct rollout_options *options, const struct model *model)
+{
+    TRY(check_strings(options, model));
+    *stop = (struct stop){.n_strings = options->n_stop, .n_ends = options->ignore_eos ? 0 : model->config.n_eos};
+    stop->tokens = mem_alloc((size_t)(options->n_stop_tokens + options->n_stop) * sizeof *stop->tokens);
+    stop->ends = mem_alloc((size_t)stop->n_ends * sizeof *stop->ends);
     stop->strings = mem_alloc((size_t)options->n_stop * sizeof *stop->strings);
+    for (int i = 0; i < stop->n_ends; i++) {
+        stop->ends[i] = model->config.eos_ids[i];
+    }
+    for (int i = 0; i < options->n_stop_tokens; i++) {
+        stop->tokens[stop->n_tokens++] = options->stop_tokens[i];
+    }
     for (int i = 0; i < options->n_stop; i++) {
-        stop->strings[i] = str_of(mem_strdup(options->stop[i]));
-        stop->longest = stop->strings[i].length > stop->longest ? stop->strings[i].length : stop->longest;
+        struct str string = stop->strings[i] = str_of(mem_strdup(options->stop[i]));
+        stop->longest = string.length > stop->longest ? string.length : stop->longest;
+        int32_t id = tokenizer_token_id(model->tokenizer, string);
+        if (id >= 0 && tokenizer_is_special(model->tokenizer, id)) {
+            stop->tokens[stop->n_tokens++] = id;
+        }
     }
     return ERR_NONE;
 }

@@ -1,7 +1,7 @@
 /* rollout/stop.h - what ends a completion early: end tokens, stop tokens, stop strings.
  *
  * Stop strings are found in the bytes of the decoded text, wherever the tokens are cut. Of several the one that begins first
- * counts.
+ * counts. Special tokens have no text; a stop string that is the name of one ("<|im_end|>") makes it a stop token.
  *
  * SPDX-License-Identifier: Apache-2.0 */
 #ifndef ROLLOUT_STOP_H
@@ -21,8 +21,9 @@ struct stop {
     int n_tokens, n_ends;
 };
 
-/* Copies what it needs. ERR_USAGE for an empty stop string. Release with stop_release. */
-enum err stop_init(struct stop *stop, const struct rollout_options *options, const struct model_config *config);
+/* Copies what it needs. ERR_USAGE for a stop string that is empty or not UTF-8, or if the model has no tokenizer. Release with
+ * stop_release. */
+enum err stop_init(struct stop *stop, const struct rollout_options *options, const struct model *model);
 void stop_release(struct stop *stop);
 
 /* FINISH_EOS, FINISH_STOP, or FINISH_NONE if the token ends nothing. */

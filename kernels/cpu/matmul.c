@@ -15,7 +15,7 @@
 #define N_BLOCK       512  /* outputs that an input gradient sums at once: 8 turned panels of 32 KB */
 #define T_BLOCK 512
 #define GRAD_PANELS   8
-#define WEIGHT_PANELS 8
+#define WEIGHT_PANELS 16
 #define STRIP_GROUP 48
 
 static int least(int a, int b)

@@ -1,0 +1,51 @@
+/* model/tokenizer.h - text to token ids and back: byte-level BPE as tokenizer.json describes it.
+ *
+ *   text -> (broken UTF-8 replaced) -> split at added tokens -> NFC where asked -> pre-tokenizer -> merges -> ids
+ *
+ * What the file asks for and this code does not do is refused by name when the file is opened, never guessed.
+ * An opened tokenizer does not change and may be used by several threads.
+ *
+ * SPDX-License-Identifier: Apache-2.0 */
+#ifndef MODEL_TOKENIZER_H
+#define MODEL_TOKENIZER_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/arena.h"
+#include "base/err.h"
+#include "base/str.h"
+
+struct tokenizer;
+
+/* Opens a tokenizer.json; reads the chat template from tokenizer_config.json or chat_template.jinja beside it. */
+enum err tokenizer_open(struct tokenizer **out, const char *path);
+/* The same from text; `name` opens the sentences of errors. */
+enum err tokenizer_parse(struct tokenizer **out, struct str text, const char *name);
+
+/* The parts as a GGUF file's metadata has them. Texts are in the byte-level alphabet; types: 1 normal, 3 control, 4 user defined. */
+struct tokenizer_parts {
+    const struct str *tokens;
+    const int32_t *types;
+    int n_tokens;
+    const struct str *merges; /* "left right" */
+    int n_merges;
+    struct str pre; /* names the pre-tokenizer: "qwen2", "llama-bpe", "smollm" ... */
+    struct str chat_template;
+};
+enum err tokenizer_from_parts(struct tokenizer **out, const struct tokenizer_parts *parts, const char *name);
+void tokenizer_close(struct tokenizer *tokenizer);
+
+/* Ids of a text, in the arena. Added tokens (<think>, <|im_end|> ...) are recognised in the text when parse_added. */
+enum err tokenizer_encode(const struct tokenizer *tokenizer, struct str text, bool parse_added, struct arena *arena,
+                          int32_t **ids, int *n);
+/* Appends the bytes of the ids; they may break UTF-8 in the middle. Ids that stand for nothing add nothing. */
+void tokenizer_decode(const struct tokenizer *tokenizer, const int32_t *ids, int n, struct strbuf *out);
+
+int tokenizer_size(const struct tokenizer *tokenizer);                    /* ids are in [0, size) */
+int32_t tokenizer_id(const struct tokenizer *tokenizer, struct str text); /* of a whole token; -1 if there is none */
+struct str tokenizer_text(const struct tokenizer *tokenizer, int32_t id); /* its bytes */
+bool tokenizer_is_special(const struct tokenizer *tokenizer, int32_t id); /* a control token */
+struct str tokenizer_chat_template(const struct tokenizer *tokenizer);    /* the Jinja text; empty if none */
+
+#endif

@@ -1,0 +1,388 @@
+/* rl/exact.c - rounds of sampling and of comparing.
+ *
+ * SPDX-License-Identifier: Apache-2.0 */
+#include "rl/exact.h"
+
+#include <math.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "kernels/rng.h"
+#include "rl/batch.h"
+
+#define MAX_POSITIONS 1024
+#define MAX_PROMPT    320
+#define MICRO_ROWS    2048
+#define ROUND_TOKENS  24000 /* of completions, at most */
+#define MAX_TARGETS   20
+
+/* ---- what is gone over ---- */
+
+struct setup {
+    const char *name;
+    int rows, sequences, pages, threads;
+    bool shared; /* one prompt a group, not one a sample */
+    int weight;  /* share of the tokens: less for what is slow */
+};
+
+static const struct setup setups[] = {
+    {"512 rows", 512, 256, 600, 1, true, 30},
+    {"512 rows, 2 threads", 512, 256, 600, 2, true, 20},
+    {"64 rows", 64, 48, 300, 1, true, 15},
+    {"100 rows, own prompts", 100, 64, 400, 2, false, 15},
+    {"7 rows", 7, 7, 56, 1, true, 5},
+    {"1 row", 1, 1, 8, 1, true, 2},
+    {"256 rows, pre-empted", 256, 128, 24, 1, true, 8},
+    {"33 rows, pre-empted, 2 threads", 33, 16, 10, 2, true, 5},
+};
+
+#define N_SETUPS ((int)(sizeof setups / sizeof *setups))
+
+struct shape {
+    const char *name;
+    struct model_config config;
+};
+
+static const struct shape shapes[] = {
+    {"qwen2",
+     {.family = FAMILY_QWEN2,
+      .n_layers = 2,
+      .d = 40,
+      .F = 48,
+      .H = 4,
+      .J = 2,
+      .D = 16,
+      .V = 203,
+      .norm_eps = 1e-6f,
+      .tied = true,
+      .qkv_bias = true,
+      .rope = {.type = ROPE_DEFAULT, .theta = 1e6},
+      .max_positions = MAX_POSITIONS,
+      .bos_id = -1}},
+    {"qwen3",
+     {.family = FAMILY_QWEN3,
+      .n_layers = 2,
+      .d = 32,
+      .F = 64,
+      .H = 2,
+      .J = 1,
+      .D = 32,
+      .V = 130,
+      .norm_eps = 1e-6f,
+      .qk_norm = true,
+      .rope = {.type = ROPE_DEFAULT, .theta = 1e6},
+      .max_positions = MAX_POSITIONS,
+      .bos_id = -1}},
+    {"llama",
+     {.family = FAMILY_LLAMA,
+      .n_layers = 3,
+      .d = 36,
+      .F = 48,
+      .H = 3,
+      .J = 1,
+      .D = 16,
+      .V = 257,
+      .norm_eps = 1e-5f,
+      .rope = {.type = ROPE_LLAMA3,
+               .theta = 5e5,
+               .factor = 8,
+               .low_freq_factor = 1,
+               .high_freq_factor = 4,
+               .original_max_positions = 512},
+      .max_positions = MAX_POSITIONS,
+      .bos_id = -1}},
+};
+
+#define N_SHAPES ((int)(sizeof shapes / sizeof *shapes))
+
+/* Where to sample and where to train. */
+struct target {
+    struct device *rollout, *train;
+    int weight;
+};
+
+struct exact {
+    const struct exact_options *options;
+    struct exact_result *result;
+    struct arena *arena;
+    struct device *devices[3];
+    int n_devices;
+    struct target targets[MAX_TARGETS];
+    int n_targets, n_shapes;
+    struct rng rng;
+    uint64_t next_sequence;
+    struct iteration it; /* one round */
+};
+
+/* ---- devices and models ---- */
+
+static bool is_scalar(const struct device *device)
+{
+    return strcmp(device->ops->name, "cpu/scalar") == 0;
+}
+
+/* Each device with itself; and with the next one, a little. The scalar build is there to agree, not to be fast. */
+static void list_targets(struct exact *e)
+{
+    for (int i = 0; i < e->n_devices; i++) {
+        struct device *device = e->devices[i], *next = e->devices[(i + 1) % e->n_devices];
+        e->targets[e->n_targets++] = (struct target){device, device, is_scalar(device) ? 2 : 1000};
+        if (next != device) {
+            e->targets[e->n_targets++] = (struct target){device, next, is_scalar(device) ? 2 : 20};
+        }
+    }
+}
+
+static enum err open_devices(struct exact *e)
+{
+    static const char *const names[] = {"cpu/scalar", "cpu/avx2", "cpu/avx512"};
+    const char *wanted = e->options->device;
+    if (strcmp(wanted, "auto") != 0 || e->options->model) {
+        TRY(device_open(&e->devices[0], wanted));
+        e->n_devices = 1;
+    } else {
+        for (int i = 0; i < 3; i++) {
+            e->n_devices += device_open(&e->devices[e->n_devices], names[i]) == ERR_NONE;
+        }
+    }
+    list_targets(e);
+    return ERR_NONE;
+}
+
+/* Weights of a size at which every part of the network moves the result by more than its last bit. */
+static void widen_weights(struct model *model)
+{
+    for (int i = 0; i < model->weights.n_tensors; i++) {
+        const struct weight *w = &model->weights.table[i];
+        int cols = w->cols > 0 ? w->cols : 1;
+        size_t n = (size_t)w->rows * (size_t)cols;
+        float deviation = w->cols > 0 ? 1.3f / sqrtf((float)cols) : 0.2f, *rows = mem_alloc(n * sizeof *rows);
+        struct rng rng = rng_stream(99, (uint64_t)i);
+        for (size_t k = 0; k < n; k++) {
+            rows[k] = deviation * rng_normal(&rng) + (w->is_norm ? 1.0f : 0.0f);
+        }
+        model->device->ops->matrix_import(weights_at(&model->weights, model->device, w->offset), rows, 0, w->rows,
+                                          w->rows, cols);
+        free(rows);
+    }
+}
+
+static enum err open_model(const struct exact *e, int shape, struct device *device, struct model **out)
+{
+    if (e->options->model) {
+        return model_open(out, e->options->model, device, MAX_POSITIONS);
+    }
+    TRY(model_new(out, &shapes[shape].config, NULL, device, 0, 1));
+    widen_weights(*out);
+    return ERR_NONE;
+}
+
+/* ---- a round ---- */
+
+static int random_prompt_length(struct rng *rng)
+{
+    static const int edges[] = {1, 2, 127, 128, 129, 255, 256, 257};
+    return rng_below(rng, 3) == 0 ? edges[rng_below(rng, 8)] : 1 + (int)rng_below(rng, MAX_PROMPT);
+}
+
+/* Prompts of a round that gives about `left` tokens, or less. */
+static void draw_prompts(struct exact *e, const struct model *model, int64_t left, int *max_tokens)
+{
+    struct iteration *it = &e->it;
+    iteration_clear(it);
+    it->G = 1 + (int)rng_below(&e->rng, 8);
+    it->n_prompts = 1 + (int)rng_below(&e->rng, 12);
+    int64_t budget = left < ROUND_TOKENS ? left : ROUND_TOKENS, each = budget / (it->G * it->n_prompts) + 1;
+    int longest = 1 + (int)rng_below(&e->rng, MAX_POSITIONS - MAX_PROMPT);
+    *max_tokens = each < longest ? (int)each : longest;
+    it->prompts = ARENA_NEW(&it->arena, struct prompt, it->n_prompts);
+    for (int p = 0; p < it->n_prompts; p++) {
+        int n = random_prompt_length(&e->rng);
+        int32_t *tokens = ARENA_NEW(&it->arena, int32_t, n);
+        for (int i = 0; i < n; i++) {
+            tokens[i] = (int32_t)rng_below(&e->rng, (uint32_t)model->config.V);
+        }
+        it->prompts[p] = (struct prompt){.tokens = tokens, .n_tokens = n};
+    }
+    it->first_sequence = e->next_sequence;
+    e->next_sequence += (uint64_t)(it->n_prompts * it->G);
+}
+
+/* Samples, and lays the completions out as samples of the iteration. Without sharing every sample is a prompt of its own, with
+ * the same key of random numbers. */
+static enum err sample_round(struct exact *e, struct rollout *rollout, bool shared, int max_tokens)
+{
+    struct iteration *it = &e->it;
+    int G = it->G, n = shared ? it->n_prompts : it->n_prompts * G;
+    struct rollout_prompt *prompts = ARENA_NEW(&it->arena, struct rollout_prompt, n);
+    struct group *groups = ARENA_NEW(&it->arena, struct group, n);
+    for (int i = 0; i < n; i++) {
+        const struct prompt *prompt = &it->prompts[shared ? i : i / G];
+        prompts[i] = (struct rollout_prompt){prompt->tokens, prompt->n_tokens, shared ? G : 1, max_tokens,
+                                             it->first_sequence + (uint64_t)(shared ? i * G : i)};
+    }
+    TRY(rollout_run(rollout, prompts, n, &it->arena, groups, NULL, NULL));
+    it->n_samples = it->n_prompts * G;
+    it->samples = ARENA_NEW(&it->arena, struct sample, it->n_samples);
+    for (int i = 0; i < it->n_samples; i++) {
+        it->samples[i].prompt = &it->prompts[i / G];
+        it->samples[i].completion = &groups[shared ? i / G : i].completions[shared ? i % G : 0];
+    }
+    return ERR_NONE;
+}
+
+static bool bits_differ(float a, float b)
+{
+    return memcmp(&a, &b, sizeof a) != 0;
+}
+
+static void compare_micro_batch(struct exact *e, struct model *model, struct activations *acts,
+                                const struct micro_batch *mb, float inv_temperature, struct exact_row *row)
+{
+    int n = mb->batch.n_targets;
+    float *logprob = ARENA_NEW(&e->it.arena, float, n), *lse = ARENA_NEW(&e->it.arena, float, n);
+    model_forward(model, &mb->batch, acts);
+    model_target_logprobs(model, &mb->batch, acts, inv_temperature, logprob, lse, NULL);
+    for (int i = 0; i < n; i++) {
+        const struct completion *c = e->it.samples[mb->sample[i]].completion;
+        int k = mb->index[i];
+        row->different += bits_differ(c->logprob[k], logprob[i]) || bits_differ(c->lse[k], lse[i]);
+    }
+    row->compared += n;
+}
+
+/* Computes the round again in training batches, of groups or of single samples. */
+static void compare_round(struct exact *e, struct model *model, struct activations *acts, float inv_temperature,
+                          struct exact_row *row)
+{
+    struct iteration *it = &e->it;
+    if (rng_below(&e->rng, 2) == 0) { /* every sample with a prompt of its own */
+        it->n_prompts *= it->G;
+        it->G = 1;
+    }
+    int rows = 300 + (int)rng_below(&e->rng, MICRO_ROWS - 300);
+    batch_pack(
+        &(struct batch_options){
+            .prompts_per_step = it->n_prompts, .num_iterations = 1, .max_tokens = rows, .keep_all = true},
+        it);
+    for (int i = 0; i < it->minibatches[0].n_micro_batches; i++) {
+        compare_micro_batch(e, model, acts, &it->minibatches[0].micro_batches[i], inv_temperature, row);
+    }
+    it->n_prompts = 0; /* they are not the data set's: nothing to give back */
+}
+
+/* ---- the grid ---- */
+
+/* Two models with the same weights, or one twice. */
+struct pair {
+    struct model *rollout, *train;
+    struct activations *acts;
+};
+
+static enum err run_setup(struct exact *e, const struct pair *pair, const struct setup *setup, int64_t tokens,
+                          struct exact_row *row)
+{
+    float temperature = setup->shared ? 1.0f : 0.8f;
+    struct rollout_options options = {.temperature = temperature,
+                                      .top_p = 1,
+                                      .repetition_penalty = 1,
+                                      .seed = e->options->seed,
+                                      .ignore_eos = true,
+                                      .max_batch_tokens = setup->rows,
+                                      .n_pages = setup->pages,
+                                      .max_sequences = setup->sequences};
+    struct rollout *rollout;
+    TRY(rollout_open(&rollout, pair->rollout, &options));
+    enum err result = ERR_NONE;
+    while (result == ERR_NONE && row->compared < tokens) {
+        int max_tokens;
+        draw_prompts(e, pair->rollout, tokens - row->compared, &max_tokens);
+        device_set_threads(setup->threads);
+        result = sample_round(e, rollout, setup->shared, max_tokens);
+        if (result == ERR_NONE) {
+            device_set_threads(3 - setup->threads);
+            compare_round(e, pair->train, pair->acts, 1.0f / temperature, row);
+            row->preempted += rollout_stats(rollout)->n_preempted;
+        }
+        if (e->options->tell) {
+            e->options->tell(e->options->context, e->result->compared + row->compared,
+                             e->result->different + row->different);
+        }
+    }
+    rollout_close(rollout);
+    return result;
+}
+
+static enum err run_pair(struct exact *e, const struct target *target, const struct pair *pair, const char *name,
+                         double share)
+{
+    int total = 0;
+    for (int i = 0; i < N_SETUPS; i++) {
+        total += setups[i].weight;
+    }
+    for (int i = 0; i < N_SETUPS; i++) {
+        struct exact_row *row = &e->result->rows[e->result->n_rows++];
+        *row = (struct exact_row){name, target->rollout->ops->name, target->train->ops->name, setups[i].name, 0, 0, 0};
+        TRY(run_setup(e, pair, &setups[i], (int64_t)ceil(share * setups[i].weight / total), row));
+        e->result->compared += row->compared;
+        e->result->different += row->different;
+    }
+    return ERR_NONE;
+}
+
+static enum err run_models(struct exact *e, const struct target *target, int shape, double share)
+{
+    struct pair pair;
+    TRY(open_model(e, shape, target->rollout, &pair.rollout));
+    enum err result = ERR_NONE;
+    pair.train = pair.rollout;
+    if (target->train != target->rollout) {
+        result = open_model(e, shape, target->train, &pair.train);
+    }
+    if (result == ERR_NONE) {
+        const char *name = e->options->model ? arena_strdup(e->arena, e->options->model) : shapes[shape].name;
+        pair.acts = activations_new(pair.train, MICRO_ROWS, MICRO_ROWS + 12 * 8, 12 * 8 * 2, MAX_POSITIONS);
+        result = run_pair(e, target, &pair, name, share);
+        activations_free(pair.acts, pair.train);
+        if (pair.train != pair.rollout) {
+            model_close(pair.train);
+        }
+    }
+    model_close(pair.rollout);
+    return result;
+}
+
+static enum err run_all(struct exact *e)
+{
+    int total = 0;
+    TRY(open_devices(e));
+    for (int i = 0; i < e->n_targets; i++) {
+        total += e->targets[i].weight;
+    }
+    e->n_shapes = e->options->model ? 1 : N_SHAPES;
+    e->result->rows = ARENA_NEW(e->arena, struct exact_row, e->n_targets * e->n_shapes * N_SETUPS);
+    for (int i = 0; i < e->n_targets; i++) {
+        for (int shape = 0; shape < e->n_shapes; shape++) {
+            double share = (double)e->options->tokens * e->targets[i].weight / total / e->n_shapes;
+            TRY(run_models(e, &e->targets[i], shape, share));
+        }
+    }
+    return ERR_NONE;
+}
+
+enum err exact_run(const struct exact_options *options, struct arena *arena, struct exact_result *result)
+{
+    struct exact_result found = {0};
+    struct exact e = {.options = options, .result = &found, .arena = arena, .rng = rng_stream(options->seed, 1)};
+    double start = clock_seconds();
+    enum err err = run_all(&e);
+    device_set_threads(0);
+    iteration_release(&e.it);
+    for (int i = 0; i < e.n_devices; i++) {
+        device_close(e.devices[i]);
+    }
+    TRY(err);
+    found.seconds = clock_seconds() - start;
+    *result = found;
+    return ERR_NONE;
+}
