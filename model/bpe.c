@@ -1,4 +1,8 @@
-/* model/bpe.c - a doubly linked list of symbols, and a heap of the pairs that can be merged: n log n for a piece of n bytes.
+/* model/bpe.c - two hash tables with linear probing, and the merge loop.
+ *
+ * A candidate stays in the heap when one of its symbols is merged with another neighbour; it is recognised as stale when
+ * it comes up, since the ids at its place are no longer those it was made for. Its place may hold the same two ids again
+ * by then, and the merge is right again too.
  *
  * SPDX-License-Identifier: Apache-2.0 */
 #include "model/bpe.h"
@@ -7,244 +11,254 @@
 #include <string.h>
 #include <xxhash.h>
 
-struct token_slot {
-    struct str bytes;
-    int32_t id; /* -1: free */
-};
+#include "base/arena.h"
+#include "base/err.h"
 
-struct merge_slot {
-    uint64_t pair; /* left << 32 | right; UINT64_MAX: free */
-    int32_t rank, merged;
-};
+/* ---- texts ---- */
 
-struct bpe {
-    struct token_slot *tokens;
-    size_t token_mask;
-    struct merge_slot *merges;
-    size_t merge_mask, n_merges;
-    int32_t n_ranks;
-    int32_t byte_ids[256];
-};
-
-static size_t power_of_two(size_t least)
+static size_t slots_for(size_t n)
 {
-    size_t n = 16;
-    while (n < least) {
-        n *= 2;
+    size_t slots = 16;
+    while (slots < 2 * n) {
+        slots *= 2;
     }
-    return n;
+    return slots;
 }
 
-static void merges_resize(struct bpe *bpe, size_t size)
+void text_table_reserve(struct text_table *table, size_t n_texts)
 {
-    struct merge_slot *old = bpe->merges;
-    size_t old_size = old ? bpe->merge_mask + 1 : 0;
-    bpe->merges = mem_alloc(size * sizeof *bpe->merges);
-    memset(bpe->merges, 0xFF, size * sizeof *bpe->merges);
-    bpe->merge_mask = size - 1;
-    for (size_t i = 0; i < old_size; i++) {
-        if (old[i].pair != UINT64_MAX) {
-            size_t at = XXH3_64bits(&old[i].pair, sizeof old[i].pair) & bpe->merge_mask;
-            while (bpe->merges[at].pair != UINT64_MAX) {
-                at = (at + 1) & bpe->merge_mask;
-            }
-            bpe->merges[at] = old[i];
-        }
-    }
-    free(old);
-}
-
-struct bpe *bpe_new(int n_tokens)
-{
-    struct bpe *bpe = mem_zero(sizeof *bpe);
-    size_t size = power_of_two((size_t)n_tokens * 2);
-    bpe->tokens = mem_alloc(size * sizeof *bpe->tokens);
-    bpe->token_mask = size - 1;
-    for (size_t i = 0; i < size; i++) {
-        bpe->tokens[i].id = -1;
-    }
-    merges_resize(bpe, 1024);
-    return bpe;
-}
-
-void bpe_free(struct bpe *bpe)
-{
-    if (bpe) {
-        free(bpe->tokens);
-        free(bpe->merges);
-        free(bpe);
+    BUG_ON(table->slots);
+    table->n_slots = slots_for(n_texts);
+    table->slots = mem_alloc(table->n_slots * sizeof *table->slots);
+    for (size_t i = 0; i < table->n_slots; i++) {
+        table->slots[i] = (struct text_slot){{NULL, 0}, -1};
     }
 }
 
-static struct token_slot *token_slot(const struct bpe *bpe, struct str bytes)
+/* The slot that holds the text, or the empty one where it belongs. */
+static struct text_slot *text_slot_of(const struct text_table *table, struct str text)
 {
-    size_t at = XXH3_64bits(bytes.data, bytes.length) & bpe->token_mask;
-    while (bpe->tokens[at].id >= 0 && !str_equal(bpe->tokens[at].bytes, bytes)) {
-        at = (at + 1) & bpe->token_mask;
+    size_t at = (size_t)XXH3_64bits(text.data, text.length) & (table->n_slots - 1);
+    while (table->slots[at].id >= 0 && !str_equal(table->slots[at].text, text)) {
+        at = (at + 1) & (table->n_slots - 1);
     }
-    return &bpe->tokens[at];
+    return &table->slots[at];
 }
 
-bool bpe_add_token(struct bpe *bpe, int32_t id, struct str bytes)
+void text_table_add(struct text_table *table, struct str text, int32_t id)
 {
-    struct token_slot *slot = token_slot(bpe, bytes);
-    if (slot->id >= 0) {
-        return false;
+    BUG_ON(id < 0 || 2 * table->n_used >= table->n_slots);
+    struct text_slot *slot = text_slot_of(table, text);
+    if (slot->id < 0) {
+        *slot = (struct text_slot){text, id};
+        table->n_used++;
     }
-    *slot = (struct token_slot){bytes, id};
-    return true;
 }
 
-int32_t bpe_find(const struct bpe *bpe, struct str bytes)
+int32_t text_table_find(const struct text_table *table, struct str text)
 {
-    return token_slot(bpe, bytes)->id;
+    return table->n_slots ? text_slot_of(table, text)->id : -1;
 }
 
-static struct merge_slot *merge_slot(const struct bpe *bpe, int32_t left, int32_t right)
+void text_table_release(struct text_table *table)
 {
-    uint64_t pair = (uint64_t)(uint32_t)left << 32 | (uint32_t)right;
-    size_t at = XXH3_64bits(&pair, sizeof pair) & bpe->merge_mask;
-    while (bpe->merges[at].pair != UINT64_MAX && bpe->merges[at].pair != pair) {
-        at = (at + 1) & bpe->merge_mask;
+    free(table->slots);
+    *table = (struct text_table){0};
+}
+
+/* ---- merges ---- */
+
+void bpe_reserve_merges(struct bpe *bpe, size_t n_merges)
+{
+    BUG_ON(bpe->merges);
+    bpe->n_slots = slots_for(n_merges);
+    bpe->merges = mem_alloc(bpe->n_slots * sizeof *bpe->merges);
+    memset(bpe->merges, 0xFF, bpe->n_slots * sizeof *bpe->merges);
+}
+
+static struct merge_slot *merge_slot_of(const struct bpe *bpe, uint64_t pair)
+{
+    size_t at = (size_t)(pair * UINT64_C(0x9E3779B97F4A7C15) >> 20) & (bpe->n_slots - 1);
+    while (bpe->merges[at].pair != pair && bpe->merges[at].pair != UINT64_MAX) {
+        at = (at + 1) & (bpe->n_slots - 1);
     }
     return &bpe->merges[at];
 }
 
-bool bpe_add_merge(struct bpe *bpe, struct str left, struct str right)
+static uint64_t pair_of(int32_t left, int32_t right)
 {
-    char together[1024];
-    if (left.length + right.length > sizeof together) {
+    return (uint64_t)(uint32_t)left << 32 | (uint32_t)right;
+}
+
+bool bpe_add_merge(struct bpe *bpe, struct str left, struct str right, int32_t rank)
+{
+    BUG_ON(2 * bpe->n_merges >= bpe->n_slots);
+    struct strbuf both = STRBUF_INIT;
+    strbuf_add_str(&both, left);
+    strbuf_add_str(&both, right);
+    int32_t l = text_table_find(&bpe->vocab, left), r = text_table_find(&bpe->vocab, right);
+    int32_t joined = text_table_find(&bpe->vocab, strbuf_view(&both));
+    strbuf_release(&both);
+    if (l < 0 || r < 0 || joined < 0) {
         return false;
     }
-    memcpy(together, left.data, left.length);
-    memcpy(together + left.length, right.data, right.length);
-    int32_t a = bpe_find(bpe, left), b = bpe_find(bpe, right);
-    int32_t merged = bpe_find(bpe, (struct str){together, left.length + right.length});
-    if (a < 0 || b < 0 || merged < 0) {
-        return false;
-    }
-    if (2 * (bpe->n_merges + 1) > bpe->merge_mask) {
-        merges_resize(bpe, 2 * (bpe->merge_mask + 1));
-    }
-    int32_t rank = bpe->n_ranks++;
-    struct merge_slot *slot = merge_slot(bpe, a, b);
-    if (slot->pair == UINT64_MAX) {
-        *slot = (struct merge_slot){(uint64_t)(uint32_t)a << 32 | (uint32_t)b, rank, merged};
-        bpe->n_merges++;
-    }
+    struct merge_slot *slot = merge_slot_of(bpe, pair_of(l, r));
+    bpe->n_merges += slot->pair == UINT64_MAX;
+    *slot = (struct merge_slot){pair_of(l, r), rank, joined};
     return true;
 }
 
-int bpe_missing_byte(struct bpe *bpe)
+void bpe_index_bytes(struct bpe *bpe)
 {
-    for (int i = 0; i < 256; i++) {
-        char byte = (char)i;
-        bpe->byte_ids[i] = bpe_find(bpe, (struct str){&byte, 1});
-        if (bpe->byte_ids[i] < 0) {
-            return i;
-        }
+    for (int b = 0; b < 256; b++) {
+        char byte = (char)b;
+        bpe->bytes[b] = text_table_find(&bpe->vocab, (struct str){&byte, 1});
     }
-    return -1;
 }
 
-struct symbol {
-    int32_t id;          /* -1: merged into its left neighbour */
-    int32_t left, right; /* neighbours; -1: none */
+void bpe_release(struct bpe *bpe)
+{
+    text_table_release(&bpe->vocab);
+    free(bpe->merges);
+    *bpe = (struct bpe){0};
+}
+
+/* ---- the merge loop ---- */
+
+struct bpe_symbol {
+    int32_t id; /* -1: joined to the symbol before it */
+    int32_t previous, next;
 };
 
-struct candidate {
-    int32_t rank, at;                  /* at: the left symbol */
-    int32_t left_id, right_id, merged; /* what they were when this was found */
+struct bpe_candidate {
+    int32_t rank, at; /* order of the heap */
+    uint64_t pair;    /* the ids it was made for */
+    int32_t joined;
 };
 
-struct work {
-    const struct bpe *bpe;
-    struct symbol *symbols;
-    struct candidate *heap;
-    int n_heap;
-};
+/* Room for n items of `item` bytes, old ones kept. */
+static void *grown(void *old, size_t *capacity, size_t n, size_t item)
+{
+    if (n <= *capacity) {
+        return old;
+    }
+    *capacity = n + n / 2 + 64;
+    return mem_grow(old, *capacity * item);
+}
 
-static bool before(const struct candidate *a, const struct candidate *b)
+void bpe_push(struct bpe_work *work, int32_t token)
+{
+    work->tokens = grown(work->tokens, &work->token_capacity, work->n_tokens + 1, sizeof *work->tokens);
+    work->tokens[work->n_tokens++] = token;
+}
+
+void bpe_work_release(struct bpe_work *work)
+{
+    free(work->tokens);
+    free(work->symbols);
+    free(work->heap);
+    *work = (struct bpe_work){0};
+}
+
+static bool comes_before(const struct bpe_candidate *a, const struct bpe_candidate *b)
 {
     return a->rank != b->rank ? a->rank < b->rank : a->at < b->at;
 }
 
-static void heap_push(struct work *w, struct candidate c)
+static void heap_push(struct bpe_work *work, struct bpe_candidate candidate)
 {
-    int i = w->n_heap++;
-    while (i > 0 && before(&c, &w->heap[(i - 1) / 2])) {
-        w->heap[i] = w->heap[(i - 1) / 2];
+    work->heap = grown(work->heap, &work->heap_capacity, work->n_heap + 1, sizeof *work->heap);
+    size_t i = work->n_heap++;
+    while (i > 0 && comes_before(&candidate, &work->heap[(i - 1) / 2])) {
+        work->heap[i] = work->heap[(i - 1) / 2];
         i = (i - 1) / 2;
     }
-    w->heap[i] = c;
+    work->heap[i] = candidate;
 }
 
-static struct candidate heap_pop(struct work *w)
+static struct bpe_candidate heap_pop(struct bpe_work *work)
 {
-    struct candidate top = w->heap[0], last = w->heap[--w->n_heap];
-    int i = 0;
-    for (int child = 1; child < w->n_heap; child = 2 * i + 1) {
-        child += child + 1 < w->n_heap && before(&w->heap[child + 1], &w->heap[child]);
-        if (!before(&w->heap[child], &last)) {
+    struct bpe_candidate top = work->heap[0], last = work->heap[--work->n_heap];
+    size_t i = 0;
+    for (;;) {
+        size_t child = 2 * i + 1;
+        if (child >= work->n_heap) {
             break;
         }
-        w->heap[i] = w->heap[child];
+        child += child + 1 < work->n_heap && comes_before(&work->heap[child + 1], &work->heap[child]);
+        if (!comes_before(&work->heap[child], &last)) {
+            break;
+        }
+        work->heap[i] = work->heap[child];
         i = child;
     }
-    w->heap[i] = last;
+    work->heap[i] = last;
     return top;
 }
 
-static void consider(struct work *w, int32_t at)
+/* A candidate for the symbol at `at` and the one after it, if they have a merge. */
+static void consider(const struct bpe *bpe, struct bpe_work *work, int32_t at)
 {
-    int32_t right = at >= 0 ? w->symbols[at].right : -1;
-    if (right < 0) {
+    int32_t next = at < 0 ? -1 : work->symbols[at].next;
+    if (next < 0) {
         return;
     }
-    const struct merge_slot *m = merge_slot(w->bpe, w->symbols[at].id, w->symbols[right].id);
-    if (m->pair != UINT64_MAX) {
-        heap_push(w, (struct candidate){m->rank, at, w->symbols[at].id, w->symbols[right].id, m->merged});
+    uint64_t pair = pair_of(work->symbols[at].id, work->symbols[next].id);
+    const struct merge_slot *merge = merge_slot_of(bpe, pair);
+    if (merge->pair == pair) {
+        heap_push(work, (struct bpe_candidate){merge->rank, at, pair, merge->joined});
     }
 }
 
-static void merge_all(struct work *w)
+static void join(const struct bpe *bpe, struct bpe_work *work, struct bpe_candidate candidate)
 {
-    while (w->n_heap > 0) {
-        struct candidate c = heap_pop(w);
-        struct symbol *left = &w->symbols[c.at];
-        if (left->id != c.left_id || left->right < 0 || w->symbols[left->right].id != c.right_id) {
-            continue; /* one of the two has been merged since */
-        }
-        struct symbol *right = &w->symbols[left->right];
-        left->id = c.merged;
-        right->id = -1;
-        left->right = right->right;
-        if (left->right >= 0) {
-            w->symbols[left->right].left = c.at;
-        }
-        consider(w, left->left);
-        consider(w, c.at);
+    struct bpe_symbol *left = &work->symbols[candidate.at];
+    if (left->id < 0 || left->next < 0) {
+        return;
     }
+    struct bpe_symbol *right = &work->symbols[left->next];
+    if (pair_of(left->id, right->id) != candidate.pair) {
+        return;
+    }
+    left->id = candidate.joined;
+    left->next = right->next;
+    right->id = -1;
+    if (left->next >= 0) {
+        work->symbols[left->next].previous = candidate.at;
+    }
+    consider(bpe, work, left->previous);
+    consider(bpe, work, candidate.at);
 }
 
-void bpe_encode(const struct bpe *bpe, struct str piece, bool whole_first, struct arena *scratch, int32_t *ids, int *n)
+void bpe_encode(const struct bpe *bpe, struct str piece, struct bpe_work *work)
 {
-    int32_t whole = whole_first ? bpe_find(bpe, piece) : -1;
+    BUG_ON(piece.length > INT32_MAX);
+    int32_t whole = bpe->ignore_merges || piece.length == 1 ? text_table_find(&bpe->vocab, piece) : -1;
     if (whole >= 0) {
-        ids[(*n)++] = whole;
+        bpe_push(work, whole);
         return;
     }
-    int length = (int)piece.length;
-    struct work w = {bpe, ARENA_NEW(scratch, struct symbol, length),
-                     ARENA_NEW(scratch, struct candidate, 3 * length + 1), 0};
-    for (int i = 0; i < length; i++) {
-        w.symbols[i] = (struct symbol){bpe->byte_ids[(unsigned char)piece.data[i]], i - 1, i + 1 < length ? i + 1 : -1};
+    work->symbols = grown(work->symbols, &work->symbol_capacity, piece.length, sizeof *work->symbols);
+    int32_t n = 0;
+    for (size_t i = 0; i < piece.length; i++) {
+        int32_t id = bpe->bytes[(unsigned char)piece.data[i]];
+        if (id >= 0) {
+            work->symbols[n] = (struct bpe_symbol){id, n - 1, n + 1};
+            n++;
+        }
     }
-    for (int i = 0; i < length; i++) {
-        consider(&w, i);
+    if (n == 0) {
+        return;
     }
-    merge_all(&w);
-    for (int i = 0; i >= 0 && length > 0; i = w.symbols[i].right) {
-        ids[(*n)++] = w.symbols[i].id;
+    work->symbols[n - 1].next = -1;
+    work->n_heap = 0;
+    for (int32_t i = 0; i < n; i++) {
+        consider(bpe, work, i);
+    }
+    while (work->n_heap > 0) {
+        join(bpe, work, heap_pop(work));
+    }
+    for (int32_t i = 0; i >= 0; i = work->symbols[i].next) {
+        bpe_push(work, work->symbols[i].id);
     }
 }

@@ -202,7 +202,7 @@ void model_close(struct model *model)
     model_release_cached(model);
     if (!model->is_clone) {
         if (model->tokenizer) {
-            tokenizer_close(model->tokenizer);
+            tokenizer_free(model->tokenizer);
         }
         device_free(model->device, model->rope_cos);
         device_free(model->device, model->rope_sin);

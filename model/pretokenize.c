@@ -1,195 +1,149 @@
-/* model/pretokenize.c
+/* model/pretokenize.c - patterns by PCRE2.
  *
  * SPDX-License-Identifier: Apache-2.0 */
+#define PCRE2_CODE_UNIT_WIDTH 8
 #include "model/pretokenize.h"
 
-#define PCRE2_CODE_UNIT_WIDTH 8
 #include <pcre2.h>
-#include <string.h>
 
-#include "base/json.h"
+#define LETTERS_AND_ON "| ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+"
+#define CONTRACTIONS   "(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|"
 
-#define MOST_STAGES 8
+const char PATTERN_GPT2[] =
+    "'s|'t|'re|'ve|'m|'ll|'d| ?\\p{L}+| ?\\p{N}+| ?[^\\s\\p{L}\\p{N}]+|\\s+(?!\\S)|\\s+";
+const char PATTERN_QWEN2[] = CONTRACTIONS "\\p{N}" LETTERS_AND_ON;
+const char PATTERN_LLAMA3[] = CONTRACTIONS "\\p{N}{1,3}" LETTERS_AND_ON;
+const char PATTERN_DIGIT[] = "\\p{N}";
+const char PATTERN_DIGITS[] = "\\p{N}+";
 
-/* the pattern of GPT-2, which ByteLevel means by use_regex */
-#define PATTERN_GPT2 "'s|'t|'re|'ve|'m|'ll|'d| ?\\p{L}+| ?\\p{N}+| ?[^\\s\\p{L}\\p{N}]+|\\s+(?!\\S)|\\s+"
-#define PATTERN_WORDS(numbers)                                                                                         \
-    "(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|" numbers                                              \
-    "| ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+"
-#define PATTERN_DIGIT "\\p{N}"
-
-static const struct {
-    const char *name;
-    const char *patterns[3];
-} named[] = {
-    {"qwen2", {PATTERN_WORDS("\\p{N}")}},          {"deepseek-r1-qwen", {PATTERN_WORDS("\\p{N}")}},
-    {"llama-bpe", {PATTERN_WORDS("\\p{N}{1,3}")}}, {"llama3", {PATTERN_WORDS("\\p{N}{1,3}")}},
-    {"smollm", {PATTERN_DIGIT, PATTERN_GPT2}},     {"gpt-2", {PATTERN_GPT2}},
-};
-
-struct pretokenizer {
-    pcre2_code *stages[MOST_STAGES];
-    int n_stages;
-};
-
-static enum err add_pattern(struct pretokenizer *p, struct str pattern, const char *name)
+/* PCRE2's \s has U+180E too, which Unicode took out of White_Space in 6.3. \S inside [] is left: it cannot be said there. */
+static void spell_white_space(struct str pattern, struct strbuf *out)
 {
+    bool in_class = false;
+    for (size_t i = 0; i < pattern.length; i++) {
+        char c = pattern.data[i];
+        char escaped = c == '\\' && i + 1 < pattern.length ? pattern.data[i + 1] : '\0';
+        if (escaped == 's' || (escaped == 'S' && !in_class)) {
+            strbuf_puts(out, in_class ? "" : escaped == 's' ? "[" : "[^");
+            strbuf_puts(out, "\\x{9}-\\x{d}\\x{85}\\p{Z}");
+            strbuf_puts(out, in_class ? "" : "]");
+            i++;
+        } else if (escaped) {
+            strbuf_add(out, pattern.data + i, 2);
+            i++;
+        } else {
+            in_class = c == '[' || (in_class && c != ']');
+            strbuf_putc(out, c);
+        }
+    }
+}
+
+enum err pretokenizer_add(struct pretokenizer *pretokenizer, struct str pattern, const char *name)
+{
+    if (pretokenizer->n_patterns == PRETOKENIZE_MAX_PATTERNS) {
+        return err_set(ERR_LIMIT, "%s: the pre-tokenizer has more than %d patterns", name, PRETOKENIZE_MAX_PATTERNS);
+    }
+    struct strbuf spelled = STRBUF_INIT;
+    spell_white_space(pattern, &spelled);
     int code;
     PCRE2_SIZE at;
-    if (p->n_stages == MOST_STAGES) {
-        return err_set(ERR_LIMIT, "%s: more than %d pre-tokenizer patterns", name, MOST_STAGES);
+    pcre2_code *compiled = pcre2_compile((PCRE2_SPTR)(spelled.data ? spelled.data : ""), spelled.length,
+                                         PCRE2_UTF | PCRE2_UCP | PCRE2_NEVER_BACKSLASH_C, &code, &at, NULL);
+    strbuf_release(&spelled);
+    if (!compiled) {
+        PCRE2_UCHAR reason[128];
+        pcre2_get_error_message(code, reason, sizeof reason);
+        return err_set(ERR_FORMAT, "%s: the pre-tokenizer's pattern '%.*s' is not understood: %s", name,
+                       (int)pattern.length, pattern.data, (const char *)reason);
     }
-    pcre2_code *stage = pcre2_compile((PCRE2_SPTR)pattern.data, pattern.length,
-                                      PCRE2_UTF | PCRE2_UCP | PCRE2_NO_UTF_CHECK, &code, &at, NULL);
-    if (!stage) {
-        char text[128];
-        pcre2_get_error_message(code, (PCRE2_UCHAR *)text, sizeof text);
-        return err_set(ERR_FORMAT, "%s: the pre-tokenizer's pattern is wrong at character %zu: %s", name, at, text);
-    }
-    pcre2_jit_compile(stage, PCRE2_JIT_COMPLETE); /* without it, matching is slower and the same */
-    p->stages[p->n_stages++] = stage;
+    pcre2_jit_compile(compiled, PCRE2_JIT_COMPLETE); /* where there is no JIT, pcre2_match interprets */
+    pretokenizer->patterns[pretokenizer->n_patterns++] = compiled;
     return ERR_NONE;
 }
 
-static enum err add_split(struct pretokenizer *p, const json_t *part, const char *name)
+void pretokenizer_release(struct pretokenizer *pretokenizer)
 {
-    struct str behavior = {0};
-    bool invert = false;
-    TRY(json_get_text(part, "behavior", name, &behavior));
-    TRY(json_want_bool(part, "invert", name, &invert));
-    const json_t *regex = json_object_get(json_object_get(part, "pattern"), "Regex");
-    if (!str_equal(behavior, STR("Isolated")) || invert || !json_is_string(regex)) {
-        return err_set(ERR_FORMAT, "%s: a Split pre-tokenizer other than an isolated regex is not supported", name);
+    for (int i = 0; i < pretokenizer->n_patterns; i++) {
+        pcre2_code_free(pretokenizer->patterns[i]);
     }
-    return add_pattern(p, (struct str){json_string_value(regex), json_string_length(regex)}, name);
+    *pretokenizer = (struct pretokenizer){0};
 }
 
-static enum err add_stage(struct pretokenizer *p, const json_t *part, const char *name)
-{
-    struct str type;
-    bool prefix = false, regex = true, single = false;
-    TRY(json_get_text(part, "type", name, &type));
-    if (str_equal(type, STR("Split"))) {
-        return add_split(p, part, name);
-    }
-    if (str_equal(type, STR("Digits"))) {
-        TRY(json_want_bool(part, "individual_digits", name, &single));
-        return add_pattern(p, str_of(single ? PATTERN_DIGIT : "\\p{N}+"), name);
-    }
-    if (str_equal(type, STR("ByteLevel"))) {
-        TRY(json_want_bool(part, "add_prefix_space", name, &prefix));
-        TRY(json_want_bool(part, "use_regex", name, &regex));
-        if (prefix) {
-            return err_set(ERR_FORMAT, "%s: ByteLevel with add_prefix_space is not supported", name);
-        }
-        return regex ? add_pattern(p, str_of(PATTERN_GPT2), name) : ERR_NONE;
-    }
-    return err_set(ERR_FORMAT, "%s: the pre-tokenizer '%.*s' is not supported", name, (int)type.length, type.data);
-}
-
-static enum err parse_stages(struct pretokenizer *p, const json_t *document, const char *name)
-{
-    struct str type;
-    TRY(json_get_text(document, "type", name, &type));
-    if (!str_equal(type, STR("Sequence"))) {
-        return add_stage(p, document, name);
-    }
-    const json_t *parts = json_object_get(document, "pretokenizers");
-    for (size_t i = 0; i < json_array_size(parts); i++) {
-        TRY(add_stage(p, json_array_get(parts, i), name));
-    }
-    return ERR_NONE;
-}
-
-enum err pretokenizer_parse(struct pretokenizer **out, const json_t *document, const char *name)
-{
-    struct pretokenizer *p = mem_zero(sizeof *p);
-    enum err result = json_is_object(document) ? parse_stages(p, document, name)
-                                               : err_set(ERR_FORMAT, "%s: there is no pre_tokenizer", name);
-    if (result != ERR_NONE) {
-        pretokenizer_free(p);
-        return result;
-    }
-    *out = p;
-    return ERR_NONE;
-}
-
-enum err pretokenizer_named(struct pretokenizer **out, struct str pre, const char *name)
-{
-    for (size_t i = 0; i < sizeof named / sizeof *named; i++) {
-        if (!str_equal(pre, str_of(named[i].name))) {
-            continue;
-        }
-        struct pretokenizer *p = mem_zero(sizeof *p);
-        for (int s = 0; s < 3 && named[i].patterns[s]; s++) {
-            BUG_ON(add_pattern(p, str_of(named[i].patterns[s]), name) != ERR_NONE);
-        }
-        *out = p;
-        return ERR_NONE;
-    }
-    return err_set(ERR_FORMAT, "%s: the pre-tokenizer '%.*s' is not known to strop", name, (int)pre.length, pre.data);
-}
-
-void pretokenizer_free(struct pretokenizer *p)
-{
-    for (int i = 0; p && i < p->n_stages; i++) {
-        pcre2_code_free(p->stages[i]);
-    }
-    free(p);
-}
-
-struct pieces {
-    struct str *items;
-    int n;
+struct splitter {
+    const struct pretokenizer *pretokenizer;
+    pcre2_match_context *limits;
+    pcre2_match_data *matches[PRETOKENIZE_MAX_PATTERNS];
+    piece_fn *emit;
+    void *context;
 };
 
-static void add_piece(struct pieces *pieces, struct str text, size_t from, size_t to)
+/* The first match that is not empty at or after `from`; *begin is the text's length if there is none. */
+static enum err next_match(const struct splitter *s, int level, struct str text, size_t from, size_t *begin,
+                           size_t *end)
 {
-    if (to > from) {
-        pieces->items[pieces->n++] = str_slice(text, from, to);
+    const pcre2_code *pattern = s->pretokenizer->patterns[level];
+    uint32_t options = PCRE2_NO_UTF_CHECK | PCRE2_NOTEMPTY;
+    int rc = pcre2_match(pattern, (PCRE2_SPTR)text.data, text.length, from, options, s->matches[level], s->limits);
+    if (rc == PCRE2_ERROR_JIT_STACKLIMIT) {
+        options |= PCRE2_NO_JIT; /* slower, but its stack is the heap */
+        rc = pcre2_match(pattern, (PCRE2_SPTR)text.data, text.length, from, options, s->matches[level], s->limits);
     }
-}
-
-/* Matches and what lies between them. */
-static enum err split(const pcre2_code *stage, pcre2_match_data *match, struct str text, struct pieces *out)
-{
-    size_t at = 0;
-    while (at < text.length) {
-        int found = pcre2_match(stage, (PCRE2_SPTR)text.data, text.length, at, PCRE2_NO_UTF_CHECK, match, NULL);
-        if (found == PCRE2_ERROR_NOMATCH) {
-            break;
-        }
-        if (found < 0) {
-            return err_set(ERR_LIMIT, "the pre-tokenizer's pattern gave up on a text of %zu bytes (code %d)",
-                           text.length, found);
-        }
-        const PCRE2_SIZE *range = pcre2_get_ovector_pointer(match);
-        size_t end = range[1] > range[0] ? range[1] : range[0] + 1; /* an empty match moves on */
-        add_piece(out, text, at, range[0]);
-        add_piece(out, text, range[0], end < text.length ? end : text.length);
-        at = end;
+    if (rc == PCRE2_ERROR_NOMATCH) {
+        *begin = *end = text.length;
+        return ERR_NONE;
     }
-    add_piece(out, text, at, text.length);
+    if (rc < 0) {
+        PCRE2_UCHAR reason[128];
+        pcre2_get_error_message(rc, reason, sizeof reason);
+        return err_set(ERR_LIMIT, "the pre-tokenizer gave up on a text of %zu bytes: %s", text.length,
+                       (const char *)reason);
+    }
+    const PCRE2_SIZE *ends = pcre2_get_ovector_pointer(s->matches[level]);
+    BUG_ON(ends[0] < from || ends[1] <= ends[0]);
+    *begin = ends[0];
+    *end = ends[1];
     return ERR_NONE;
 }
 
-enum err pretokenizer_run(const struct pretokenizer *p, struct str text, struct arena *arena, struct str **pieces,
-                          int *n)
+/* As deep as there are patterns, at most PRETOKENIZE_MAX_PATTERNS. */
+static enum err split_level(const struct splitter *s, int level, struct str text)
 {
-    struct pieces now = {ARENA_NEW(arena, struct str, text.length + 1), 0};
-    add_piece(&now, text, 0, text.length);
-    pcre2_match_data *match = pcre2_match_data_create(1, NULL);
-    BUG_ON(!match);
-    enum err result = ERR_NONE;
-    for (int s = 0; s < p->n_stages && result == ERR_NONE; s++) {
-        struct pieces next = {ARENA_NEW(arena, struct str, text.length + 1), 0};
-        for (int i = 0; i < now.n && result == ERR_NONE; i++) {
-            result = split(p->stages[s], match, now.items[i], &next);
-        }
-        now = next;
+    if (level == s->pretokenizer->n_patterns) {
+        s->emit(s->context, text);
+        return ERR_NONE;
     }
-    pcre2_match_data_free(match);
-    *pieces = now.items;
-    *n = now.n;
-    return result;
+    for (size_t at = 0; at < text.length;) {
+        size_t begin = 0, end = 0;
+        TRY(next_match(s, level, text, at, &begin, &end));
+        if (begin > at) {
+            TRY(split_level(s, level + 1, str_slice(text, at, begin)));
+        }
+        if (end > begin) {
+            TRY(split_level(s, level + 1, str_slice(text, begin, end)));
+        }
+        at = end;
+    }
+    return ERR_NONE;
+}
+
+enum err pretokenizer_split(const struct pretokenizer *pretokenizer, struct str text, piece_fn *emit, void *context)
+{
+    if (text.length == 0) {
+        return ERR_NONE;
+    }
+    struct splitter s = {.pretokenizer = pretokenizer, .emit = emit, .context = context};
+    s.limits = pcre2_match_context_create(NULL);
+    BUG_ON(!s.limits);
+    pcre2_set_match_limit(s.limits, 50000000);
+    pcre2_set_heap_limit(s.limits, 256 * 1024); /* KiB */
+    for (int i = 0; i < pretokenizer->n_patterns; i++) {
+        s.matches[i] = pcre2_match_data_create(1, NULL);
+        BUG_ON(!s.matches[i]);
+    }
+    enum err err = split_level(&s, 0, text);
+    for (int i = 0; i < pretokenizer->n_patterns; i++) {
+        pcre2_match_data_free(s.matches[i]);
+    }
+    pcre2_match_context_free(s.limits);
+    return err;
 }

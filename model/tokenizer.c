@@ -1,4 +1,4 @@
-/* model/tokenizer.c - tokenizer.json, and encoding and decoding with it.
+/* model/tokenizer.c - encoding, decoding and the making of a tokenizer from its parts.
  *
  * SPDX-License-Identifier: Apache-2.0 */
 #include "model/tokenizer.h"
@@ -7,548 +7,351 @@
 #include <string.h>
 #include <utf8proc.h>
 
-#include "base/file.h"
-#include "base/json.h"
-#include "model/bpe.h"
-#include "model/pretokenize.h"
+#include "model/tokenizer_build.h"
 
-#define TOKENIZER_MOST_BYTES ((size_t)256 << 20)
-#define MOST_TOKENS          (1 << 22)
+/* ---- making ---- */
 
-struct added_token {
-    struct str text;
-    int32_t id;
-    bool special, lstrip, rstrip;
-};
-
-struct tokenizer {
-    struct arena arena;
-    struct str *texts; /* by id: bytes; empty where the id stands for nothing */
-    bool *special;
-    int size;
-    struct bpe *bpe;
-    struct pretokenizer *pretokenizer;
-    struct added_token *added; /* longest first */
-    int n_added;
-    bool first_bytes[256]; /* that begin an added token */
-    bool nfc, ignore_merges;
-    struct str chat_template;
-};
-
-/* The byte that a character of the byte-level alphabet stands for (Radford et al. 2019: printable bytes stand for themselves,
- * the others are counted up from 256); -1 for a character outside of it. */
-static int alphabet_byte(uint32_t c)
+struct tokenizer *tokenizer_new(int size, size_t n_merges)
 {
-    if ((c >= '!' && c <= '~') || (c >= 0xA1 && c <= 0xAC) || (c >= 0xAE && c <= 0xFF)) {
+    struct tokenizer *t = mem_zero(sizeof *t);
+    t->size = size;
+    t->tokens = ARENA_NEW(&t->arena, struct token, size);
+    text_table_reserve(&t->bpe.vocab, (size_t)size);
+    text_table_reserve(&t->added_texts, (size_t)size);
+    bpe_reserve_merges(&t->bpe, n_merges);
+    return t;
+}
+
+/* The byte of a character of GPT-2's alphabet, -1 for others: printable Latin-1 characters are their own byte, and the 68
+ * bytes left over are U+0100 and on, in their order. */
+static int byte_of(uint32_t c)
+{
+    if ((c >= 0x21 && c <= 0x7E) || (c >= 0xA1 && c <= 0xFF && c != 0xAD)) {
         return (int)c;
     }
-    if (c < 256 || c > 323) {
-        return -1;
+    if (c >= 0x100 && c <= 0x120) {
+        return (int)c - 0x100; /* 0x00 .. 0x20 */
     }
-    int n = (int)c - 256;
-    return n < 33 ? n : n < 67 ? 127 + n - 33 : 0xAD;
+    if (c >= 0x121 && c <= 0x142) {
+        return (int)c - 0x121 + 0x7F; /* 0x7F .. 0xA0 */
+    }
+    return c == 0x143 ? 0xAD : -1;
 }
 
-/* The bytes that a vocabulary entry stands for; false if it is not in the alphabet. */
-static bool alphabet_decode(struct arena *arena, struct str text, struct str *out)
+void tokenizer_raw_bytes(struct str text, struct strbuf *out)
 {
-    char *bytes = arena_alloc(arena, text.length + 1);
-    size_t n = 0;
+    size_t before = out->length;
     for (size_t at = 0, length; at < text.length; at += length) {
-        int byte = alphabet_byte(str_utf8_next(text, at, &length));
+        int byte = byte_of(str_utf8_next(text, at, &length));
         if (byte < 0) {
-            return false;
+            out->length = before;
+            strbuf_add_str(out, text);
+            return;
         }
-        bytes[n++] = (char)byte;
+        strbuf_putc(out, (char)byte);
     }
-    *out = (struct str){bytes, n};
-    return true;
 }
 
-static void grow(struct tokenizer *t, int size)
+void tokenizer_set_token(struct tokenizer *t, int32_t id, struct str text, enum token_kind kind)
 {
-    if (size <= t->size) {
-        return;
+    BUG_ON(id < 0 || id >= t->size);
+    struct strbuf raw = STRBUF_INIT;
+    if (kind == TOKEN_NORMAL) {
+        tokenizer_raw_bytes(text, &raw);
+    } else {
+        strbuf_add_str(&raw, text);
     }
-    t->texts = mem_grow(t->texts, (size_t)size * sizeof *t->texts);
-    t->special = mem_grow(t->special, (size_t)size * sizeof *t->special);
-    for (int i = t->size; i < size; i++) {
-        t->texts[i] = (struct str){0};
-        t->special[i] = false;
+    struct token *token = &t->tokens[id];
+    token->text = (struct str){arena_strndup(&t->arena, raw.data ? raw.data : "", raw.length), raw.length};
+    token->kind = kind;
+    if (kind == TOKEN_NORMAL) {
+        text_table_add(&t->bpe.vocab, token->text, id);
     }
-    t->size = size;
+    strbuf_release(&raw);
 }
 
-static enum err add_vocabulary(struct tokenizer *t, const json_t *vocab, const char *name)
+enum err tokenizer_add_merge(struct tokenizer *t, struct str left, struct str right, int32_t rank, const char *name)
 {
-    const char *key;
-    json_t *value;
-    if (!json_is_object(vocab) || json_object_size(vocab) == 0 || json_object_size(vocab) > MOST_TOKENS) {
-        return err_set(ERR_FORMAT, "%s: model.vocab is missing or empty", name);
-    }
-    t->bpe = bpe_new((int)json_object_size(vocab));
-    size_t length;
-    json_object_keylen_foreach((json_t *)(uintptr_t)vocab, key, length, value)
-    {
-        json_int_t id = json_is_integer(value) ? json_integer_value(value) : -1;
-        struct str bytes, text = {key, length};
-        if (id < 0 || id >= MOST_TOKENS) {
-            return err_set(ERR_FORMAT, "%s: token '%s' has no usable id", name, key);
-        }
-        grow(t, (int)id + 1);
-        if (!alphabet_decode(&t->arena, text, &bytes)) {
-            bytes = (struct str){arena_strndup(&t->arena, key, length), length}; /* an added token, as it stands */
-        }
-        if (t->texts[id].length || !bpe_add_token(t->bpe, (int32_t)id, bytes)) {
-            return err_set(ERR_FORMAT, "%s: id %lld or token '%s' stands twice in the vocabulary", name, (long long)id,
-                           key);
-        }
-        t->texts[id] = bytes;
+    struct strbuf raw = STRBUF_INIT;
+    tokenizer_raw_bytes(left, &raw);
+    size_t split = raw.length;
+    tokenizer_raw_bytes(right, &raw);
+    struct str both = strbuf_view(&raw);
+    bool known = bpe_add_merge(&t->bpe, str_slice(both, 0, split), str_slice(both, split, both.length), rank);
+    strbuf_release(&raw);
+    if (!known) {
+        return err_set(ERR_FORMAT, "%s: merge %d ('%.*s' and '%.*s') makes or joins a token that is not in the vocabulary",
+                       name, rank, (int)left.length, left.data, (int)right.length, right.data);
     }
     return ERR_NONE;
 }
 
-static enum err add_merge(struct tokenizer *t, struct str left, struct str right, size_t i, const char *name)
+static unsigned char first_byte(const struct tokenizer *t, int32_t id)
 {
-    struct str a, b;
-    if (!alphabet_decode(&t->arena, left, &a) || !alphabet_decode(&t->arena, right, &b) ||
-        !bpe_add_merge(t->bpe, a, b)) {
-        return err_set(ERR_FORMAT, "%s: merge %zu joins what is not in the vocabulary", name, i);
-    }
-    return ERR_NONE;
+    return (unsigned char)t->tokens[id].text.data[0];
 }
 
-static enum err add_merge_text(struct tokenizer *t, struct str text, size_t i, const char *name)
+static int compare_added(const void *left, const void *right, void *tokenizer)
 {
-    ptrdiff_t space = str_find(text, STR(" "), 0);
-    if (space < 0) {
-        return err_set(ERR_FORMAT, "%s: merge %zu is not two tokens", name, i);
+    const struct tokenizer *t = tokenizer;
+    int32_t a = *(const int32_t *)left, b = *(const int32_t *)right;
+    size_t la = t->tokens[a].text.length, lb = t->tokens[b].text.length;
+    if (first_byte(t, a) != first_byte(t, b)) {
+        return first_byte(t, a) < first_byte(t, b) ? -1 : 1;
     }
-    return add_merge(t, str_slice(text, 0, (size_t)space), str_slice(text, (size_t)space + 1, text.length), i, name);
+    return la != lb ? (la > lb ? -1 : 1) : (a > b) - (a < b);
 }
 
-static struct str text_of(const json_t *value)
+void tokenizer_finish(struct tokenizer *t)
 {
-    return (struct str){json_string_value(value), json_string_length(value)};
-}
-
-static enum err add_merges(struct tokenizer *t, const json_t *merges, const char *name)
-{
-    if (json_array_size(merges) == 0) {
-        return err_set(ERR_FORMAT, "%s: there are no merges; a byte-level BPE tokenizer needs them", name);
-    }
-    for (size_t i = 0; i < json_array_size(merges); i++) {
-        const json_t *merge = json_array_get(merges, i);
-        if (json_is_string(merge)) {
-            TRY(add_merge_text(t, text_of(merge), i, name));
-        } else if (json_array_size(merge) == 2 && json_is_string(json_array_get(merge, 0)) &&
-                   json_is_string(json_array_get(merge, 1))) {
-            TRY(add_merge(t, text_of(json_array_get(merge, 0)), text_of(json_array_get(merge, 1)), i, name));
-        } else {
-            return err_set(ERR_FORMAT, "%s: merge %zu is not two tokens", name, i);
+    bpe_index_bytes(&t->bpe);
+    t->added = ARENA_NEW(&t->arena, int32_t, t->size);
+    for (int32_t id = 0; id < t->size; id++) {
+        if (t->tokens[id].kind >= TOKEN_ADDED && t->tokens[id].text.length > 0) {
+            t->added[t->n_added++] = id;
+            text_table_add(&t->added_texts, t->tokens[id].text, id);
         }
     }
-    return ERR_NONE;
-}
-
-static int longest_first(const void *a, const void *b)
-{
-    const struct added_token *x = a, *y = b;
-    if (x->text.length != y->text.length) {
-        return x->text.length > y->text.length ? -1 : 1;
-    }
-    return x->id < y->id ? -1 : x->id > y->id;
-}
-
-static void register_added(struct tokenizer *t, struct added_token token)
-{
-    grow(t, token.id + 1);
-    t->texts[token.id] = token.text;
-    t->special[token.id] = token.special;
-    t->first_bytes[(unsigned char)token.text.data[0]] = true;
-    t->added[t->n_added++] = token;
-}
-
-static enum err add_added(struct tokenizer *t, const json_t *list, const char *name)
-{
-    t->added = mem_zero((json_array_size(list) + 1) * sizeof *t->added);
-    for (size_t i = 0; i < json_array_size(list); i++) {
-        const json_t *item = json_array_get(list, i);
-        struct added_token token = {0};
-        int64_t id = -1;
-        bool single_word = false;
-        TRY(json_get_int(item, "id", name, &id));
-        TRY(json_get_text(item, "content", name, &token.text));
-        TRY(json_want_bool(item, "special", name, &token.special));
-        TRY(json_want_bool(item, "lstrip", name, &token.lstrip));
-        TRY(json_want_bool(item, "rstrip", name, &token.rstrip));
-        TRY(json_want_bool(item, "single_word", name, &single_word));
-        if (id < 0 || id >= MOST_TOKENS || token.text.length == 0 || single_word) {
-            return err_set(ERR_FORMAT, "%s: added token %zu is empty, has no usable id, or is a single_word one", name,
-                           i);
+    qsort_r(t->added, (size_t)t->n_added, sizeof *t->added, compare_added, t);
+    for (int b = 0, at = 0; b <= 256; b++) {
+        while (at < t->n_added && first_byte(t, t->added[at]) < b) {
+            at++;
         }
-        token.id = (int32_t)id;
-        token.text.data = arena_strndup(&t->arena, token.text.data, token.text.length);
-        register_added(t, token);
+        t->added_from[b] = at;
     }
-    qsort(t->added, (size_t)t->n_added, sizeof *t->added, longest_first);
-    return ERR_NONE;
 }
 
-static enum err parse_normalizer(struct tokenizer *t, const json_t *normalizer, const char *name)
+void tokenizer_free(struct tokenizer *t)
 {
-    if (!normalizer || json_is_null(normalizer)) {
-        return ERR_NONE;
+    if (t) {
+        bpe_release(&t->bpe);
+        text_table_release(&t->added_texts);
+        pretokenizer_release(&t->pretokenizer);
+        arena_release(&t->arena);
+        free(t->source);
+        free(t);
     }
-    struct str type;
-    TRY(json_get_text(normalizer, "type", name, &type));
-    if (str_equal(type, STR("NFC"))) {
-        t->nfc = true;
-        return ERR_NONE;
+}
+
+/* ---- UTF-8 ---- */
+
+/* At a broken byte: the bytes that Python and the Unicode standard (3.9, "maximal subpart") replace by one U+FFFD.
+ * *open: they are the beginning of a character that the text ends in the middle of. */
+static size_t broken_length(struct str text, size_t at, bool *open)
+{
+    const unsigned char *s = (const unsigned char *)text.data + at;
+    size_t left = text.length - at;
+    unsigned char lead = s[0];
+    size_t need = lead >= 0xC2 && lead < 0xE0 ? 2 : lead >= 0xE0 && lead < 0xF0 ? 3 : lead >= 0xF0 && lead < 0xF5 ? 4 : 1;
+    unsigned char low = lead == 0xE0 ? 0xA0 : lead == 0xF0 ? 0x90 : 0x80;
+    unsigned char high = lead == 0xED ? 0x9F : lead == 0xF4 ? 0x8F : 0xBF;
+    size_t n = 1;
+    while (n < need && n < left && s[n] >= low && s[n] <= high) {
+        low = 0x80;
+        high = 0xBF;
+        n++;
     }
-    const json_t *parts = json_object_get(normalizer, "normalizers");
-    if (!str_equal(type, STR("Sequence")) || json_array_size(parts) > 4) {
-        return err_set(ERR_FORMAT, "%s: the normalizer '%.*s' is not supported; NFC is", name, (int)type.length,
-                       type.data);
-    }
-    for (size_t i = 0; i < json_array_size(parts); i++) {
-        const json_t *part = json_array_get(parts, i);
-        if (json_object_get(part, "normalizers")) {
-            return err_set(ERR_FORMAT, "%s: normalizers inside normalizers are not supported", name);
+    *open = n < need && n == left;
+    return n;
+}
+
+/* Appends the text with every broken part as U+FFFD; returns the bytes used, which are all but an open character at the end
+ * if `keep_open`. */
+static size_t add_repaired(struct strbuf *out, struct str text, bool keep_open)
+{
+    size_t at = 0;
+    while (at < text.length) {
+        size_t good = str_utf8_prefix(str_slice(text, at, text.length));
+        strbuf_add(out, text.data + at, good);
+        at += good;
+        if (at == text.length) {
+            break;
         }
-        TRY(parse_normalizer(t, part, name));
-    }
-    return ERR_NONE;
-}
-
-static enum err check_model(const json_t *model, const json_t *decoder, const char *name)
-{
-    struct str type = {0}, decoder_type = STR("ByteLevel");
-    bool fallback = false;
-    if (!json_is_object(model)) {
-        return err_set(ERR_FORMAT, "%s: not a tokenizer.json (there is no 'model')", name);
-    }
-    TRY(json_want_text(model, "type", name, &type));
-    TRY(json_want_bool(model, "byte_fallback", name, &fallback));
-    TRY(json_want_text(decoder, "type", name, &decoder_type));
-    if (!str_equal(type, STR("BPE")) || fallback || !str_equal(decoder_type, STR("ByteLevel"))) {
-        return err_set(ERR_FORMAT, "%s: only byte-level BPE is supported; this is %.*s%s with the decoder %.*s", name,
-                       (int)type.length, type.data, fallback ? " with byte_fallback" : "", (int)decoder_type.length,
-                       decoder_type.data);
-    }
-    return ERR_NONE;
-}
-
-static enum err parse_document(struct tokenizer *t, const json_t *document, const char *name)
-{
-    const json_t *model = json_object_get(document, "model");
-    TRY(check_model(model, json_object_get(document, "decoder"), name));
-    TRY(json_want_bool(model, "ignore_merges", name, &t->ignore_merges));
-    TRY(add_vocabulary(t, json_object_get(model, "vocab"), name));
-    TRY(add_merges(t, json_object_get(model, "merges"), name));
-    int missing = bpe_missing_byte(t->bpe);
-    if (missing >= 0) {
-        return err_set(ERR_FORMAT, "%s: no token stands for the byte 0x%02x, so not every text can be encoded", name,
-                       (unsigned)missing);
-    }
-    TRY(add_added(t, json_object_get(document, "added_tokens"), name));
-    TRY(parse_normalizer(t, json_object_get(document, "normalizer"), name));
-    return pretokenizer_parse(&t->pretokenizer, json_object_get(document, "pre_tokenizer"), name);
-}
-
-enum err tokenizer_parse(struct tokenizer **out, struct str text, const char *name)
-{
-    json_t *document;
-    TRY(json_parse(&document, text, name));
-    struct tokenizer *t = mem_zero(sizeof *t);
-    enum err result = json_is_object(document) ? parse_document(t, document, name)
-                                               : err_set(ERR_FORMAT, "%s: not a tokenizer.json", name);
-    json_decref(document);
-    if (result != ERR_NONE) {
-        tokenizer_close(t);
-        return result;
-    }
-    *out = t;
-    return ERR_NONE;
-}
-
-enum err tokenizer_from_parts(struct tokenizer **out, const struct tokenizer_parts *parts, const char *name)
-{
-    struct tokenizer *t = mem_zero(sizeof *t);
-    enum err result = ERR_NONE;
-    grow(t, parts->n_tokens);
-    t->bpe = bpe_new(parts->n_tokens);
-    t->added = mem_zero(((size_t)parts->n_tokens + 1) * sizeof *t->added);
-    for (int i = 0; i < parts->n_tokens; i++) {
-        struct str text = {arena_strndup(&t->arena, parts->tokens[i].data, parts->tokens[i].length),
-                           parts->tokens[i].length};
-        if ((parts->types[i] == 3 || parts->types[i] == 4) && text.length) {
-            register_added(t, (struct added_token){.text = text, .id = i, .special = parts->types[i] == 3});
-        } else if (alphabet_decode(&t->arena, text, &t->texts[i])) {
-            bpe_add_token(t->bpe, i, t->texts[i]);
+        bool open;
+        size_t broken = broken_length(text, at, &open);
+        if (open && keep_open) {
+            break;
         }
+        strbuf_put_utf8(out, 0xFFFD);
+        at += broken;
     }
-    qsort(t->added, (size_t)t->n_added, sizeof *t->added, longest_first);
-    for (int i = 0; i < parts->n_merges && result == ERR_NONE; i++) {
-        result = add_merge_text(t, parts->merges[i], (size_t)i, name);
-    }
-    if (result == ERR_NONE && (parts->n_merges == 0 || bpe_missing_byte(t->bpe) >= 0)) {
-        result = err_set(ERR_FORMAT, "%s: the tokenizer has no merges, or no token for some byte", name);
-    }
-    if (result == ERR_NONE) {
-        result = pretokenizer_named(&t->pretokenizer, parts->pre, name);
-    }
-    if (result != ERR_NONE) {
-        tokenizer_close(t);
-        return result;
-    }
-    t->nfc = str_equal(parts->pre, STR("qwen2")) || str_equal(parts->pre, STR("deepseek-r1-qwen"));
-    t->ignore_merges = str_equal(parts->pre, STR("llama-bpe"));
-    t->chat_template = (struct str){arena_strndup(&t->arena, parts->chat_template.data, parts->chat_template.length),
-                                    parts->chat_template.length};
-    *out = t;
-    return ERR_NONE;
+    return at;
 }
 
-void tokenizer_close(struct tokenizer *t)
+static bool is_ascii(struct str text)
 {
-    if (!t) {
-        return;
+    unsigned char all = 0;
+    for (size_t i = 0; i < text.length; i++) {
+        all |= (unsigned char)text.data[i];
     }
-    bpe_free(t->bpe);
-    pretokenizer_free(t->pretokenizer);
-    free(t->texts);
-    free(t->special);
-    free(t->added);
-    arena_release(&t->arena);
-    free(t);
-}
-
-/* The template's text from the files beside tokenizer.json; none is no error. */
-static enum err read_chat_template(struct tokenizer *t, const char *path)
-{
-    char folder[FILE_PATH_BYTES], file[FILE_PATH_BYTES];
-    const char *slash = strrchr(path, '/');
-    size_t length = slash ? (size_t)(slash - path) : 0;
-    BUG_ON(length >= sizeof folder);
-    memcpy(folder, path, length);
-    memcpy(folder + length, slash ? "" : ".", slash ? 1 : 2);
-    TRY(file_join(file, sizeof file, folder, "chat_template.jinja"));
-    if (file_exists(file)) {
-        struct strbuf text = STRBUF_INIT;
-        enum err result = file_read(&text, file, (size_t)1 << 20);
-        t->chat_template = (struct str){arena_strndup(&t->arena, text.data, text.length), text.length};
-        strbuf_release(&text);
-        return result;
-    }
-    TRY(file_join(file, sizeof file, folder, "tokenizer_config.json"));
-    if (file_exists(file)) {
-        json_t *document;
-        TRY(json_parse_file(&document, file, (size_t)64 << 20));
-        const json_t *value = json_object_get(document, "chat_template");
-        if (json_is_string(value)) {
-            struct str text = text_of(value);
-            t->chat_template = (struct str){arena_strndup(&t->arena, text.data, text.length), text.length};
-        }
-        json_decref(document);
-    }
-    return ERR_NONE;
-}
-
-enum err tokenizer_open(struct tokenizer **out, const char *path)
-{
-    struct strbuf text = STRBUF_INIT;
-    struct tokenizer *t = NULL;
-    enum err result = file_read(&text, path, TOKENIZER_MOST_BYTES);
-    if (result == ERR_NONE) {
-        result = tokenizer_parse(&t, strbuf_view(&text), path);
-    }
-    strbuf_release(&text);
-    if (result == ERR_NONE) {
-        result = read_chat_template(t, path);
-    }
-    if (result != ERR_NONE) {
-        tokenizer_close(t);
-        return result;
-    }
-    *out = t;
-    return ERR_NONE;
+    return all < 0x80;
 }
 
 /* ---- encoding ---- */
 
-/* How many bytes of a broken sequence one replacement character stands for: its longest part that could have gone on
- * (Unicode 15, section 3.9, "maximal subpart"). */
-static size_t broken_length(struct str text, size_t at)
-{
-    const unsigned char *s = (const unsigned char *)text.data + at;
-    size_t left = text.length - at;
-    unsigned low = 0x80, high = 0xBF, need;
-    if (s[0] < 0xC2 || s[0] > 0xF4) {
-        return 1;
-    }
-    need = s[0] < 0xE0 ? 1 : s[0] < 0xF0 ? 2 : 3;
-    low = s[0] == 0xE0 ? 0xA0 : s[0] == 0xF0 ? 0x90 : low;
-    high = s[0] == 0xED ? 0x9F : s[0] == 0xF4 ? 0x8F : high;
-    size_t n = 1;
-    for (; n <= need && n < left && s[n] >= low && s[n] <= high; n++) {
-        low = 0x80;
-        high = 0xBF;
-    }
-    return n;
-}
-
-static struct str replace_broken(struct str text, struct arena *arena)
-{
-    if (str_utf8_prefix(text) == text.length) {
-        return text;
-    }
-    struct strbuf out = STRBUF_INIT;
-    for (size_t at = 0, length; at < text.length; at += length) {
-        uint32_t c = str_utf8_next(text, at, &length);
-        if (c == 0xFFFD && length == 1) {
-            length = broken_length(text, at);
-        }
-        strbuf_put_utf8(&out, c);
-    }
-    struct str copy = {arena_strndup(arena, out.data, out.length), out.length};
-    strbuf_release(&out);
-    return copy;
-}
-
-static struct str normalise(struct str text, struct arena *arena)
-{
-    utf8proc_uint8_t *composed = NULL;
-    utf8proc_ssize_t n = utf8proc_map((const utf8proc_uint8_t *)text.data, (utf8proc_ssize_t)text.length, &composed,
-                                      UTF8PROC_STABLE | UTF8PROC_COMPOSE);
-    if (n < 0) {
-        return text; /* not UTF-8: cannot be, it was mended */
-    }
-    struct str copy = {arena_strndup(arena, (const char *)composed, (size_t)n), (size_t)n};
-    free(composed);
-    return copy;
-}
-
 struct encoder {
     const struct tokenizer *tokenizer;
-    struct arena *arena;
-    int32_t *ids;
-    int n, capacity;
+    bool parse_special;
+    struct bpe_work work;
 };
 
-static int32_t *encoder_room(struct encoder *e, size_t more)
+/* The longest added token that begins at `at`; -1 if none does. */
+static int32_t added_at(const struct tokenizer *t, struct str text, size_t at, bool after_nfc)
 {
-    if ((size_t)e->n + more > (size_t)e->capacity) {
-        int capacity = 2 * e->capacity + (int)more;
-        int32_t *ids = ARENA_NEW(e->arena, int32_t, capacity);
-        memcpy(ids, e->ids, (size_t)e->n * sizeof *ids);
-        e->ids = ids;
-        e->capacity = capacity;
+    unsigned char byte = (unsigned char)text.data[at];
+    struct str rest = str_slice(text, at, text.length);
+    for (int i = t->added_from[byte]; i < t->added_from[byte + 1]; i++) {
+        const struct token *token = &t->tokens[t->added[i]];
+        if (token->after_nfc == after_nfc && str_starts(rest, token->text)) {
+            return t->added[i];
+        }
     }
-    return e->ids;
+    return -1;
+}
+
+typedef enum err text_fn(struct encoder *encoder, struct str text);
+
+/* Pushes the added tokens in `text` and hands what lies between them to `next`. A special token that is not looked for still
+ * ends the search at its place: nothing inside it is found. */
+static enum err cut_added(struct encoder *e, struct str text, bool after_nfc, text_fn *next)
+{
+    const struct tokenizer *t = e->tokenizer;
+    size_t from = 0, at = 0;
+    while (at < text.length) {
+        int32_t id = added_at(t, text, at, after_nfc);
+        if (id < 0) {
+            at++;
+            continue;
+        }
+        size_t end = at + t->tokens[id].text.length;
+        if (t->tokens[id].kind == TOKEN_ADDED || e->parse_special) {
+            TRY(next(e, str_slice(text, from, at)));
+            bpe_push(&e->work, id);
+            from = end;
+        }
+        at = end;
+    }
+    return next(e, str_slice(text, from, text.length));
+}
+
+static void encode_piece(void *context, struct str piece)
+{
+    struct encoder *e = context;
+    bpe_encode(&e->tokenizer->bpe, piece, &e->work);
 }
 
 static enum err encode_plain(struct encoder *e, struct str text)
 {
-    if (text.length == 0) {
-        return ERR_NONE;
-    }
-    const struct tokenizer *t = e->tokenizer;
-    struct arena scratch = ARENA_INIT;
-    struct str *pieces;
-    int n_pieces;
-    text = t->nfc ? normalise(text, &scratch) : text;
-    enum err result = pretokenizer_run(t->pretokenizer, text, &scratch, &pieces, &n_pieces);
-    encoder_room(e, text.length);
-    for (int i = 0; i < n_pieces && result == ERR_NONE; i++) {
-        bpe_encode(t->bpe, pieces[i], t->ignore_merges, &scratch, e->ids, &e->n);
-    }
-    arena_release(&scratch);
-    return result;
+    return pretokenizer_split(&e->tokenizer->pretokenizer, text, encode_piece, e);
 }
 
-static const struct added_token *added_at(const struct tokenizer *t, struct str text, size_t at)
+static enum err encode_normalized(struct encoder *e, struct str text)
 {
-    if (!t->first_bytes[(unsigned char)text.data[at]]) {
-        return NULL;
+    if (!e->tokenizer->nfc || is_ascii(text)) {
+        return cut_added(e, text, true, encode_plain);
     }
-    struct str rest = str_slice(text, at, text.length);
-    for (int i = 0; i < t->n_added; i++) {
-        if (str_starts(rest, t->added[i].text)) {
-            return &t->added[i];
-        }
+    utf8proc_uint8_t *composed = NULL;
+    utf8proc_ssize_t n = utf8proc_map((const utf8proc_uint8_t *)text.data, (utf8proc_ssize_t)text.length, &composed,
+                                      UTF8PROC_STABLE | UTF8PROC_COMPOSE);
+    if (n < 0 || n > INT32_MAX) {
+        free(composed);
+        return err_set(ERR_LIMIT, "a text of %zu bytes cannot be normalised: %s", text.length, utf8proc_errmsg(n));
     }
-    return NULL;
+    enum err err = cut_added(e, (struct str){(const char *)composed, (size_t)n}, true, encode_plain);
+    free(composed);
+    return err;
 }
 
-static bool is_space(char c)
+enum err tokenizer_encode(const struct tokenizer *tokenizer, struct str text, bool parse_special, struct arena *arena,
+                          int32_t **tokens, int *n)
 {
-    return c == ' ' || (c >= '\t' && c <= '\r');
-}
-
-enum err tokenizer_encode(const struct tokenizer *t, struct str text, bool parse_added, struct arena *arena,
-                          int32_t **ids, int *n)
-{
-    struct encoder e = {.tokenizer = t, .arena = arena};
-    text = replace_broken(text, arena);
-    size_t from = 0, at = 0;
-    while (parse_added && at < text.length) {
-        const struct added_token *added = added_at(t, text, at);
-        if (!added) {
-            at++;
-            continue;
-        }
-        size_t end = at, next = at + added->text.length;
-        while (added->lstrip && end > from && is_space(text.data[end - 1])) {
-            end--;
-        }
-        while (added->rstrip && next < text.length && is_space(text.data[next])) {
-            next++;
-        }
-        TRY(encode_plain(&e, str_slice(text, from, end)));
-        encoder_room(&e, 1)[e.n] = added->id;
-        e.n++;
-        from = at = next;
+    enum { LONGEST_TEXT = 256 * 1024 * 1024 };
+    if (text.length > LONGEST_TEXT) {
+        return err_set(ERR_LIMIT, "a text of %zu bytes is more than the tokenizer takes (%d)", text.length, LONGEST_TEXT);
     }
-    TRY(encode_plain(&e, str_slice(text, from, text.length)));
-    *ids = encoder_room(&e, 1);
-    *n = e.n;
-    return ERR_NONE;
+    struct strbuf repaired = STRBUF_INIT;
+    if (str_utf8_prefix(text) < text.length) {
+        add_repaired(&repaired, text, false);
+        text = strbuf_view(&repaired);
+    }
+    struct encoder e = {.tokenizer = tokenizer, .parse_special = parse_special};
+    enum err err = cut_added(&e, text, false, encode_normalized);
+    if (err == ERR_NONE) {
+        *tokens = ARENA_NEW(arena, int32_t, e.work.n_tokens);
+        if (e.work.n_tokens) {
+            memcpy(*tokens, e.work.tokens, e.work.n_tokens * sizeof **tokens);
+        }
+        *n = (int)e.work.n_tokens;
+    }
+    bpe_work_release(&e.work);
+    strbuf_release(&repaired);
+    return err;
 }
 
-void tokenizer_decode(const struct tokenizer *t, const int32_t *ids, int n, struct strbuf *out)
+/* ---- tokens ---- */
+
+struct str tokenizer_token_text(const struct tokenizer *tokenizer, int32_t id)
+{
+    return id >= 0 && id < tokenizer->size ? tokenizer->tokens[id].text : (struct str){NULL, 0};
+}
+
+bool tokenizer_is_special(const struct tokenizer *tokenizer, int32_t id)
+{
+    return id >= 0 && id < tokenizer->size && tokenizer->tokens[id].kind == TOKEN_SPECIAL;
+}
+
+int tokenizer_size(const struct tokenizer *tokenizer)
+{
+    return tokenizer->size;
+}
+
+int32_t tokenizer_token_id(const struct tokenizer *tokenizer, struct str text)
+{
+    int32_t id = text_table_find(&tokenizer->added_texts, text);
+    return id >= 0 ? id : text_table_find(&tokenizer->bpe.vocab, text);
+}
+
+struct str tokenizer_chat_template(const struct tokenizer *tokenizer)
+{
+    return tokenizer->chat_template;
+}
+
+const char *tokenizer_source(const struct tokenizer *tokenizer)
+{
+    return tokenizer->source;
+}
+
+void tokenizer_decode(const struct tokenizer *tokenizer, const int32_t *tokens, int n, bool skip_special,
+                      struct strbuf *out)
 {
     for (int i = 0; i < n; i++) {
-        strbuf_add_str(out, tokenizer_text(t, ids[i]));
-    }
-}
-
-int tokenizer_size(const struct tokenizer *t)
-{
-    return t->size;
-}
-
-int32_t tokenizer_id(const struct tokenizer *t, struct str text)
-{
-    for (int i = 0; i < t->n_added; i++) {
-        if (str_equal(t->added[i].text, text)) {
-            return t->added[i].id;
+        if (!skip_special || !tokenizer_is_special(tokenizer, tokens[i])) {
+            strbuf_add_str(out, tokenizer_token_text(tokenizer, tokens[i]));
         }
     }
-    return bpe_find(t->bpe, text);
 }
 
-struct str tokenizer_text(const struct tokenizer *t, int32_t id)
+/* ---- streams ---- */
+
+void token_stream_push(struct token_stream *stream, const struct tokenizer *tokenizer, int32_t id,
+                       struct strbuf *out_whole_utf8)
 {
-    return id >= 0 && id < t->size ? t->texts[id] : (struct str){0};
+    tokenizer_decode(tokenizer, &id, 1, true, &stream->held);
+    if (stream->held.length == 0) {
+        return;
+    }
+    size_t used = add_repaired(out_whole_utf8, strbuf_view(&stream->held), true);
+    memmove(stream->held.data, stream->held.data + used, stream->held.length - used + 1);
+    stream->held.length -= used;
 }
 
-bool tokenizer_is_special(const struct tokenizer *t, int32_t id)
+void token_stream_flush(struct token_stream *stream, struct strbuf *out_whole_utf8)
 {
-    return id >= 0 && id < t->size && t->special[id];
+    add_repaired(out_whole_utf8, strbuf_view(&stream->held), false);
+    strbuf_clear(&stream->held);
 }
 
-struct str tokenizer_chat_template(const struct tokenizer *t)
+void token_stream_release(struct token_stream *stream)
 {
-    return t->chat_template;
+    strbuf_release(&stream->held);
 }

@@ -34,18 +34,32 @@ struct tokenizer_parts {
     struct str chat_template;
 };
 enum err tokenizer_from_parts(struct tokenizer **out, const struct tokenizer_parts *parts, const char *name);
-void tokenizer_close(struct tokenizer *tokenizer);
+void tokenizer_free(struct tokenizer *tokenizer);
 
 /* Ids of a text, in the arena. Added tokens (<think>, <|im_end|> ...) are recognised in the text when parse_added. */
 enum err tokenizer_encode(const struct tokenizer *tokenizer, struct str text, bool parse_added, struct arena *arena,
                           int32_t **ids, int *n);
-/* Appends the bytes of the ids; they may break UTF-8 in the middle. Ids that stand for nothing add nothing. */
-void tokenizer_decode(const struct tokenizer *tokenizer, const int32_t *ids, int n, struct strbuf *out);
+/* Appends the bytes of the ids; they may break UTF-8 in the middle. Ids that stand for nothing add nothing, nor do control
+ * tokens when skip_special. */
+void tokenizer_decode(const struct tokenizer *tokenizer, const int32_t *ids, int n, bool skip_special,
+                      struct strbuf *out);
 
-int tokenizer_size(const struct tokenizer *tokenizer);                    /* ids are in [0, size) */
-int32_t tokenizer_id(const struct tokenizer *tokenizer, struct str text); /* of a whole token; -1 if there is none */
-struct str tokenizer_text(const struct tokenizer *tokenizer, int32_t id); /* its bytes */
-bool tokenizer_is_special(const struct tokenizer *tokenizer, int32_t id); /* a control token */
-struct str tokenizer_chat_template(const struct tokenizer *tokenizer);    /* the Jinja text; empty if none */
+int tokenizer_size(const struct tokenizer *tokenizer); /* ids are in [0, size) */
+int32_t tokenizer_token_id(const struct tokenizer *tokenizer,
+                           struct str text); /* of a whole token; -1 if there is none */
+struct str tokenizer_token_text(const struct tokenizer *tokenizer, int32_t id); /* its bytes */
+bool tokenizer_is_special(const struct tokenizer *tokenizer, int32_t id);       /* a control token */
+struct str tokenizer_chat_template(const struct tokenizer *tokenizer);          /* the Jinja text; empty if none */
+const char *tokenizer_source(const struct tokenizer *tokenizer); /* the tokenizer.json it came from, or NULL */
+
+/* Decoding token by token: bytes that are not yet a whole character are held back. */
+struct token_stream {
+    struct strbuf held;
+};
+
+/* Appends the whole characters that are there after one more token; broken bytes become U+FFFD. */
+void token_stream_push(struct token_stream *stream, const struct tokenizer *tokenizer, int32_t id, struct strbuf *out);
+void token_stream_flush(struct token_stream *stream, struct strbuf *out); /* what is held, as U+FFFD */
+void token_stream_release(struct token_stream *stream);
 
 #endif

@@ -14,7 +14,8 @@
 #define MAX_PROMPT    320
 #define MICRO_ROWS    2048
 #define ROUND_TOKENS  24000 /* of completions, at most */
-#define MAX_TARGETS   20
+#define FEW_TOKENS    100   /* a sample should have more of them: its prompt is computed but not compared */
+#define MAX_TARGETS   6
 
 /* ---- what is gone over ---- */
 
@@ -126,9 +127,10 @@ static void list_targets(struct exact *e)
 {
     for (int i = 0; i < e->n_devices; i++) {
         struct device *device = e->devices[i], *next = e->devices[(i + 1) % e->n_devices];
-        e->targets[e->n_targets++] = (struct target){device, device, is_scalar(device) ? 2 : 1000};
+        bool slow = is_scalar(device) || is_scalar(next);
+        e->targets[e->n_targets++] = (struct target){device, device, is_scalar(device) ? 5 : 10000};
         if (next != device) {
-            e->targets[e->n_targets++] = (struct target){device, next, is_scalar(device) ? 2 : 20};
+            e->targets[e->n_targets++] = (struct target){device, next, slow ? 5 : 200};
         }
     }
 }
@@ -179,10 +181,21 @@ static enum err open_model(const struct exact *e, int shape, struct device *devi
 
 /* ---- a round ---- */
 
-static int random_prompt_length(struct rng *rng)
+/* Short where few tokens are wanted: the prompts would cost more than they. */
+static int random_prompt_length(struct rng *rng, int64_t budget)
 {
     static const int edges[] = {1, 2, 127, 128, 129, 255, 256, 257};
+    if (budget < MAX_PROMPT) {
+        return 1 + (int)rng_below(rng, (uint32_t)budget + 1);
+    }
     return rng_below(rng, 3) == 0 ? edges[rng_below(rng, 8)] : 1 + (int)rng_below(rng, MAX_PROMPT);
+}
+
+/* 1 to `most`, and not above `limit` unless that is below 1. */
+static int random_count(struct exact *e, int most, int64_t limit)
+{
+    int n = 1 + (int)rng_below(&e->rng, (uint32_t)most);
+    return n <= limit ? n : limit < 1 ? 1 : (int)limit;
 }
 
 /* Prompts of a round that gives about `left` tokens, or less. */
@@ -190,14 +203,15 @@ static void draw_prompts(struct exact *e, const struct model *model, int64_t lef
 {
     struct iteration *it = &e->it;
     iteration_clear(it);
-    it->G = 1 + (int)rng_below(&e->rng, 8);
-    it->n_prompts = 1 + (int)rng_below(&e->rng, 12);
-    int64_t budget = left < ROUND_TOKENS ? left : ROUND_TOKENS, each = budget / (it->G * it->n_prompts) + 1;
+    int64_t budget = left < ROUND_TOKENS ? left : ROUND_TOKENS;
+    it->G = random_count(e, 8, budget / FEW_TOKENS);
+    it->n_prompts = random_count(e, 12, budget / FEW_TOKENS / it->G);
+    int64_t each = budget / (it->G * it->n_prompts) + 1;
     int longest = 1 + (int)rng_below(&e->rng, MAX_POSITIONS - MAX_PROMPT);
     *max_tokens = each < longest ? (int)each : longest;
     it->prompts = ARENA_NEW(&it->arena, struct prompt, it->n_prompts);
     for (int p = 0; p < it->n_prompts; p++) {
-        int n = random_prompt_length(&e->rng);
+        int n = random_prompt_length(&e->rng, budget);
         int32_t *tokens = ARENA_NEW(&it->arena, int32_t, n);
         for (int i = 0; i < n; i++) {
             tokens[i] = (int32_t)rng_below(&e->rng, (uint32_t)model->config.V);
@@ -268,7 +282,7 @@ static void compare_round(struct exact *e, struct model *model, struct activatio
     for (int i = 0; i < it->minibatches[0].n_micro_batches; i++) {
         compare_micro_batch(e, model, acts, &it->minibatches[0].micro_batches[i], inv_temperature, row);
     }
-    it->n_prompts = 0; /* they are not the data set's: nothing to give back */
+    it->n_prompts = 0; /* no longer the number of it->prompts, whose fields are empty anyway */
 }
 
 /* ---- the grid ---- */

@@ -150,10 +150,13 @@ void jsonl_where(const struct jsonl *jsonl, int64_t i, char *out, size_t capacit
     snprintf(out, capacity, "%s:%u", jsonl->path, jsonl->lines[i].number);
 }
 
-static enum err jsonl_read_bytes(const struct jsonl *jsonl, const struct jsonl_line *line, char *out)
+static enum err jsonl_read_bytes(const struct jsonl *jsonl, const struct jsonl_line *line, struct strbuf *out)
 {
-    for (size_t done = 0; done < line->length;) {
-        ssize_t n = pread(jsonl->file, out + done, line->length - done, (off_t)(line->offset + done));
+    char chunk[16 << 10];
+    while (out->length < line->length) {
+        size_t rest = line->length - out->length;
+        ssize_t n =
+            pread(jsonl->file, chunk, rest < sizeof chunk ? rest : sizeof chunk, (off_t)(line->offset + out->length));
         if (n < 0 && errno == EINTR) {
             continue;
         }
@@ -161,7 +164,7 @@ static enum err jsonl_read_bytes(const struct jsonl *jsonl, const struct jsonl_l
             return err_set(ERR_IO, "%s:%u: cannot be read: %s", jsonl->path, line->number,
                            n < 0 ? strerror(errno) : "the file became shorter while in use");
         }
-        done += (size_t)n;
+        strbuf_add(out, chunk, (size_t)n);
     }
     return ERR_NONE;
 }
@@ -173,12 +176,7 @@ enum err jsonl_read(const struct jsonl *jsonl, int64_t i, struct strbuf *scratch
     char where[FILE_PATH_BYTES + 16];
     jsonl_where(jsonl, i, where, sizeof where);
     strbuf_clear(scratch);
-    while (scratch->length < line->length) { /* make room by adding what is about to be overwritten */
-        static const char blank[4096];
-        size_t rest = line->length - scratch->length;
-        strbuf_add(scratch, blank, rest < sizeof blank ? rest : sizeof blank);
-    }
-    TRY(jsonl_read_bytes(jsonl, line, scratch->data));
+    TRY(jsonl_read_bytes(jsonl, line, scratch));
     json_t *row = NULL;
     TRY(json_parse(&row, strbuf_view(scratch), where));
     if (!json_is_object(row)) {

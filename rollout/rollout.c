@@ -186,7 +186,7 @@ static bool meets_stop_string(struct rollout *r, struct sequence *q, int32_t tok
     size_t kept = r->stop.longest - 1;
     strbuf_clear(&r->text);
     strbuf_add(&r->text, q->tail, q->tail_length);
-    tokenizer_decode(r->model->tokenizer, &token, 1, true, &r->text);
+    tokenizer_decode(r->model->tokenizer, &token, 1, false, &r->text);
     if (!q->tail) {
         q->tail = arena_alloc(&r->arena, kept);
     }
@@ -237,7 +237,7 @@ static void complete(struct rollout *r, struct sequence *q, struct arena *arena,
     }
     if (r->model->tokenizer) {
         strbuf_clear(&r->text);
-        tokenizer_decode(r->model->tokenizer, tokens, shown, true, &r->text);
+        tokenizer_decode(r->model->tokenizer, tokens, shown, false, &r->text);
         struct str text = strbuf_view(&r->text);
         ptrdiff_t end = stop_find(&r->stop, text);
         text = str_slice(text, 0, end >= 0 ? (size_t)end : text.length);

@@ -1,0 +1,319 @@
+/* model/gguf_model.c - config and weights.
+ *
+ * SPDX-License-Identifier: Apache-2.0 */
+#include "model/gguf_model.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/arena.h"
+#include "base/json.h"
+
+#define ROW_FLOATS (1 << 18) /* floats dequantised at once */
+
+/* ---- config: as a config.json, so that it passes the same checks ---- */
+
+struct builder {
+    const struct gguf *file;
+    struct str architecture;
+    json_t *document;
+};
+
+static void key_of(const struct builder *b, const char *name, char *out, size_t capacity)
+{
+    snprintf(out, capacity, "%.*s.%s", (int)b->architecture.length, b->architecture.data, name);
+}
+
+static enum err copy_int(const struct builder *b, const char *name, const char *to, bool needed)
+{
+    char key[128];
+    int64_t value = INT64_MIN;
+    key_of(b, name, key, sizeof key);
+    TRY(gguf_want_int(b->file, key, &value));
+    if (value != INT64_MIN) {
+        json_object_set_new(b->document, to, json_integer(value));
+    } else if (needed) {
+        return err_set(ERR_FORMAT, "%s: the key '%s' is missing", b->file->path, key);
+    }
+    return ERR_NONE;
+}
+
+static enum err copy_double(const struct builder *b, const char *name, json_t *object, const char *to)
+{
+    char key[128];
+    double value = NAN;
+    key_of(b, name, key, sizeof key);
+    TRY(gguf_want_double(b->file, key, &value));
+    if (!isnan(value) && !isinf(value)) {
+        json_object_set_new(object, to, json_real(value));
+    }
+    return ERR_NONE;
+}
+
+/* Refuses a key whose value is another number than `allowed`. */
+static enum err refuse_unless(const struct builder *b, const char *name, int64_t allowed)
+{
+    char key[128];
+    int64_t value = allowed;
+    key_of(b, name, key, sizeof key);
+    TRY(gguf_want_int(b->file, key, &value));
+    return value == allowed
+               ? ERR_NONE
+               : err_set(ERR_FORMAT, "%s: '%s' is %lld, which is not supported", b->file->path, key, (long long)value);
+}
+
+static enum err build_sizes(const struct builder *b)
+{
+    const struct gguf_tensor *embedding = gguf_find_tensor(b->file, "token_embd.weight");
+    if (!embedding) {
+        return err_set(ERR_FORMAT, "%s: the tensor 'token_embd.weight' is missing", b->file->path);
+    }
+    json_object_set_new(b->document, "vocab_size", json_integer(embedding->ne[1]));
+    json_object_set_new(b->document, "tie_word_embeddings", json_boolean(!gguf_find_tensor(b->file, "output.weight")));
+    TRY(copy_int(b, "block_count", "num_hidden_layers", true));
+    TRY(copy_int(b, "embedding_length", "hidden_size", true));
+    TRY(copy_int(b, "feed_forward_length", "intermediate_size", true));
+    TRY(copy_int(b, "attention.head_count", "num_attention_heads", true));
+    TRY(copy_int(b, "attention.head_count_kv", "num_key_value_heads", false));
+    TRY(copy_int(b, "context_length", "max_position_embeddings", true));
+    TRY(copy_int(b, "attention.key_length", "head_dim", false));
+    TRY(copy_double(b, "attention.layer_norm_rms_epsilon", b->document, "rms_norm_eps"));
+    TRY(refuse_unless(b, "expert_count", 0));
+    return refuse_unless(b, "attention.sliding_window", 0);
+}
+
+/* rope_freqs.weight holds what each frequency is divided by: 1 for the fast pairs, the factor for the slow ones. All models that
+ * have one were made with 1, 4 and 8192 for the other parameters; whether that is so here is checked, not believed. */
+static enum err build_llama3(const struct builder *b, const struct gguf_tensor *divisors, json_t *scaling)
+{
+    int half = (int)divisors->ne[0];
+    double theta = 10000, scale, plain[512], scaled[512];
+    float values[512];
+    if (divisors->n_dims != 1 || half < 1 || half > 512 || divisors->type->block != 1) {
+        return err_set(ERR_FORMAT, "%s: 'rope_freqs.weight' has an impossible shape", b->file->path);
+    }
+    TRY(json_want_double(b->document, "rope_theta", b->file->path, &theta));
+    dequantise(divisors->type, divisors->data, (uint64_t)half, values);
+    struct rope_config rope = {ROPE_DEFAULT, theta, (double)values[half - 1], 1, 4, 8192, 0, 0, 0, 0, 0};
+    rope_frequencies(&rope, 2 * half, plain, &scale);
+    rope.type = ROPE_LLAMA3;
+    rope_frequencies(&rope, 2 * half, scaled, &scale);
+    for (int i = 0; i < half; i++) {
+        if (!(fabs(plain[i] / scaled[i] - (double)values[i]) <= 1e-4 * fabs((double)values[i]))) {
+            return err_set(ERR_FORMAT, "%s: the divisors in 'rope_freqs.weight' are not those of llama3 scaling",
+                           b->file->path);
+        }
+    }
+    json_object_set_new(scaling, "rope_type", json_string("llama3"));
+    json_object_set_new(scaling, "factor", json_real(rope.factor));
+    json_object_set_new(scaling, "low_freq_factor", json_real(1));
+    json_object_set_new(scaling, "high_freq_factor", json_real(4));
+    json_object_set_new(scaling, "original_max_position_embeddings", json_integer(8192));
+    return ERR_NONE;
+}
+
+static enum err build_rope(const struct builder *b)
+{
+    char key[128];
+    struct str type = STR("none");
+    json_t *scaling = json_object();
+    json_object_set_new(b->document, "rope_scaling", scaling);
+    TRY(copy_double(b, "rope.freq_base", b->document, "rope_theta"));
+    key_of(b, "rope.scaling.type", key, sizeof key);
+    TRY(gguf_want_text(b->file, key, &type));
+    const struct gguf_tensor *divisors = gguf_find_tensor(b->file, "rope_freqs.weight");
+    if (divisors) {
+        return build_llama3(b, divisors, scaling);
+    }
+    if (!str_equal(type, STR("none"))) {
+        json_object_set_new(scaling, "rope_type", json_stringn(type.data, type.length));
+        TRY(copy_double(b, "rope.scaling.factor", scaling, "factor"));
+        TRY(copy_double(b, "rope.scaling.original_context_length", scaling, "original_max_position_embeddings"));
+        TRY(copy_double(b, "rope.scaling.yarn_beta_fast", scaling, "beta_fast"));
+        TRY(copy_double(b, "rope.scaling.yarn_beta_slow", scaling, "beta_slow"));
+        TRY(refuse_unless(b, "rope.scaling.attn_factor", 1));
+    }
+    return ERR_NONE;
+}
+
+static enum err build_tokens(const struct builder *b)
+{
+    static const char *const ends[] = {"tokenizer.ggml.eos_token_id", "tokenizer.ggml.eot_token_id"};
+    json_t *eos = json_array();
+    json_object_set_new(b->document, "eos_token_id", eos);
+    int64_t bos = -1;
+    for (int i = 0; i < 2; i++) {
+        int64_t id = -1;
+        TRY(gguf_want_int(b->file, ends[i], &id));
+        if (id >= 0) {
+            json_array_append_new(eos, json_integer(id));
+        }
+    }
+    TRY(gguf_want_int(b->file, "tokenizer.ggml.bos_token_id", &bos));
+    json_object_set_new(b->document, "bos_token_id", bos >= 0 ? json_integer(bos) : json_null());
+    return ERR_NONE;
+}
+
+/* The rotation must cover whole heads, and keys and values must be as wide. */
+static enum err check_heads(const struct builder *b, const struct model_config *config)
+{
+    TRY(refuse_unless(b, "rope.dimension_count", config->D));
+    return refuse_unless(b, "attention.value_length", config->D);
+}
+
+static enum err build(struct builder *b, struct model_config *out)
+{
+    int64_t parts = 1;
+    TRY(gguf_want_int(b->file, "split.count", &parts));
+    if (parts > 1) {
+        return err_set(ERR_FORMAT, "%s: is one of %lld parts; join them with llama-gguf-split --merge", b->file->path,
+                       (long long)parts);
+    }
+    TRY(gguf_want_text(b->file, "general.architecture", &b->architecture));
+    json_t *type = json_stringn(b->architecture.data, b->architecture.length);
+    if (b->architecture.length == 0 || b->architecture.length > 64 || !type) {
+        json_decref(type);
+        return err_set(ERR_FORMAT, "%s: the key 'general.architecture' is missing or no name", b->file->path);
+    }
+    json_object_set_new(b->document, "model_type", type);
+    TRY(build_sizes(b));
+    TRY(build_rope(b));
+    TRY(build_tokens(b));
+    struct model_config config;
+    TRY(model_config_parse(&config, b->document, b->file->path));
+    TRY(check_heads(b, &config));
+    *out = config;
+    return ERR_NONE;
+}
+
+enum err gguf_model_config(const struct gguf *file, struct model_config *out)
+{
+    struct builder b = {file, {"", 0}, json_object()};
+    enum err result = build(&b, out);
+    json_decref(b.document);
+    return result;
+}
+
+/* ---- weights ---- */
+
+static const char *const names[][2] = {
+    {"input_layernorm.", "attn_norm."},    {"self_attn.q_proj.", "attn_q."},
+    {"self_attn.k_proj.", "attn_k."},      {"self_attn.v_proj.", "attn_v."},
+    {"self_attn.q_norm.", "attn_q_norm."}, {"self_attn.k_norm.", "attn_k_norm."},
+    {"self_attn.o_proj.", "attn_output."}, {"post_attention_layernorm.", "ffn_norm."},
+    {"mlp.gate_proj.", "ffn_gate."},       {"mlp.up_proj.", "ffn_up."},
+    {"mlp.down_proj.", "ffn_down."},
+};
+static const char *const outer_names[][2] = {
+    {"model.embed_tokens.weight", "token_embd.weight"},
+    {"model.norm.weight", "output_norm.weight"},
+    {"lm_head.weight", "output.weight"},
+};
+
+/* The name in the file of a tensor of the table. */
+static void file_name(const char *name, char *out, size_t capacity)
+{
+    static const char prefix[] = "model.layers.";
+    for (size_t i = 0; i < sizeof outer_names / sizeof *outer_names; i++) {
+        if (strcmp(name, outer_names[i][0]) == 0) {
+            snprintf(out, capacity, "%s", outer_names[i][1]);
+            return;
+        }
+    }
+    BUG_ON(strncmp(name, prefix, sizeof prefix - 1) != 0);
+    char *rest;
+    long layer = strtol(name + sizeof prefix - 1, &rest, 10);
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        size_t length = strlen(names[i][0]);
+        if (strncmp(rest + 1, names[i][0], length) == 0) {
+            snprintf(out, capacity, "blk.%ld.%s%s", layer, names[i][1], rest + 1 + length);
+            return;
+        }
+    }
+    BUG_ON(true);
+}
+
+static enum err check_tensor(const struct gguf *file, const struct weight *w, const char *name,
+                             const struct gguf_tensor *t)
+{
+    if (!t) {
+        return err_set(ERR_FORMAT, "%s: the tensor '%s' is missing", file->path, name);
+    }
+    int64_t cols = w->cols > 0 ? w->cols : w->rows, rows = w->cols > 0 ? w->rows : 1;
+    if (t->ne[0] != cols || t->ne[1] != rows || t->ne[2] != 1 || t->ne[3] != 1) {
+        return err_set(ERR_FORMAT, "%s: tensor '%s' is %lld by %lld, but the keys ask for %lld by %lld", file->path,
+                       name, (long long)t->ne[1], (long long)t->ne[0], (long long)rows, (long long)cols);
+    }
+    return ERR_NONE;
+}
+
+/* Whether the file has the rows of this tensor in another order. */
+static bool is_permuted(const struct model_config *config, const char *name)
+{
+    return config->family == FAMILY_LLAMA && (strstr(name, ".q_proj.") || strstr(name, ".k_proj."));
+}
+
+/* The row of the file that is row `row` of the checkpoint. */
+static int file_row(int row, int D)
+{
+    int in_head = row % D, half = D / 2;
+    return row - in_head + 2 * (in_head % half) + in_head / half;
+}
+
+static void import_tensor(const struct gguf_tensor *t, const struct weight *w, int permuted_D, struct device *device,
+                          void *data)
+{
+    int cols = w->cols > 0 ? w->cols : 1;
+    if (w->cols == 0) { /* one row of the file */
+        float *values = mem_alloc((size_t)w->rows * sizeof *values);
+        dequantise(t->type, t->data, (uint64_t)w->rows, values);
+        device->ops->matrix_import(data, values, 0, w->rows, w->rows, 1);
+        free(values);
+        return;
+    }
+    int block = ROW_FLOATS / cols > 16 ? ROW_FLOATS / cols : 16;
+    size_t row_bytes = (size_t)cols / t->type->block * t->type->bytes;
+    float *rows = mem_alloc((size_t)block * (size_t)cols * sizeof *rows);
+    for (int row = 0; row < w->rows; row += block) {
+        int n = w->rows - row < block ? w->rows - row : block;
+        for (int i = 0; i < n; i++) {
+            int from = permuted_D > 0 ? file_row(row + i, permuted_D) : row + i;
+            dequantise(t->type, t->data + (size_t)from * row_bytes, (uint64_t)cols, rows + (size_t)i * (size_t)cols);
+        }
+        device->ops->matrix_import(data, rows, row, n, w->rows, cols);
+    }
+    free(rows);
+}
+
+static enum err check_all(const struct gguf *file, const struct weights *weights)
+{
+    char name[128];
+    int n = gguf_find_tensor(file, "rope_freqs.weight") ? 1 : 0;
+    for (int i = 0; i < weights->n_tensors; i++) {
+        file_name(weights->table[i].name, name, sizeof name);
+        TRY(check_tensor(file, &weights->table[i], name, gguf_find_tensor(file, name)));
+    }
+    n += weights->n_tensors;
+    if (n != file->n_tensors) {
+        return err_set(ERR_FORMAT,
+                       "%s: has %d tensors, but a model of its architecture has %d; it is a variant that "
+                       "is not supported",
+                       file->path, file->n_tensors, n);
+    }
+    return ERR_NONE;
+}
+
+enum err gguf_model_weights(const struct gguf *file, const struct model_config *config, const struct weights *weights,
+                            struct device *device)
+{
+    char name[128];
+    TRY(check_all(file, weights));
+    for (int i = 0; i < weights->n_tensors; i++) {
+        const struct weight *w = &weights->table[i];
+        file_name(w->name, name, sizeof name);
+        import_tensor(gguf_find_tensor(file, name), w, is_permuted(config, w->name) ? config->D : 0, device,
+                      weights_at(weights, device, w->offset));
+    }
+    return ERR_NONE;
+}

@@ -1,0 +1,308 @@
+/* rl/checkpoint.c
+ *
+ * SPDX-License-Identifier: Apache-2.0 */
+#include "rl/checkpoint.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/json.h"
+#include "base/log.h"
+#include "rl/manifest.h"
+
+#define ROW_FLOATS (1 << 16)
+
+/* ---- arrays in the layout of the weights, as rows on disk ---- */
+
+/* One block of rows at a time goes through `buffer`; writing or reading is the only difference. */
+struct row_file {
+    int fd;
+    const char *path;
+    bool writing;
+    float *buffer;
+};
+
+static enum err row_file_block(const struct row_file *f, size_t bytes)
+{
+    if (f->writing) {
+        return file_write_all(f->fd, f->buffer, bytes, f->path);
+    }
+    char *to = (char *)f->buffer;
+    while (bytes) {
+        ssize_t n = read(f->fd, to, bytes);
+        if (n <= 0) {
+            return err_set(ERR_STATE, "%s: ends too early", f->path);
+        }
+        to += n;
+        bytes -= (size_t)n;
+    }
+    return ERR_NONE;
+}
+
+static enum err row_file_array(const struct row_file *f, const struct model *model, float *data)
+{
+    const struct ops *ops = model->device->ops;
+    for (int i = 0; i < model->weights.n_tensors; i++) {
+        const struct weight *w = &model->weights.table[i];
+        int cols = w->cols ? w->cols : 1, block = ROW_FLOATS / cols > 0 ? ROW_FLOATS / cols : 1;
+        for (int row = 0; row < w->rows; row += block) {
+            int n = w->rows - row < block ? w->rows - row : block;
+            size_t bytes = (size_t)n * (size_t)cols * sizeof(float);
+            if (f->writing) {
+                ops->matrix_export(f->buffer, data + w->offset, row, n, w->rows, cols);
+            }
+            TRY(row_file_block(f, bytes));
+            if (!f->writing) {
+                ops->matrix_import(data + w->offset, f->buffer, row, n, w->rows, cols);
+            }
+        }
+    }
+    return ERR_NONE;
+}
+
+/* All arrays, one after the other, to or from a file. */
+static enum err row_file_run(const char *folder, const char *name, bool writing, const struct model *model,
+                             float **arrays, int n)
+{
+    char path[FILE_PATH_BYTES];
+    TRY(file_join(path, sizeof path, folder, name));
+    int widest = ROW_FLOATS;
+    for (int i = 0; i < model->weights.n_tensors; i++) {
+        widest = model->weights.table[i].cols > widest ? model->weights.table[i].cols : widest;
+    }
+    struct row_file f = {.path = path, .writing = writing};
+    f.fd = writing ? open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666) : open(path, O_RDONLY | O_CLOEXEC);
+    if (f.fd < 0) {
+        return err_set(ERR_IO, "cannot open %s: %s", path, strerror(errno));
+    }
+    f.buffer = mem_alloc((size_t)widest * sizeof(float));
+    enum err result = ERR_NONE;
+    for (int i = 0; i < n && result == ERR_NONE; i++) {
+        result = row_file_array(&f, model, arrays[i]);
+    }
+    if (writing && result == ERR_NONE && fsync(f.fd) != 0) {
+        result = err_set(ERR_IO, "cannot fsync %s: %s", path, strerror(errno));
+    }
+    close(f.fd);
+    free(f.buffer);
+    return result;
+}
+
+/* ---- saving ---- */
+
+static const struct {
+    const char *name;
+    size_t offset;
+} state_fields[] = {
+    {"step", offsetof(struct checkpoint_state, step)},
+    {"iteration", offsetof(struct checkpoint_state, iteration)},
+    {"minibatch", offsetof(struct checkpoint_state, minibatch)},
+    {"cursor", offsetof(struct checkpoint_state, cursor)},
+    {"first_step", offsetof(struct checkpoint_state, first_step)},
+    {"sequence", offsetof(struct checkpoint_state, sequence)},
+    {"num_tokens", offsetof(struct checkpoint_state, num_tokens)},
+    {"optim_step", offsetof(struct checkpoint_state, optim_step)},
+};
+
+static enum err write_state(const char *folder, const struct checkpoint_state *state)
+{
+    char path[FILE_PATH_BYTES];
+    struct strbuf text = STRBUF_INIT;
+    for (size_t i = 0; i < sizeof state_fields / sizeof *state_fields; i++) {
+        int64_t value;
+        memcpy(&value, (const char *)state + state_fields[i].offset, sizeof value);
+        strbuf_printf(&text, "%s\"%s\": %lld", i ? ", " : "{", state_fields[i].name, (long long)value);
+    }
+    strbuf_puts(&text, "}\n");
+    enum err result = file_join(path, sizeof path, folder, "state/train.json");
+    if (result == ERR_NONE) {
+        result = file_write_atomic(path, text.data, text.length);
+    }
+    strbuf_release(&text);
+    return result;
+}
+
+enum err checkpoint_read_state(const char *folder, struct checkpoint_state *out)
+{
+    char path[FILE_PATH_BYTES];
+    json_t *document;
+    struct checkpoint_state state = {0};
+    TRY(file_join(path, sizeof path, folder, "state/train.json"));
+    TRY(json_parse_file(&document, path, (size_t)1 << 16));
+    enum err result = ERR_NONE;
+    for (size_t i = 0; i < sizeof state_fields / sizeof *state_fields && result == ERR_NONE; i++) {
+        int64_t value = 0;
+        result = json_get_int(document, state_fields[i].name, path, &value);
+        memcpy((char *)&state + state_fields[i].offset, &value, sizeof value);
+    }
+    json_decref(document);
+    TRY(result);
+    *out = state;
+    return ERR_NONE;
+}
+
+static enum err check_space(const char *folder, const struct model *policy, bool reference)
+{
+    uint64_t left, need = (uint64_t)policy->weights.n * sizeof(float) * (reference ? 4 : 3);
+    need += need / 20 + ((uint64_t)1 << 20);
+    TRY(file_space_left(folder, &left));
+    if (left < need) {
+        return err_set(ERR_IO, "%s: a checkpoint needs %llu MiB, but only %llu MiB are free", folder,
+                       (unsigned long long)(need >> 20), (unsigned long long)(left >> 20));
+    }
+    return ERR_NONE;
+}
+
+static enum err write_files(const char *folder, const struct checkpoint_state *state, const struct model *policy,
+                            const struct optim *optim, const struct model *reference, const char *dtype)
+{
+    char part[FILE_PATH_BYTES];
+    TRY(file_join(part, sizeof part, folder, "state"));
+    TRY(file_make_folders(part));
+    TRY(model_save(policy, folder, dtype));
+    TRY(row_file_run(folder, "state/optimizer.bin", true, policy, (float *[]){optim->m, optim->v}, 2));
+    if (strcmp(dtype, "float32") != 0) { /* training goes on from all bits of the weights */
+        TRY(row_file_run(folder, "state/weights.bin", true, policy, (float *[]){policy->weights.data}, 1));
+    }
+    if (reference) {
+        TRY(row_file_run(folder, "state/reference.bin", true, reference, (float *[]){reference->weights.data}, 1));
+    }
+    TRY(write_state(folder, state));
+    TRY(manifest_write(folder));
+    TRY(file_sync(part));
+    return file_sync(folder);
+}
+
+static enum err point_latest(const char *checkpoints, const char *name)
+{
+    char link[FILE_PATH_BYTES], temporary[FILE_PATH_BYTES];
+    TRY(file_join(link, sizeof link, checkpoints, "latest"));
+    TRY(file_join(temporary, sizeof temporary, checkpoints, "latest.tmp"));
+    unlink(temporary);
+    if (symlink(name, temporary) != 0) {
+        return err_set(ERR_IO, "cannot create %s: %s", temporary, strerror(errno));
+    }
+    return file_rename_synced(temporary, link);
+}
+
+/* The steps of all checkpoints, descending. The caller frees. */
+static enum err list_steps(const char *checkpoints, int64_t **out, int *n)
+{
+    DIR *listing = opendir(checkpoints);
+    if (!listing) {
+        return errno == ENOENT ? ERR_NONE : err_set(ERR_IO, "cannot list %s: %s", checkpoints, strerror(errno));
+    }
+    for (struct dirent *entry; (entry = readdir(listing));) {
+        int64_t step;
+        struct str name = str_of(entry->d_name);
+        if (!str_starts(name, STR("step-")) || !str_to_int(str_slice(name, 5, name.length), &step)) {
+            continue;
+        }
+        *out = mem_grow(*out, (size_t)(*n + 1) * sizeof **out);
+        int i = (*n)++;
+        for (; i > 0 && (*out)[i - 1] < step; i--) {
+            (*out)[i] = (*out)[i - 1];
+        }
+        (*out)[i] = step;
+    }
+    closedir(listing);
+    return ERR_NONE;
+}
+
+static enum err remove_old(const char *checkpoints, int limit)
+{
+    int64_t *steps = NULL;
+    int n = 0;
+    enum err result = limit > 0 ? list_steps(checkpoints, &steps, &n) : ERR_NONE;
+    for (int i = limit; i < n && result == ERR_NONE; i++) {
+        char name[32], path[FILE_PATH_BYTES];
+        snprintf(name, sizeof name, "step-%06lld", (long long)steps[i]);
+        result = file_join(path, sizeof path, checkpoints, name);
+        result = result == ERR_NONE ? file_remove_folder(path) : result;
+    }
+    free(steps);
+    return result;
+}
+
+enum err checkpoint_save(const char *folder, const struct checkpoint_state *state, const struct model *policy,
+                         const struct optim *optim, const struct model *reference, const char *dtype, int limit)
+{
+    char checkpoints[FILE_PATH_BYTES], temporary[FILE_PATH_BYTES], path[FILE_PATH_BYTES], name[32];
+    snprintf(name, sizeof name, "step-%06lld", (long long)state->step);
+    TRY(file_join(checkpoints, sizeof checkpoints, folder, "checkpoints"));
+    TRY(file_join(temporary, sizeof temporary, checkpoints, "unfinished"));
+    TRY(file_join(path, sizeof path, checkpoints, name));
+    TRY(file_make_folders(checkpoints));
+    TRY(file_remove_folder(temporary));
+    TRY(check_space(checkpoints, policy, reference != NULL));
+    enum err result = write_files(temporary, state, policy, optim, reference, dtype);
+    if (result == ERR_NONE) {
+        result = file_remove_folder(path); /* of a run that was taken up again from before this step */
+    }
+    if (result == ERR_NONE) {
+        result = file_rename_synced(temporary, path);
+    }
+    if (result != ERR_NONE) {
+        char reason[1024];
+        snprintf(reason, sizeof reason, "%s", err_text());
+        file_remove_folder(temporary);
+        return err_set(result, "%s", reason);
+    }
+    TRY(point_latest(checkpoints, name));
+    return remove_old(checkpoints, limit);
+}
+
+/* ---- finding and reading ---- */
+
+enum err checkpoint_verify(const char *path)
+{
+    return manifest_verify(path);
+}
+
+enum err checkpoint_find(const char *folder, char *path, size_t capacity, bool *found)
+{
+    char checkpoints[FILE_PATH_BYTES], unfinished[FILE_PATH_BYTES], name[32];
+    int64_t *steps = NULL;
+    int n = 0;
+    TRY(file_join(checkpoints, sizeof checkpoints, folder, "checkpoints"));
+    TRY(file_join(unfinished, sizeof unfinished, checkpoints, "unfinished"));
+    TRY(file_remove_folder(unfinished));
+    TRY(list_steps(checkpoints, &steps, &n));
+    *found = false;
+    for (int i = 0; i < n && !*found; i++) {
+        snprintf(name, sizeof name, "step-%06lld", (long long)steps[i]);
+        *found = file_join(path, capacity, checkpoints, name) == ERR_NONE && checkpoint_verify(path) == ERR_NONE;
+        if (!*found) {
+            log_warning("checkpoint %s is passed over: %s", name, err_text());
+        }
+    }
+    free(steps);
+    return ERR_NONE;
+}
+
+enum err checkpoint_read_optim(const char *path, struct optim *optim, const struct model *policy)
+{
+    char weights[FILE_PATH_BYTES];
+    TRY(row_file_run(path, "state/optimizer.bin", false, policy, (float *[]){optim->m, optim->v}, 2));
+    TRY(file_join(weights, sizeof weights, path, "state/weights.bin"));
+    if (file_exists(weights)) {
+        TRY(row_file_run(path, "state/weights.bin", false, policy, (float *[]){policy->weights.data}, 1));
+    }
+    return ERR_NONE;
+}
+
+bool checkpoint_has_reference(const char *path)
+{
+    char file[FILE_PATH_BYTES];
+    return file_join(file, sizeof file, path, "state/reference.bin") == ERR_NONE && file_exists(file);
+}
+
+enum err checkpoint_read_reference(const char *path, struct model *reference)
+{
+    return row_file_run(path, "state/reference.bin", false, reference, (float *[]){reference->weights.data}, 1);
+}

@@ -1,0 +1,45 @@
+/* rl/checkpoint.h - a run's state at a step, whole or not at all.
+ *
+ *   checkpoints/step-000200/   config.json, tokenizer files, model.safetensors (others open this folder)
+ *     state/train.json         step, iteration, cursor, optimiser's step ...
+ *     state/optimizer.bin      m then v, tensor by tensor, rows in fp32 (no device's layout)
+ *     state/reference.bin      the reference model, where it has moved
+ *     MANIFEST.json            size and XXH3 of every file; written last
+ *   checkpoints/latest         symlink, replaced by rename
+ *
+ * It is written under another name and renamed when it is complete and on disk. A folder without a manifest, or that
+ * does not match it, is not a checkpoint: checkpoint_find says so and takes the one before.
+ *
+ * SPDX-License-Identifier: Apache-2.0 */
+#ifndef RL_CHECKPOINT_H
+#define RL_CHECKPOINT_H
+
+#include "base/file.h"
+#include "rl/optim.h"
+
+struct checkpoint_state {
+    int64_t step;       /* updates done */
+    int64_t iteration;  /* the iteration that comes next, or that goes on */
+    int64_t minibatch;  /* minibatches of it that are done; 0: it has not begun */
+    int64_t cursor;     /* of the data set, before that iteration's prompts */
+    int64_t first_step; /* of that iteration */
+    uint64_t sequence;  /* before that iteration */
+    int64_t num_tokens; /* trained on so far */
+    int64_t optim_step;
+};
+
+/* Saves step state->step under FOLDER/checkpoints. `reference` may be NULL. At most `limit` checkpoints stay (0: all). */
+enum err checkpoint_save(const char *folder, const struct checkpoint_state *state, const struct model *policy,
+                         const struct optim *optim, const struct model *reference, const char *dtype, int limit);
+
+/* The newest whole checkpoint under FOLDER/checkpoints; *found false if there is none. Removes what a crash left behind. */
+enum err checkpoint_find(const char *folder, char *path, size_t capacity, bool *found);
+/* ERR_STATE with the file's name if the folder does not match its manifest. */
+enum err checkpoint_verify(const char *path);
+
+enum err checkpoint_read_state(const char *path, struct checkpoint_state *out);
+enum err checkpoint_read_optim(const char *path, struct optim *optim, const struct model *policy);
+bool checkpoint_has_reference(const char *path);
+enum err checkpoint_read_reference(const char *path, struct model *reference);
+
+#endif
