@@ -3,6 +3,8 @@
  * SPDX-License-Identifier: Apache-2.0 */
 #include "model/config.h"
 
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/file.h"
@@ -53,7 +55,7 @@ static enum err parse_sizes(struct model_config *c, const json_t *document, cons
     TRY(get_count(document, "head_dim", name, c->d / c->H ? c->d / c->H : 1, &c->D));
     TRY(get_count(document, "vocab_size", name, 0, &c->V));
     TRY(get_count(document, "max_position_embeddings", name, 2048, &c->max_positions));
-    if (c->n_layers > 4096 || c->H % c->J != 0 || c->D % 2 != 0) {
+    if (c->n_layers > 4096 || c->H % c->J != 0 || (int64_t)(c->H + 2 * c->J) * c->D > 1 << 24) {
         return err_set(ERR_FORMAT, "%s: %d layers, %d heads, %d key/value heads of %d do not fit together", name,
                        c->n_layers, c->H, c->J, c->D);
     }
@@ -79,6 +81,27 @@ static enum err parse_rope_type(struct rope_config *r, const json_t *scaling, co
     }
     return err_set(ERR_FORMAT, "%s: rope type '%.*s' is not supported; strop knows default, linear, llama3 and yarn",
                    name, (int)type.length, type.data);
+}
+
+/* What would divide by zero, and what is not computed. */
+static enum err check_rope(const struct rope_config *r, const json_t *scaling, const char *name)
+{
+    bool truncate = true;
+    double share = 1;
+    TRY(json_want_bool(scaling, "truncate", name, &truncate));
+    TRY(json_want_double(scaling, "partial_rotary_factor", name, &share));
+    if (!truncate || share < 1 || share > 1) {
+        return err_set(ERR_FORMAT, "%s: %s is not supported", name,
+                       truncate ? "a partial_rotary_factor other than 1" : "truncate = false");
+    }
+    if (r->type != ROPE_DEFAULT && !json_is_number(json_object_get(scaling, "factor"))) {
+        return err_set(ERR_FORMAT, "%s: the scaling of the rotary embedding has no 'factor'", name);
+    }
+    if (!(r->factor > 0) || !(r->original_max_positions >= 1) || !(r->beta_fast > 0) || !(r->beta_slow > 0) ||
+        !(r->low_freq_factor > 0) || !(r->high_freq_factor > r->low_freq_factor)) {
+        return err_set(ERR_FORMAT, "%s: the scaling of the rotary embedding has values that cannot be", name);
+    }
+    return ERR_NONE;
 }
 
 static enum err parse_rope(struct model_config *c, const json_t *document, const char *name)
@@ -112,7 +135,8 @@ static enum err parse_rope(struct model_config *c, const json_t *document, const
     TRY(json_want_double(scaling, "beta_slow", name, &r->beta_slow));
     TRY(json_want_double(scaling, "attention_factor", name, &r->attention_factor));
     TRY(json_want_double(scaling, "mscale", name, &r->mscale));
-    return json_want_double(scaling, "mscale_all_dim", name, &r->mscale_all_dim);
+    TRY(json_want_double(scaling, "mscale_all_dim", name, &r->mscale_all_dim));
+    return check_rope(r, scaling, name);
 }
 
 static void add_eos(struct model_config *c, int64_t id)
@@ -157,6 +181,14 @@ static enum err refuse_unknown(const json_t *document, const char *name)
     if (sliding || mlp_bias) {
         return err_set(ERR_FORMAT, "%s: %s is not supported", name, sliding ? "use_sliding_window" : "mlp_bias");
     }
+    const json_t *types = json_object_get(document, "layer_types");
+    for (size_t i = 0; i < json_array_size(types); i++) {
+        const char *type = json_string_value(json_array_get(types, i));
+        if (!type || strcmp(type, "full_attention") != 0) {
+            return err_set(ERR_FORMAT, "%s: layer_types has '%s'; only full_attention is supported", name,
+                           type ? type : "something that is no text");
+        }
+    }
     return ERR_NONE;
 }
 
@@ -169,6 +201,9 @@ enum err model_config_parse(struct model_config *out, const json_t *document, co
     TRY(parse_family(&c, document, name));
     TRY(parse_sizes(&c, document, name));
     TRY(parse_rope(&c, document, name));
+    if (!(c.rope.theta > 1)) {
+        return err_set(ERR_FORMAT, "%s: 'rope_theta' must be greater than 1", name);
+    }
     TRY(parse_eos(&c, document, name));
     TRY(refuse_unknown(document, name));
     double eps = 1e-6;
@@ -212,19 +247,49 @@ enum err model_config_open(struct model_config *out, const char *folder)
 
 static json_t *rope_to_json(const struct rope_config *r)
 {
-    switch (r->type) {
-    case ROPE_DEFAULT: return json_null();
-    case ROPE_LINEAR: return json_pack("{s:s, s:f}", "rope_type", "linear", "factor", r->factor);
-    case ROPE_LLAMA3:
-        return json_pack("{s:s, s:f, s:f, s:f, s:I}", "rope_type", "llama3", "factor", r->factor, "low_freq_factor",
-                         r->low_freq_factor, "high_freq_factor", r->high_freq_factor,
-                         "original_max_position_embeddings", (json_int_t)r->original_max_positions);
-    case ROPE_YARN:
-        return json_pack("{s:s, s:f, s:f, s:f, s:I}", "rope_type", "yarn", "factor", r->factor, "beta_fast",
-                         r->beta_fast, "beta_slow", r->beta_slow, "original_max_position_embeddings",
-                         (json_int_t)r->original_max_positions);
+    static const char *const types[] = {NULL, "linear", "llama3", "yarn"};
+    const struct {
+        const char *key;
+        double value;
+        bool always; /* else only where it is not 0, its default */
+    } yarn[] = {{"beta_fast", r->beta_fast, true},
+                {"beta_slow", r->beta_slow, true},
+                {"attention_factor", r->attention_factor, false},
+                {"mscale", r->mscale, false},
+                {"mscale_all_dim", r->mscale_all_dim, false}};
+    if (r->type == ROPE_DEFAULT) {
+        return json_null();
     }
-    BUG_ON(true);
+    json_t *scaling = json_pack("{s:s, s:f}", "rope_type", types[r->type], "factor", r->factor);
+    if (r->type != ROPE_LINEAR) {
+        json_object_set_new(scaling, "original_max_position_embeddings",
+                            json_integer((json_int_t)r->original_max_positions));
+    }
+    if (r->type == ROPE_LLAMA3) {
+        json_object_set_new(scaling, "low_freq_factor", json_real(r->low_freq_factor));
+        json_object_set_new(scaling, "high_freq_factor", json_real(r->high_freq_factor));
+    }
+    for (size_t i = 0; r->type == ROPE_YARN && i < sizeof yarn / sizeof *yarn; i++) {
+        if (yarn[i].always || yarn[i].value > 0) {
+            json_object_set_new(scaling, yarn[i].key, json_real(yarn[i].value));
+        }
+    }
+    return scaling;
+}
+
+/* The shortest decimal that is this float: 1e-06, not 9.999999974752427e-07. */
+static double shortest(float x)
+{
+    char text[32];
+    double value = (double)x;
+    for (int digits = 1; digits <= 9; digits++) {
+        snprintf(text, sizeof text, "%.*g", digits, (double)x);
+        value = strtod(text, NULL);
+        if (memcmp(&(float){(float)value}, &x, sizeof x) == 0) {
+            break;
+        }
+    }
+    return value;
 }
 
 json_t *model_config_to_json(const struct model_config *c)
@@ -238,8 +303,8 @@ json_t *model_config_to_json(const struct model_config *c)
         class_names[c->family], "model_type", family_names[c->family], "vocab_size", c->V, "hidden_size", c->d,
         "intermediate_size", c->F, "num_hidden_layers", c->n_layers, "num_attention_heads", c->H, "num_key_value_heads",
         c->J, "head_dim", c->D, "max_position_embeddings", c->max_positions, "hidden_act", "silu", "rms_norm_eps",
-        (double)c->norm_eps, "rope_theta", c->rope.theta, "rope_scaling", rope_to_json(&c->rope), "tie_word_embeddings",
-        c->tied, "torch_dtype", "float32", "eos_token_id", eos);
+        shortest(c->norm_eps), "rope_theta", c->rope.theta, "rope_scaling", rope_to_json(&c->rope),
+        "tie_word_embeddings", c->tied, "torch_dtype", "float32", "eos_token_id", eos);
     BUG_ON(!document);
     json_object_set_new(document, "bos_token_id", c->bos_id >= 0 ? json_integer(c->bos_id) : json_null());
     return document;

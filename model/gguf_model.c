@@ -79,6 +79,9 @@ static enum err build_sizes(const struct builder *b)
     TRY(copy_int(b, "context_length", "max_position_embeddings", true));
     TRY(copy_int(b, "attention.key_length", "head_dim", false));
     TRY(copy_double(b, "attention.layer_norm_rms_epsilon", b->document, "rms_norm_eps"));
+    if (!json_object_get(b->document, "rms_norm_eps")) {
+        return err_set(ERR_FORMAT, "%s: the key 'attention.layer_norm_rms_epsilon' is missing", b->file->path);
+    }
     TRY(refuse_unless(b, "expert_count", 0));
     return refuse_unless(b, "attention.sliding_window", 0);
 }
@@ -127,7 +130,9 @@ static enum err build_rope(const struct builder *b)
         return build_llama3(b, divisors, scaling);
     }
     if (!str_equal(type, STR("none"))) {
-        json_object_set_new(scaling, "rope_type", json_stringn(type.data, type.length));
+        if (json_object_set_new(scaling, "rope_type", json_stringn(type.data, type.length)) != 0) {
+            return err_set(ERR_FORMAT, "%s: '%s' is not valid UTF-8", b->file->path, key);
+        }
         TRY(copy_double(b, "rope.scaling.factor", scaling, "factor"));
         TRY(copy_double(b, "rope.scaling.original_context_length", scaling, "original_max_position_embeddings"));
         TRY(copy_double(b, "rope.scaling.yarn_beta_fast", scaling, "beta_fast"));

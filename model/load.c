@@ -1,4 +1,4 @@
-/* model/load.c - folders in the Hugging Face layout.
+/* model/load.c - folders in the Hugging Face layout; GGUF files are handed to gguf_model.
  *
  * Weights are read through a mapping, a few rows at a time, and the pages are handed back as they are used: the memory beside the
  * weights stays small.
@@ -11,13 +11,16 @@
 #include <sys/mman.h>
 
 #include "base/json.h"
+#include "model/gguf_model.h"
 #include "model/safetensors.h"
 
 #define MOST_SHARDS 512
 #define ROW_FLOATS  (1 << 18) /* floats converted at once */
 
 struct load {
-    char folder[FILE_PATH_BYTES];
+    bool is_gguf;
+    struct gguf gguf;
+    char folder[FILE_PATH_BYTES]; /* from here on: of a folder */
     struct model_config config;
     struct safetensors *files;
     int n_files;
@@ -82,19 +85,32 @@ static enum err open_files(struct load *load)
     return result;
 }
 
+static enum err open_gguf(struct load *load, const char *path)
+{
+    TRY(gguf_open(&load->gguf, path));
+    load->is_gguf = true;
+    return gguf_model_config(&load->gguf, &load->config);
+}
+
+static enum err open_folder(struct load *load, const char *path)
+{
+    size_t length = strlen(path);
+    if (length >= sizeof load->folder) {
+        return err_set(ERR_LIMIT, "path too long: %s", path);
+    }
+    memcpy(load->folder, path, length + 1);
+    return open_files(load);
+}
+
 enum err load_open(struct load **out, const char *path)
 {
-    if (!file_is_folder(path)) {
-        return err_set(ERR_IO, "%s: no such model folder (a folder with config.json and model.safetensors is wanted)",
+    if (!file_exists(path)) {
+        return err_set(ERR_IO,
+                       "%s: no such model; a folder with config.json and model.safetensors, or a .gguf file, is wanted",
                        path);
     }
     struct load *load = mem_zero(sizeof *load);
-    size_t length = strlen(path);
-    enum err result = length < sizeof load->folder ? ERR_NONE : err_set(ERR_LIMIT, "path too long: %s", path);
-    if (result == ERR_NONE) {
-        memcpy(load->folder, path, length + 1);
-        result = open_files(load);
-    }
+    enum err result = file_is_folder(path) ? open_folder(load, path) : open_gguf(load, path);
     if (result != ERR_NONE) {
         load_close(load);
         return result;
@@ -109,6 +125,9 @@ void load_close(struct load *load)
         safetensors_close(&load->files[i]);
     }
     free(load->files);
+    if (load->is_gguf) {
+        gguf_close(&load->gguf);
+    }
     free(load);
 }
 
@@ -151,15 +170,41 @@ static void forget_pages(const struct tensor_view *t)
     uintptr_t page = 4096, from = ((uintptr_t)t->data + page - 1) / page * page;
     uintptr_t to = ((uintptr_t)t->data + t->bytes) / page * page;
     if (to > from) {
-        madvise((void *)from, to - from, MADV_DONTNEED);
+        (void)madvise((void *)from, to - from, MADV_DONTNEED); /* a wish; no harm if refused */
     }
 }
 
-enum err load_weights(const struct load *load, struct weights *weights, struct device *device)
+/* Tensors that change nothing in the result: tables that old checkpoints carry along, and the copy of a tied head. */
+static bool is_harmless(const char *name, const struct weights *weights)
+{
+    return str_ends(str_of(name), STR("rotary_emb.inv_freq")) ||
+           (weights->head == weights->embedding && strcmp(name, "lm_head.weight") == 0);
+}
+
+/* A parameter that is not used here means another network: its results would be silently wrong. */
+static enum err check_files(const struct load *load, const struct weights *weights)
 {
     for (int i = 0; i < weights->n_tensors; i++) {
         TRY(check_tensor(load, &weights->table[i], find_tensor(load, weights->table[i].name)));
     }
+    for (int f = 0; f < load->n_files; f++) {
+        for (int i = 0; i < load->files[f].n; i++) {
+            const char *name = load->files[f].tensors[i].name;
+            if (!weights_find(weights, name) && !is_harmless(name, weights)) {
+                return err_set(ERR_FORMAT, "%s: the tensor '%s' has no place in a model of its config.json",
+                               load->folder, name);
+            }
+        }
+    }
+    return ERR_NONE;
+}
+
+enum err load_weights(const struct load *load, struct weights *weights, struct device *device)
+{
+    if (load->is_gguf) {
+        return gguf_model_weights(&load->gguf, &load->config, weights, device);
+    }
+    TRY(check_files(load, weights));
     float *rows = NULL;
     for (int i = 0; i < weights->n_tensors; i++) {
         const struct weight *w = &weights->table[i];
@@ -180,6 +225,9 @@ enum err load_weights(const struct load *load, struct weights *weights, struct d
 enum err load_tokenizer(const struct load *load, struct tokenizer **out)
 {
     char path[FILE_PATH_BYTES];
+    if (load->is_gguf) {
+        return gguf_model_tokenizer(&load->gguf, out);
+    }
     TRY(file_join(path, sizeof path, load->folder, "tokenizer.json"));
     if (!file_exists(path)) {
         *out = NULL;

@@ -10,14 +10,14 @@
 
 struct load;
 
-/* A folder with config.json and model.safetensors or its shards. Checks the files' headers; reads no weights yet. */
+/* A folder with config.json and model.safetensors or its shards, or a GGUF file. Checks the headers; reads no weights yet. */
 enum err load_open(struct load **out, const char *path);
 void load_close(struct load *load);
 
 enum err load_config(const struct load *load, struct model_config *out);
-/* Into weights.data, which was planned for that config. Every tensor must be there with its shape. */
+/* Into weights.data, which was planned for that config. Every tensor must be there with its shape, and no other parameter. */
 enum err load_weights(const struct load *load, struct weights *weights, struct device *device);
-/* NULL, without an error, if the folder has no tokenizer.json. */
+/* NULL, without an error, if there is none: a folder without tokenizer.json. */
 enum err load_tokenizer(const struct load *load, struct tokenizer **out);
 
 #endif

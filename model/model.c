@@ -119,7 +119,7 @@ static void draw_tensor(struct model *model, const struct weight *w, float mean,
 
 /* Norms 1, biases 0; matrices that write to the residual stream are smaller the deeper the model (Radford et al. 2019,
  * section 2.3). Tensor i draws from stream i of the seed. */
-static void draw_weights(struct model *model, uint64_t seed)
+void model_init_random(struct model *model, uint64_t seed)
 {
     float to_stream = (float)(INIT_DEVIATION / sqrt(2.0 * model->config.n_layers));
     for (int i = 0; i < model->weights.n_tensors; i++) {
@@ -136,7 +136,7 @@ enum err model_new(struct model **out, const struct model_config *config, struct
 {
     struct model *model;
     TRY(make(&model, config, "new model", device, max_positions));
-    draw_weights(model, seed);
+    model_init_random(model, seed);
     model->tokenizer = tokenizer;
     *out = model;
     return ERR_NONE;

@@ -45,6 +45,8 @@ enum err model_open(struct model **out, const char *path, struct device *device,
  * nothing and for tests. Takes the tokenizer over (may be NULL). */
 enum err model_new(struct model **out, const struct model_config *config, struct tokenizer *tokenizer,
                    struct device *device, int max_positions, uint64_t seed);
+/* Weights drawn anew, as model_new draws them. */
+void model_init_random(struct model *model, uint64_t seed);
 /* A second set of weights equal to the first (the reference model). It borrows the tokenizer and the rope tables, so it is
  * closed before the first. */
 enum err model_clone(struct model **out, const struct model *model);

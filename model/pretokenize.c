@@ -9,8 +9,7 @@
 #define LETTERS_AND_ON "| ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+"
 #define CONTRACTIONS   "(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|"
 
-const char PATTERN_GPT2[] =
-    "'s|'t|'re|'ve|'m|'ll|'d| ?\\p{L}+| ?\\p{N}+| ?[^\\s\\p{L}\\p{N}]+|\\s+(?!\\S)|\\s+";
+const char PATTERN_GPT2[] = "'s|'t|'re|'ve|'m|'ll|'d| ?\\p{L}+| ?\\p{N}+| ?[^\\s\\p{L}\\p{N}]+|\\s+(?!\\S)|\\s+";
 const char PATTERN_QWEN2[] = CONTRACTIONS "\\p{N}" LETTERS_AND_ON;
 const char PATTERN_LLAMA3[] = CONTRACTIONS "\\p{N}{1,3}" LETTERS_AND_ON;
 const char PATTERN_DIGIT[] = "\\p{N}";

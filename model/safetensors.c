@@ -119,6 +119,19 @@ static enum err check_places(struct safetensors *file, const uint8_t *data, uint
     return at == data + size ? ERR_NONE : err_set(ERR_FORMAT, "%s: bytes are left over after the last tensor", name);
 }
 
+/* Text to text; what it says is not used. */
+static enum err check_metadata(json_t *metadata, const char *name)
+{
+    const char *key;
+    json_t *value;
+    bool is_text = json_is_object(metadata);
+    json_object_foreach(metadata, key, value)
+    {
+        is_text = is_text && json_is_string(value);
+    }
+    return is_text ? ERR_NONE : err_set(ERR_FORMAT, "%s: '__metadata__' must be an object of texts", name);
+}
+
 static enum err parse_entries(struct safetensors *file, json_t *header, const char *name, const uint8_t *data,
                               uint64_t size)
 {
@@ -127,7 +140,9 @@ static enum err parse_entries(struct safetensors *file, json_t *header, const ch
     file->tensors = mem_zero((json_object_size(header) + 1) * sizeof *file->tensors);
     json_object_foreach(header, key, entry)
     {
-        if (strcmp(key, "__metadata__") != 0) {
+        if (strcmp(key, "__metadata__") == 0) {
+            TRY(check_metadata(entry, name));
+        } else {
             TRY(parse_tensor(&file->tensors[file->n++], key, entry, name, data, size));
         }
     }

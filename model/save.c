@@ -3,78 +3,167 @@
  * SPDX-License-Identifier: Apache-2.0 */
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "base/json.h"
+#include "model/gguf_model.h"
 #include "model/model.h"
 #include "model/safetensors.h"
+#include "model/tokenizer.h"
 
-/* Files that are copied byte for byte from the folder that the model came from. */
-static const char *const copied[] = {"generation_config.json",
-                                     "tokenizer.json",
-                                     "tokenizer_config.json",
-                                     "chat_template.jinja",
-                                     "vocab.json",
-                                     "merges.txt",
-                                     "added_tokens.json",
-                                     "special_tokens_map.json",
-                                     "tokenizer.model"};
+#define CONFIG_MOST_BYTES ((size_t)16 << 20)
+#define EXPORT_ROWS       64 /* whole panels, so that each is read once */
 
-static enum err copy_files(const char *from, const char *to)
+/* Files that are copied byte for byte from the folder that the tokenizer came from. */
+static const char *const tokenizer_files[] = {
+    "tokenizer.json", "tokenizer_config.json", "chat_template.jinja",     "vocab.json",
+    "merges.txt",     "added_tokens.json",     "special_tokens_map.json", "tokenizer.model"};
+
+/* from/name to to/name, if it is there. */
+static enum err copy_file(const char *from, const char *to, const char *name)
 {
     char source[FILE_PATH_BYTES], target[FILE_PATH_BYTES];
-    for (size_t i = 0; i < sizeof copied / sizeof *copied; i++) {
-        TRY(file_join(source, sizeof source, from, copied[i]));
-        TRY(file_join(target, sizeof target, to, copied[i]));
-        if (file_exists(source)) {
-            TRY(file_copy(source, target));
-        }
+    TRY(file_join(source, sizeof source, from, name));
+    TRY(file_join(target, sizeof target, to, name));
+    return file_exists(source) ? file_copy(source, target) : ERR_NONE;
+}
+
+/* Writing over the files that are being copied would empty them. */
+static enum err refuse_same_folder(const char *from, const char *to)
+{
+    struct stat a, b;
+    if (stat(from, &a) == 0 && stat(to, &b) == 0 && a.st_dev == b.st_dev && a.st_ino == b.st_ino) {
+        return err_set(ERR_USAGE, "%s: the model was opened from this folder; save it to another one", to);
     }
     return ERR_NONE;
 }
 
-/* The config that the model was opened with, all its keys kept, or one made of the shape. */
-static enum err save_config(const struct model *model, const char *folder, const char *dtype)
+/* The document and a line end, laid out for people; real numbers as short as they are exact. */
+static enum err write_json(const json_t *document, const char *folder, const char *name)
 {
     char path[FILE_PATH_BYTES];
-    json_t *document = NULL;
-    TRY(file_join(path, sizeof path, model->source, "config.json"));
-    if (file_exists(path)) {
-        TRY(json_parse_file(&document, path, (size_t)16 << 20));
-    } else {
-        document = model_config_to_json(&model->config);
+    TRY(file_join(path, sizeof path, folder, name));
+    char *text = json_dumps(document, JSON_INDENT(2) | JSON_REAL_PRECISION(15));
+    json_t *again = text ? json_loads(text, 0, NULL) : NULL;
+    if (!json_equal(again, document)) {
+        free(text);
+        text = json_dumps(document, JSON_INDENT(2));
     }
-    const char *key = json_object_get(document, "dtype") ? "dtype" : "torch_dtype";
-    json_object_set_new(document, key, json_string(dtype));
-    char *text = json_dumps(document, JSON_INDENT(2));
-    json_decref(document);
+    json_decref(again);
     BUG_ON(!text);
-    enum err result = file_join(path, sizeof path, folder, "config.json");
-    if (result == ERR_NONE) {
-        result = file_write_atomic(path, text, strlen(text));
-    }
+    enum err result = file_write_atomic(path, text, strlen(text));
     free(text);
     return result;
 }
 
+/* The config that the model was opened with, all its keys kept; only the number format follows what is written. */
+static enum err save_opened_config(const char *from, const char *folder, const char *dtype)
+{
+    char path[FILE_PATH_BYTES];
+    json_t *document;
+    TRY(file_join(path, sizeof path, from, "config.json"));
+    TRY(json_parse_file(&document, path, CONFIG_MOST_BYTES));
+    const char *key = json_object_get(document, "dtype") ? "dtype" : "torch_dtype";
+    const char *is = json_string_value(json_object_get(document, key));
+    enum err result;
+    if (is && strcmp(is, dtype) == 0) {
+        result = copy_file(from, folder, "config.json");
+    } else {
+        json_object_set_new(document, key, json_string(dtype));
+        result = write_json(document, folder, "config.json");
+    }
+    json_decref(document);
+    return result;
+}
+
+/* For a model that no config.json describes. */
+static enum err save_made_config(const struct model *model, const char *folder, const char *dtype)
+{
+    json_t *document = model_config_to_json(&model->config);
+    json_object_set_new(document, "torch_dtype", json_string(dtype));
+    enum err result = write_json(document, folder, "config.json");
+    json_t *generation = json_object();
+    static const char *const keys[] = {"bos_token_id", "eos_token_id"};
+    for (int i = 0; i < 2; i++) {
+        json_object_set(generation, keys[i], json_object_get(document, keys[i]));
+    }
+    if (result == ERR_NONE) {
+        result = write_json(generation, folder, "generation_config.json");
+    }
+    json_decref(generation);
+    json_decref(document);
+    return result;
+}
+
+static enum err copy_tokenizer(const char *from, const char *folder)
+{
+    TRY(refuse_same_folder(from, folder));
+    for (size_t i = 0; i < sizeof tokenizer_files / sizeof *tokenizer_files; i++) {
+        TRY(copy_file(from, folder, tokenizer_files[i]));
+    }
+    return ERR_NONE;
+}
+
+/* Of a model without a folder: from the file beside which its tokenizer.json lies, or from the GGUF file it was opened from. */
+static enum err save_tokenizer(const struct model *model, const char *folder)
+{
+    const char *source = model->tokenizer ? tokenizer_source(model->tokenizer) : NULL;
+    if (source) {
+        char from[FILE_PATH_BYTES];
+        const char *slash = strrchr(source, '/');
+        int length = snprintf(from, sizeof from, "%.*s", slash ? (int)(slash - source) : 1, slash ? source : ".");
+        BUG_ON(length < 0 || (size_t)length >= sizeof from);
+        return copy_tokenizer(length > 0 ? from : "/", folder);
+    }
+    if (!model->tokenizer) {
+        return ERR_NONE;
+    }
+    struct gguf file;
+    TRY(gguf_open(&file, model->source));
+    enum err result = gguf_model_save_tokenizer(&file, folder);
+    gguf_close(&file);
+    return result;
+}
+
+static enum err save_descriptions(const struct model *model, const char *folder, const char *dtype)
+{
+    if (!file_is_folder(model->source)) {
+        TRY(save_made_config(model, folder, dtype));
+        return save_tokenizer(model, folder);
+    }
+    TRY(copy_tokenizer(model->source, folder));
+    TRY(copy_file(model->source, folder, "generation_config.json"));
+    return save_opened_config(model->source, folder, dtype);
+}
+
+/* ---- weights ---- */
+
 struct export
 {
     const struct model *model;
-    float *row;
+    float *rows;       /* [EXPORT_ROWS, cols] */
+    int tensor, first; /* which rows are there */
 };
 
-/* n elements from `at` on: whole rows are exported one at a time, and cut. */
+/* n elements from `at` on, cut out of whole rows that are exported a block at a time. */
 static void read_weight(void *context, int i, uint64_t at, uint64_t n, float *out)
 {
-    const struct export *e = context;
+    struct export *e = context;
     const struct weight *w = &e->model->weights.table[i];
     const struct device *device = e->model->device;
     const void *matrix = weights_at(&e->model->weights, device, w->offset);
     uint64_t cols = w->cols ? (uint64_t)w->cols : 1;
     for (uint64_t done = 0; done < n;) {
-        uint64_t row = (at + done) / cols, from = (at + done) % cols;
-        uint64_t part = cols - from < n - done ? cols - from : n - done;
-        device->ops->matrix_export(e->row, matrix, (int)row, 1, w->rows, (int)cols);
-        memcpy(out + done, e->row + from, part * sizeof *out);
+        int first = (int)((at + done) / cols) / EXPORT_ROWS * EXPORT_ROWS;
+        int n_rows = w->rows - first < EXPORT_ROWS ? w->rows - first : EXPORT_ROWS;
+        if (e->tensor != i || e->first != first) {
+            device->ops->matrix_export(e->rows, matrix, first, n_rows, w->rows, (int)cols);
+            e->tensor = i;
+            e->first = first;
+        }
+        uint64_t from = at + done - (uint64_t)first * cols, there = (uint64_t)n_rows * cols - from;
+        uint64_t part = there < n - done ? there : n - done;
+        memcpy(out + done, e->rows + from, part * sizeof *out);
         done += part;
     }
 }
@@ -84,8 +173,7 @@ enum err model_save(const struct model *model, const char *folder, const char *d
     char path[FILE_PATH_BYTES];
     bool whole = strcmp(dtype, "float32") == 0;
     BUG_ON(!whole && strcmp(dtype, "bfloat16") != 0);
-    TRY(save_config(model, folder, dtype));
-    TRY(copy_files(model->source, folder));
+    TRY(save_descriptions(model, folder, dtype));
     TRY(file_join(path, sizeof path, folder, "model.safetensors"));
     const struct weights *w = &model->weights;
     struct tensor_source *sources = mem_zero((size_t)w->n_tensors * sizeof *sources);
@@ -95,10 +183,10 @@ enum err model_save(const struct model *model, const char *folder, const char *d
             (struct tensor_source){w->table[i].name, w->table[i].cols ? 2 : 1, {w->table[i].rows, w->table[i].cols}};
         widest = w->table[i].cols > widest ? w->table[i].cols : widest;
     }
-    struct export export = {model, mem_alloc((size_t)widest * sizeof(float))};
+    struct export export = {model, mem_alloc(EXPORT_ROWS * (size_t)widest * sizeof(float)), -1, 0};
     enum err result =
         safetensors_write(path, sources, w->n_tensors, whole ? DTYPE_F32 : DTYPE_BF16, read_weight, &export);
-    free(export.row);
+    free(export.rows);
     free(sources);
     return result;
 }

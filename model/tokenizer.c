@@ -38,7 +38,7 @@ static int byte_of(uint32_t c)
     return c == 0x143 ? 0xAD : -1;
 }
 
-void tokenizer_raw_bytes(struct str text, struct strbuf *out)
+bool tokenizer_raw_bytes(struct str text, struct strbuf *out)
 {
     size_t before = out->length;
     for (size_t at = 0, length; at < text.length; at += length) {
@@ -46,25 +46,25 @@ void tokenizer_raw_bytes(struct str text, struct strbuf *out)
         if (byte < 0) {
             out->length = before;
             strbuf_add_str(out, text);
-            return;
+            return false;
         }
         strbuf_putc(out, (char)byte);
     }
+    return true;
 }
 
 void tokenizer_set_token(struct tokenizer *t, int32_t id, struct str text, enum token_kind kind)
 {
     BUG_ON(id < 0 || id >= t->size);
     struct strbuf raw = STRBUF_INIT;
-    if (kind == TOKEN_NORMAL) {
-        tokenizer_raw_bytes(text, &raw);
-    } else {
+    bool mergeable = kind == TOKEN_NORMAL && tokenizer_raw_bytes(text, &raw);
+    if (kind != TOKEN_NORMAL) {
         strbuf_add_str(&raw, text);
     }
     struct token *token = &t->tokens[id];
     token->text = (struct str){arena_strndup(&t->arena, raw.data ? raw.data : "", raw.length), raw.length};
     token->kind = kind;
-    if (kind == TOKEN_NORMAL) {
+    if (mergeable) {
         text_table_add(&t->bpe.vocab, token->text, id);
     }
     strbuf_release(&raw);
@@ -80,8 +80,9 @@ enum err tokenizer_add_merge(struct tokenizer *t, struct str left, struct str ri
     bool known = bpe_add_merge(&t->bpe, str_slice(both, 0, split), str_slice(both, split, both.length), rank);
     strbuf_release(&raw);
     if (!known) {
-        return err_set(ERR_FORMAT, "%s: merge %d ('%.*s' and '%.*s') makes or joins a token that is not in the vocabulary",
-                       name, rank, (int)left.length, left.data, (int)right.length, right.data);
+        return err_set(ERR_FORMAT,
+                       "%s: merge %d ('%.*s' and '%.*s') makes or joins a token that is not in the vocabulary", name,
+                       rank, (int)left.length, left.data, (int)right.length, right.data);
     }
     return ERR_NONE;
 }
@@ -142,7 +143,10 @@ static size_t broken_length(struct str text, size_t at, bool *open)
     const unsigned char *s = (const unsigned char *)text.data + at;
     size_t left = text.length - at;
     unsigned char lead = s[0];
-    size_t need = lead >= 0xC2 && lead < 0xE0 ? 2 : lead >= 0xE0 && lead < 0xF0 ? 3 : lead >= 0xF0 && lead < 0xF5 ? 4 : 1;
+    size_t need = lead >= 0xC2 && lead < 0xE0   ? 2
+                  : lead >= 0xE0 && lead < 0xF0 ? 3
+                  : lead >= 0xF0 && lead < 0xF5 ? 4
+                                                : 1;
     unsigned char low = lead == 0xE0 ? 0xA0 : lead == 0xF0 ? 0x90 : 0x80;
     unsigned char high = lead == 0xED ? 0x9F : lead == 0xF4 ? 0x8F : 0xBF;
     size_t n = 1;
@@ -267,7 +271,8 @@ enum err tokenizer_encode(const struct tokenizer *tokenizer, struct str text, bo
 {
     enum { LONGEST_TEXT = 256 * 1024 * 1024 };
     if (text.length > LONGEST_TEXT) {
-        return err_set(ERR_LIMIT, "a text of %zu bytes is more than the tokenizer takes (%d)", text.length, LONGEST_TEXT);
+        return err_set(ERR_LIMIT, "a text of %zu bytes is more than the tokenizer takes (%d)", text.length,
+                       LONGEST_TEXT);
     }
     struct strbuf repaired = STRBUF_INIT;
     if (str_utf8_prefix(text) < text.length) {

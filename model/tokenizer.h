@@ -23,21 +23,23 @@ enum err tokenizer_open(struct tokenizer **out, const char *path);
 /* The same from text; `name` opens the sentences of errors. */
 enum err tokenizer_parse(struct tokenizer **out, struct str text, const char *name);
 
-/* The parts as a GGUF file's metadata has them. Texts are in the byte-level alphabet; types: 1 normal, 3 control, 4 user defined. */
+/* The parts as a GGUF file's metadata has them; borrowed for the call. Texts are in the byte-level alphabet; types: 1 normal,
+ * 2 unknown, 3 control, 4 user defined, 5 unused. Unused ids at the end pad the embedding and are not counted. */
 struct tokenizer_parts {
     const struct str *tokens;
     const int32_t *types;
     int n_tokens;
     const struct str *merges; /* "left right" */
     int n_merges;
-    struct str pre; /* names the pre-tokenizer: "qwen2", "llama-bpe", "smollm" ... */
+    struct str pre; /* names the pre-tokenizer: "qwen2", "deepseek-r1-qwen", "llama-bpe", "smollm", "gpt-2" */
     struct str chat_template;
 };
 enum err tokenizer_from_parts(struct tokenizer **out, const struct tokenizer_parts *parts, const char *name);
 void tokenizer_free(struct tokenizer *tokenizer);
 
-/* Ids of a text, in the arena. Added tokens (<think>, <|im_end|> ...) are recognised in the text when parse_added. */
-enum err tokenizer_encode(const struct tokenizer *tokenizer, struct str text, bool parse_added, struct arena *arena,
+/* Ids of a text, in the arena; no begin token is added. With parse_special the texts of special tokens (<|im_end|> ...) are
+ * those tokens, without it they are plain text; added tokens that are not special (<think> in some files) are always found. */
+enum err tokenizer_encode(const struct tokenizer *tokenizer, struct str text, bool parse_special, struct arena *arena,
                           int32_t **ids, int *n);
 /* Appends the bytes of the ids; they may break UTF-8 in the middle. Ids that stand for nothing add nothing, nor do control
  * tokens when skip_special. */

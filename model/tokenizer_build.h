@@ -44,8 +44,8 @@ struct tokenizer *tokenizer_new(int size, size_t n_merges);
 /* Takes the text as it stands in a file: TOKEN_NORMAL in the byte alphabet, the others as they are. An added token may take
  * the place of the normal token of the same id. */
 void tokenizer_set_token(struct tokenizer *tokenizer, int32_t id, struct str text, enum token_kind kind);
-/* Appends the bytes that a text in the byte alphabet stands for; the text itself if a character is not of the alphabet. */
-void tokenizer_raw_bytes(struct str text, struct strbuf *out);
+/* Appends the bytes that a text in the byte alphabet stands for. false: it is not of the alphabet and is appended itself. */
+bool tokenizer_raw_bytes(struct str text, struct strbuf *out);
 /* A merge of texts in the byte alphabet; ERR_FORMAT if they are not in the vocabulary. `name` opens the sentence. */
 enum err tokenizer_add_merge(struct tokenizer *tokenizer, struct str left, struct str right, int32_t rank,
                              const char *name);

@@ -120,15 +120,29 @@ static enum err recipe_read_word(const struct recipe_field *field, const struct 
     return ERR_NONE;
 }
 
+/* A value as options of rewards are written (reward/reward.h): one with a comma or a quote stands in single quotes. */
+static void recipe_reward_value(const char *value, struct strbuf *out)
+{
+    if (!strpbrk(value, ",'")) {
+        strbuf_puts(out, value);
+        return;
+    }
+    strbuf_putc(out, '\'');
+    for (; *value; value++) {
+        strbuf_puts(out, *value == '\'' ? "''" : (char[2]){*value, '\0'});
+    }
+    strbuf_putc(out, '\'');
+}
+
 /* {name: countdown, weight: 2} to "countdown:weight=2", the text that rewards are opened with. */
 static enum err recipe_reward_of_map(struct recipe *recipe, const struct recipe_field *field,
                                      const struct yaml_value *map, const char *where, const char **out)
 {
     const struct yaml_value *name = NULL;
     for (const struct yaml_value *v = map->first; v; v = v->next) {
-        if (!v->text || strpbrk(v->text, ",\n")) {
-            return err_set(ERR_USAGE, "%s: option '%.80s' of '%s' must be one word or number, without commas", where,
-                           v->key, field->key);
+        if (!v->text) {
+            return err_set(ERR_USAGE, "%s: option '%.80s' of '%s' must be text or a number, not %s", where, v->key,
+                           field->key, yaml_kind_name(v->kind));
         }
         name = strcmp(v->key, "name") == 0 ? v : name;
     }
@@ -136,15 +150,18 @@ static enum err recipe_reward_of_map(struct recipe *recipe, const struct recipe_
         return err_set(ERR_USAGE, "%s: a mapping in '%s' needs the reward's name: {name: countdown, weight: 1.0}",
                        where, field->key);
     }
-    char *text = arena_strdup(&recipe->arena, name->text);
-    bool options = strchr(text, ':') != NULL;
+    struct strbuf text = STRBUF_INIT;
+    strbuf_puts(&text, name->text);
+    bool options = strchr(name->text, ':') != NULL;
     for (const struct yaml_value *v = map->first; v; v = v->next) {
         if (v != name) {
-            text = arena_printf(&recipe->arena, "%s%c%s=%s", text, options ? ',' : ':', v->key, v->text);
+            strbuf_printf(&text, "%c%s=", options ? ',' : ':', v->key);
+            recipe_reward_value(v->text, &text);
             options = true;
         }
     }
-    *out = text;
+    *out = arena_strdup(&recipe->arena, text.data);
+    strbuf_release(&text);
     return ERR_NONE;
 }
 

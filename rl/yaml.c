@@ -344,7 +344,7 @@ enum err yaml_parse(struct yaml_value **out, struct str text, const char *name, 
         return err_set(ERR_LIMIT, "%s: no memory for the YAML parser", name);
     }
     yaml_parser_set_encoding(&reader.parser, YAML_UTF8_ENCODING);
-    yaml_parser_set_input_string(&reader.parser, (const unsigned char *)text.data, text.length);
+    yaml_parser_set_input_string(&reader.parser, (const unsigned char *)(text.length ? text.data : ""), text.length);
     enum err err = yaml_read(&reader, value);
     yaml_parser_delete(&reader.parser);
     if (err == ERR_NONE) {

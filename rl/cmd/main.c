@@ -6,16 +6,6 @@
 
 const struct command *const all_commands[] = {
     &command_train,
-    &command_eval,
-    &command_generate,
-    &command_chat,
-    &command_score,
-    &command_check,
-    &command_report,
-    &command_runs,
-    &command_convert,
-    &command_bench,
-    &command_doctor,
     &command_help,
     NULL,
 };

@@ -122,11 +122,13 @@ static void rewards_become_their_text(void **state)
                                   "  - format:mode=graded,weight=0.1\n"
                                   "  - {name: exact, weight: 0.5, field: answer}\n"
                                   "  - name: length:most=3\n"
-                                  "    label: short\n");
+                                  "    label: short\n"
+                                  "  - {name: cosine_length, correct: \"countdown:needs_format,label='c'\"}\n");
     static const char *const want[] = {"countdown", "format:mode=graded,weight=0.1", "exact:weight=0.5,field=answer",
-                                       "length:most=3,label=short"};
-    assert_int_equal(r.reward.reward_funcs.n, 4);
-    for (int i = 0; i < 4; i++) {
+                                       "length:most=3,label=short",
+                                       "cosine_length:correct='countdown:needs_format,label=''c'''"};
+    assert_int_equal(r.reward.reward_funcs.n, 5);
+    for (int i = 0; i < 5; i++) {
         assert_string_equal(r.reward.reward_funcs.items[i], want[i]);
     }
     recipe_release(&r);
@@ -164,8 +166,8 @@ static void errors_say_what_and_where(void **state)
          "remove one of them"},
         {"reward_funcs: [{weight: 1}]", "r.yaml:1:15: a mapping in 'reward_funcs' needs the reward's name: {name: "
                                         "countdown, weight: 1.0}"},
-        {"reward_funcs: [{name: a, b: [1]}]", "r.yaml:1:15: option 'b' of 'reward_funcs' must be one word or number, "
-                                              "without commas"},
+        {"reward_funcs: [{name: a, b: [1]}]",
+         "r.yaml:1:15: option \'b\' of \'reward_funcs\' must be text or a number, not a list"},
         {"stop: ['']", "r.yaml:1:7: 'stop' has an empty item; take it out"},
         {"max_completion_length: [10:5, 10:6]", "r.yaml:1:24: the steps of 'max_completion_length' must ascend"},
         {"max_completion_length: 5:x",

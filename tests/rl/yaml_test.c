@@ -111,7 +111,7 @@ static void what_recipes_do_not_need_is_refused(void **state)
         {{"a: b: c\n", 8}, "f:1:5: not valid YAML: mapping values are not allowed in this context"},
         {{"a:\n\tb: 1\n", 9}, "f:2:1: not valid YAML: found character that cannot start any token"},
         {{"a: 1\nb: \xff\n", 10}, "f:2:4: not valid YAML: invalid leading UTF-8 octet"},
-        {{"a: \"x", 5}, "f:2:1: not valid YAML: found unexpected end of stream"},
+        {{"a: \"x", 5}, "f:1:6: not valid YAML: found unexpected end of stream"},
     };
     struct arena arena = ARENA_INIT;
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {

@@ -1,0 +1,76 @@
+/* rl/sft.c - supervised training on the same machinery: next tokens of texts, prompts masked.
+ *
+ * The loss is the mean over the step's learnt tokens, whatever the micro-batches. SPDX-License-Identifier: Apache-2.0 */
+#include <math.h>
+
+#include "base/clock.h"
+#include "rl/train_internal.h"
+
+/* Texts first .. first + n - 1 as one packed batch; its memory is the iteration's. */
+static struct train_batch pack_texts(struct iteration *it, const struct dataset_text *texts, int n)
+{
+    int rows = 0;
+    for (int i = 0; i < n; i++) {
+        rows += texts[i].n_tokens;
+    }
+    int32_t *tokens = ARENA_NEW(&it->arena, int32_t, rows), *positions = ARENA_NEW(&it->arena, int32_t, rows);
+    int32_t *target_rows = ARENA_NEW(&it->arena, int32_t, rows), *targets = ARENA_NEW(&it->arena, int32_t, rows);
+    struct context *contexts = ARENA_NEW(&it->arena, struct context, n);
+    struct train_batch batch = {0, tokens, positions, 0, contexts, 0, target_rows, targets};
+    for (int i = 0; i < n; i++) {
+        int n_rows = texts[i].n_tokens - 1; /* the last token predicts nothing */
+        contexts[batch.n_contexts++] = (struct context){.row = batch.T, .n_rows = n_rows};
+        for (int j = 0; j < n_rows; j++) {
+            if (j + 1 >= texts[i].n_masked) {
+                target_rows[batch.n_targets] = batch.T;
+                targets[batch.n_targets++] = texts[i].tokens[j + 1];
+            }
+            tokens[batch.T] = texts[i].tokens[j];
+            positions[batch.T++] = j;
+        }
+    }
+    return batch;
+}
+
+static int learnt_tokens(const struct dataset_text *text)
+{
+    int first = text->n_masked > 1 ? text->n_masked : 1;
+    return text->n_tokens > first ? text->n_tokens - first : 0;
+}
+
+enum err sft_step(struct train *t)
+{
+    struct iteration *it = &t->iteration;
+    double start = clock_seconds(), sum = 0, n_learnt = 0;
+    int n = t->recipe->rollout.prompts_per_step, n_texts = 0;
+    iteration_clear(it);
+    it->number = t->state.iteration;
+    struct dataset_text *texts = ARENA_NEW(&it->arena, struct dataset_text, n);
+    dataset_seek(t->dataset, t->state.cursor);
+    for (int i = 0; i < n; i++) {
+        TRY(dataset_next_text(t->dataset, &it->arena, &texts[n_texts]));
+        if (learnt_tokens(&texts[n_texts]) > 0) {
+            n_learnt += learnt_tokens(&texts[n_texts++]);
+        }
+    }
+    optim_zero_grads(&t->optim, t->policy);
+    for (int from = 0, to; from < n_texts; from = to) {
+        int rows = 0;
+        for (to = from;
+             to < n_texts && (to == from || rows + texts[to].n_tokens <= t->recipe->run.tokens_per_micro_batch); to++) {
+            rows += texts[to].n_tokens;
+        }
+        struct train_batch batch = pack_texts(it, texts + from, to - from);
+        sum += loss_backward_likelihood(&t->loss, &batch, 1 / n_learnt);
+    }
+    struct optim_stats stats;
+    TRY(optim_step(&t->optim, t->policy, t->state.step + 1, &stats));
+    double seconds = clock_seconds() - start;
+    metrics_set(&t->metrics, sum / fmax(n_learnt, 1), "loss");
+    metrics_set(&t->metrics, seconds, "timing_s/train");
+    metrics_set(&t->metrics, n_learnt / seconds, "throughput/tokens_per_second");
+    t->state.num_tokens += (int64_t)n_learnt;
+    t->state.iteration++;
+    t->state.cursor = dataset_cursor(t->dataset);
+    return train_finish_step(t, &stats);
+}

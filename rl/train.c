@@ -1,0 +1,399 @@
+/* rl/train.c - the loop. train_iteration is the table of contents of this program: each line is the front door of the file it is
+ * named after.
+ *
+ * SPDX-License-Identifier: Apache-2.0 */
+#include "rl/train.h"
+
+#include <math.h>
+#include <signal.h>
+#include <stdio.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "rl/advantage.h"
+#include "rl/batch.h"
+#include "rl/eval.h"
+#include "rl/report.h"
+#include "rl/score.h"
+#include "rl/train_internal.h"
+
+static volatile sig_atomic_t interrupts;
+
+int train_interrupts(void)
+{
+    return interrupts;
+}
+
+static void on_interrupt(int signal)
+{
+    (void)signal;
+    if (++interrupts >= 3) {
+        _exit(130);
+    }
+}
+
+static bool on_rollout(void *context, int64_t tokens, int finished, int total)
+{
+    struct train *t = context;
+    (void)tokens;
+    progress_phase(&t->progress, "rollout %d%%", total ? 100 * finished / total : 0);
+    return train_interrupts() >= 2;
+}
+
+/* ---- the parts of an iteration ---- */
+
+static enum err sample_groups(struct train *t, struct iteration *it)
+{
+    double start = clock_seconds();
+    int most = recipe_schedule_at(&t->recipe->rollout.max_completion_length, it->first_step);
+    rollout_set_temperature(t->rollout, (float)t->recipe->rollout.temperature);
+    TRY(rollout_groups(t->rollout, it, most, on_rollout, t));
+    it->seconds_rollout += clock_seconds() - start;
+    start = clock_seconds();
+    progress_phase(&t->progress, "reward");
+    TRY(score_groups(t->rewards, it, most, t->recipe->reward.mask_truncated_completions));
+    it->seconds_reward += clock_seconds() - start;
+    return ERR_NONE;
+}
+
+enum err refill_groups(struct train *t, struct iteration *it)
+{
+    for (int round = 1; round < t->recipe->reward.dynamic_sampling_max_rounds; round++) {
+        int *flat = ARENA_NEW(&it->arena, int, it->n_prompts), n_flat = 0;
+        for (int p = 0; p < it->n_prompts; p++) {
+            const struct sample *group = &it->samples[p * it->G];
+            bool equal = true;
+            for (int i = 1; i < it->G; i++) {
+                equal = equal && group[i].reward == group[0].reward;
+            }
+            if (equal) {
+                flat[n_flat++] = p;
+            }
+        }
+        if (n_flat == 0) {
+            break;
+        }
+        struct iteration more = {.arena = it->arena, .n_prompts = n_flat, .G = it->G, .first_step = it->first_step};
+        more.first_sequence = it->first_sequence + (uint64_t)round * (uint64_t)(it->n_prompts * it->G);
+        enum err result = dataset_next(t->dataset, &more);
+        if (result == ERR_NONE) {
+            result = sample_groups(t, &more);
+        }
+        it->arena = more.arena;
+        TRY(result);
+        it->seconds_rollout += more.seconds_rollout;
+        it->seconds_reward += more.seconds_reward;
+        for (int i = 0; i < n_flat; i++) {
+            json_decref(it->prompts[flat[i]].fields);
+            it->prompts[flat[i]] = more.prompts[i];
+            it->groups[flat[i]] = more.groups[i];
+            for (int s = 0; s < it->G; s++) {
+                struct sample *sample = &it->samples[flat[i] * it->G + s];
+                *sample = more.samples[i * it->G + s];
+                sample->prompt = &it->prompts[flat[i]];
+            }
+        }
+    }
+    return ERR_NONE;
+}
+
+static void iteration_metrics(struct train *t, const struct iteration *it, const struct advantage_stats *stats)
+{
+    metrics_set(&t->metrics, stats->reward_mean, "reward");
+    metrics_set(&t->metrics, stats->reward_std, "reward_std");
+    metrics_set(&t->metrics, stats->frac_zero_std, "frac_reward_zero_std");
+    score_metrics(t->rewards, it, &t->metrics);
+    metrics_set(&t->metrics, it->seconds_rollout, "timing_s/rollout");
+    metrics_set(&t->metrics, it->seconds_reward, "timing_s/reward");
+    double tokens = (double)rollout_stats(t->rollout)->completion_tokens;
+    metrics_set(&t->metrics, tokens / fmax(it->seconds_rollout, 1e-9), "throughput/tokens_per_second");
+}
+
+static void pack(struct train *t, struct iteration *it)
+{
+    const struct recipe *r = t->recipe;
+    batch_pack(
+        &(struct batch_options){
+            .prompts_per_step = r->rollout.prompts_per_step,
+            .num_iterations = r->loss.num_iterations,
+            .max_tokens = r->run.tokens_per_micro_batch,
+            .keep_all = r->loss.policy.beta != 0 || r->loss.entropy_coef != 0,
+            .seed = r->run.seed,
+        },
+        it);
+}
+
+static void loss_metrics(struct train *t, const struct loss_stats *s)
+{
+    double n = s->sums.n_tokens ? s->sums.n_tokens : 1;
+    metrics_set(&t->metrics, s->loss, "loss");
+    if (t->reference) {
+        metrics_set(&t->metrics, s->sums.kl / n, "kl");
+    }
+    metrics_set(&t->metrics, s->sums.clipped_low / n, "clip_ratio/low_mean");
+    metrics_set(&t->metrics, s->sums.clipped_high / n, "clip_ratio/high_mean");
+    metrics_set(&t->metrics, (s->sums.clipped_low + s->sums.clipped_high) / n, "clip_ratio/region_mean");
+    metrics_set(&t->metrics, s->sums.n_tokens ? s->sums.ratio / n : 1, "sampling/importance_sampling_ratio/mean");
+    metrics_set(&t->metrics, (double)s->bits_compared, "sampling/bits_compared");
+    metrics_set(&t->metrics, (double)s->bits_different, "sampling/bits_different");
+}
+
+static enum err check_bits(struct train *t, const struct loss_stats *stats)
+{
+    t->bits_different += stats->bits_different;
+    if (stats->bits_different == 0) {
+        return ERR_NONE;
+    }
+    if (t->recipe->run.bits_check == BITS_CHECK_WARN) {
+        log_warning("step %lld: %lld of %lld log-probabilities differ from the rollout's", (long long)t->state.step + 1,
+                    (long long)stats->bits_different, (long long)stats->bits_compared);
+        return ERR_NONE;
+    }
+    return err_set(ERR_STATE,
+                   "step %lld: %lld of %lld log-probabilities differ from the rollout's; this must not happen "
+                   "(bits_check: warn goes on regardless)",
+                   (long long)t->state.step + 1, (long long)stats->bits_different, (long long)stats->bits_compared);
+}
+
+/* reference = alpha policy + (1 - alpha) reference, when it is due (TRL: sync_ref_model). */
+static void sync_reference(struct train *t)
+{
+    const struct loss_recipe *r = &t->recipe->loss;
+    if (!t->reference || !r->sync_ref_model || (t->state.step + 1) % r->ref_model_sync_steps != 0) {
+        return;
+    }
+    if (r->ref_model_mixup_alpha >= 1) {
+        model_copy_weights(t->reference, t->policy);
+        return;
+    }
+    float *to = t->reference->weights.data, alpha = (float)r->ref_model_mixup_alpha;
+    const float *from = t->policy->weights.data;
+    for (size_t i = 0; i < t->policy->weights.n; i++) {
+        to[i] = alpha * from[i] + (1 - alpha) * to[i];
+    }
+}
+
+/* One update of the policy. */
+static enum err update(struct train *t, struct iteration *it, int i)
+{
+    struct loss_stats loss;
+    struct optim_stats optim;
+    double start = clock_seconds();
+    progress_phase(&t->progress, "train");
+    optim_zero_grads(&t->optim, t->policy);
+    loss_backward(&t->loss, it, &it->minibatches[i], i == 0, i == 0, &loss);
+    TRY(check_bits(t, &loss));
+    TRY(optim_step(&t->optim, t->policy, t->state.step + 1, &optim));
+    sync_reference(t);
+    metrics_set(&t->metrics, clock_seconds() - start, "timing_s/train");
+    loss_metrics(t, &loss);
+    t->state.num_tokens += it->minibatches[i].n_tokens;
+    t->state.minibatch = i + 1;
+    if (i + 1 == it->n_minibatches) { /* the next step begins a new iteration */
+        t->state.iteration = it->number + 1;
+        t->state.minibatch = 0;
+        t->state.cursor = dataset_cursor(t->dataset);
+        t->state.sequence += (uint64_t)(it->n_samples * t->recipe->reward.dynamic_sampling_max_rounds);
+        t->state.first_step = t->state.step + 2;
+    }
+    return train_finish_step(t, &optim);
+}
+
+/* ---- the story ---- */
+
+static enum err train_iteration(struct train *t, struct iteration *it)
+{
+    TRY(dataset_next(t->dataset, it)); /* which prompts     */
+    TRY(sample_groups(t, it));         /* G tries at each; how good is each, alone */
+    if (t->recipe->reward.dynamic_sampling) {
+        TRY(refill_groups(t, it)); /* others for groups that teach nothing */
+    }
+    struct advantage_stats stats = advantage_compute(&t->recipe->advantage, it); /* better than its peers? */
+    iteration_metrics(t, it, &stats);
+    TRY(store_rollout(t->store, it, t->rewards)); /* remember it       */
+    pack(t, it);                                  /* text to tensors   */
+    for (int i = 0; i < it->n_minibatches && t->state.step < t->max_steps; i++) {
+        TRY(update(t, it, i)); /* new weights       */
+    }
+    return ERR_NONE;
+}
+
+/* Goes on inside an iteration that a checkpoint cut: its rollouts are in run.db. */
+static enum err train_rest_of_iteration(struct train *t, struct iteration *it)
+{
+    bool found = false;
+    TRY(store_load_rollout(t->store, it, &found));
+    if (!found) {
+        return err_set(ERR_STATE,
+                       "%s: the rollouts of iteration %lld are not in run.db; resume from an earlier checkpoint",
+                       t->recipe->run.output_dir, (long long)it->number);
+    }
+    dataset_seek(t->dataset, t->state.cursor + it->n_prompts);
+    pack(t, it);
+    for (int i = (int)t->state.minibatch; i < it->n_minibatches && t->state.step < t->max_steps; i++) {
+        TRY(update(t, it, i));
+    }
+    return ERR_NONE;
+}
+
+static enum err train_next(struct train *t)
+{
+    struct iteration *it = &t->iteration;
+    metrics_clear(&t->metrics);
+    t->step_start = clock_seconds();
+    if (t->recipe->method == METHOD_SFT) {
+        return sft_step(t);
+    }
+    iteration_clear(it);
+    it->number = t->state.iteration;
+    it->first_step = t->state.first_step;
+    it->first_sequence = t->state.sequence;
+    it->n_prompts = recipe_prompts_per_iteration(t->recipe);
+    it->G = t->recipe->rollout.num_generations;
+    dataset_seek(t->dataset, t->state.cursor);
+    return t->state.minibatch ? train_rest_of_iteration(t, it) : train_iteration(t, it);
+}
+
+/* ---- between the steps ---- */
+
+static enum err save(struct train *t)
+{
+    const struct recipe *r = t->recipe;
+    progress_phase(&t->progress, "save");
+    bool moved = t->reference && r->loss.sync_ref_model;
+    return checkpoint_save(r->run.output_dir, &t->state, t->policy, &t->optim, moved ? t->reference : NULL,
+                           r->run.save_dtype, r->run.save_total_limit);
+}
+
+/* A full disk must not end a run: it goes on, and tries again at the next checkpoint. */
+static enum err save_or_warn(struct train *t)
+{
+    if (save(t) != ERR_NONE) {
+        log_warning("no checkpoint at step %lld: %s", (long long)t->state.step, err_text());
+        char text[512];
+        snprintf(text, sizeof text, "%s", err_text());
+        return store_event(t->store, t->state.step, "checkpoint", text);
+    }
+    return ERR_NONE;
+}
+
+static void print_completions(const struct train *t, const struct iteration *it, int n)
+{
+    for (int p = 0; p < n && p < it->n_prompts; p++) {
+        const struct sample *s = &it->samples[p * it->G];
+        struct str prompt = str_trim(s->prompt->text), text = s->completion->text;
+        fprintf(stderr, "\n  prompt: %.*s\n  %s, %d tokens:\n%.*s\n", (int)prompt.length, prompt.data,
+                s->judgement.parts[0].reason, s->completion->n_tokens, (int)text.length, text.data);
+    }
+    if (n > 0) {
+        fprintf(stderr, "  (step %lld)\n\n", (long long)t->state.step);
+    }
+}
+
+static enum err store_evaluation(struct train *t, const struct metrics *metrics)
+{
+    const struct iteration *it = &t->evaluation;
+    TRY(store_begin(t->store));
+    TRY(store_eval(t->store, t->state.step, metrics));
+    for (int i = 0; i < it->n_samples && i < 64 * it->G; i++) {
+        const struct sample *s = &it->samples[i];
+        TRY(store_eval_completion(t->store, t->state.step, i / it->G, i % it->G, s->prompt->text, s->completion,
+                                  s->reward, s->judgement.parts[0].reason));
+    }
+    return store_commit(t->store);
+}
+
+static enum err evaluate(struct train *t, bool print)
+{
+    const struct recipe *r = t->recipe;
+    struct metrics metrics = {0};
+    struct eval_options options = {
+        .n_prompts = r->eval.eval_num_prompts ? r->eval.eval_num_prompts : (int)dataset_size(t->eval_dataset),
+        .n_samples = r->eval.eval_num_generations,
+        .max_tokens = recipe_schedule_at(&r->rollout.max_completion_length, t->state.step + 1),
+        .temperature = r->eval.eval_temperature,
+        .seed = r->run.seed,
+    };
+    progress_phase(&t->progress, "evaluation");
+    TRY(eval_run(&options, t->eval_dataset, t->rollout, t->rewards, &t->evaluation, &metrics, on_rollout, t));
+    TRY(store_evaluation(t, &metrics));
+    log_info("step %lld: held-out pass@1 %.1f %% (+- %.1f), length %.1f, reflective words %.2f",
+             (long long)t->state.step, 100 * metrics_get(&metrics, "eval/pass@1"),
+             100 * metrics_get(&metrics, "eval/pass@1_ci95"), metrics_get(&metrics, "eval/completions/mean_length"),
+             metrics_get(&metrics, "eval/aha/all"));
+    if (print) {
+        print_completions(t, &t->evaluation, r->run.num_completions_to_print);
+    }
+    return ERR_NONE;
+}
+
+enum err train_finish_step(struct train *t, const struct optim_stats *stats)
+{
+    const struct recipe *r = t->recipe;
+    metrics_set(&t->metrics, stats->grad_norm, "grad_norm");
+    metrics_set(&t->metrics, stats->learning_rate, "learning_rate");
+    metrics_set(&t->metrics, stats->skipped, "skipped_updates");
+    metrics_set(&t->metrics, (double)t->state.num_tokens, "num_tokens");
+    metrics_set(&t->metrics, clock_seconds() - t->step_start, "step_time");
+    t->state.step++;
+    t->state.optim_step = t->optim.step;
+    TRY(store_step(t->store, t->state.step, t->iteration.number, &t->metrics));
+    progress_step(&t->progress, t->state.step, &t->metrics);
+    metrics_clear(&t->metrics);
+    t->step_start = clock_seconds();
+    bool last = t->state.step == t->max_steps || train_interrupts() > 0;
+    if (r->run.save_steps > 0 && t->state.step % r->run.save_steps == 0 && !last) {
+        TRY(save_or_warn(t));
+    }
+    if (t->eval_dataset && r->eval.eval_steps > 0 && t->state.step % r->eval.eval_steps == 0 && !last) {
+        TRY(evaluate(t, false));
+    }
+    return train_interrupts() > 0 ? err_set(ERR_STOPPED, "stopped after step %lld", (long long)t->state.step)
+                                  : ERR_NONE;
+}
+
+static enum err train_loop(struct train *t)
+{
+    enum err result = ERR_NONE;
+    if (t->eval_dataset && t->recipe->eval.eval_on_start && t->state.step == 0) {
+        result = evaluate(t, true);
+    }
+    while (result == ERR_NONE && t->state.step < t->max_steps) {
+        result = train_next(t);
+    }
+    if (result == ERR_STOPPED) {
+        TRY(save(t));
+        log_info("saved at step %lld of %lld; the same command goes on from there", (long long)t->state.step,
+                 (long long)t->max_steps);
+        return ERR_NONE;
+    }
+    TRY(result);
+    TRY(save(t));
+    if (t->eval_dataset && t->recipe->eval.eval_on_end) {
+        TRY(evaluate(t, true));
+    }
+    return ERR_NONE;
+}
+
+enum err train_run(struct recipe *recipe, const char *command)
+{
+    struct train t = {0};
+    struct sigaction action = {.sa_handler = on_interrupt}, old[2];
+    enum err result = train_open(&t, recipe, command);
+    if (result == ERR_NONE) {
+        interrupts = 0;
+        sigaction(SIGINT, &action, &old[0]);
+        sigaction(SIGTERM, &action, &old[1]);
+        progress_begin(&t.progress, t.state.step, t.max_steps);
+        result = train_loop(&t);
+        progress_end(&t.progress);
+        sigaction(SIGINT, &old[0], NULL);
+        sigaction(SIGTERM, &old[1], NULL);
+    }
+    train_close(&t);
+    if (result == ERR_NONE) {
+        result = report_run(recipe->run.output_dir);
+    }
+    return result;
+}

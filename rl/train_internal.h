@@ -1,0 +1,48 @@
+/* rl/train_internal.h - the state of a run, shared by train.c (what it does), train_setup.c (how it begins) and sft.c.
+ *
+ * SPDX-License-Identifier: Apache-2.0 */
+#ifndef RL_TRAIN_INTERNAL_H
+#define RL_TRAIN_INTERNAL_H
+
+#include "rl/checkpoint.h"
+#include "rl/dataset.h"
+#include "rl/loss.h"
+#include "rl/progress.h"
+#include "rl/store.h"
+#include "rl/train.h"
+
+struct train {
+    struct recipe *recipe;
+    struct device *device;
+    struct model *policy, *reference; /* reference NULL when beta is 0 */
+    struct optim optim;
+    struct loss loss;
+    struct dataset *dataset, *eval_dataset; /* eval_dataset may be NULL */
+    struct rollout *rollout;                /* NULL for sft */
+    struct reward_set *rewards;             /* NULL for sft */
+    struct store *store;
+    struct progress progress;
+    struct iteration iteration, evaluation;
+    struct checkpoint_state state; /* after the last finished step */
+    struct metrics metrics;        /* of the step under way */
+    int64_t max_steps;
+    int64_t bits_different;
+    double step_start;
+};
+
+/* Opens everything and, where the recipe wants it, goes back to the newest checkpoint. */
+enum err train_open(struct train *t, struct recipe *recipe, const char *command);
+void train_close(struct train *t);
+
+/* One update by supervised training (rl/sft.c). */
+enum err sft_step(struct train *t);
+
+/* Replaces groups that teach nothing by new ones (dynamic_sampling; DAPO, arXiv 2503.14476, section 3.2). */
+enum err refill_groups(struct train *t, struct iteration *it);
+
+/* The end of a step: metrics to the store, progress, state; then a checkpoint or an evaluation where one is due. */
+enum err train_finish_step(struct train *t, const struct optim_stats *stats);
+
+int train_interrupts(void); /* received so far */
+
+#endif
