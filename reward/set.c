@@ -75,7 +75,11 @@ enum err reward_set_open(struct reward_set **out, const struct reward_spec *spec
             return result;
         }
     }
-    set->pool = pool_new(n_threads > 0 ? n_threads : 1);
+    enum err opened = pool_open(&set->pool, n_threads > 0 ? n_threads : 1);
+    if (opened != ERR_NONE) {
+        reward_set_close(set);
+        return opened;
+    }
     set->arenas = mem_zero((size_t)pool_threads(set->pool) * sizeof *set->arenas);
     *out = set;
     return ERR_NONE;
@@ -99,7 +103,7 @@ void reward_set_close(struct reward_set *set)
     for (int i = 0; set->arenas && i < pool_threads(set->pool); i++) {
         arena_release(&set->arenas[i]);
     }
-    pool_free(set->pool);
+    pool_close(set->pool);
     free(set->arenas);
     free(set->parts);
     free(set);

@@ -6,6 +6,7 @@
 #include <string.h>
 #include <xxhash.h>
 
+#include "base/file.h"
 #include "rl/generator.h"
 #include "rl/jsonl.h"
 #include "rl/order.h"
