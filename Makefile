@@ -68,6 +68,8 @@ $(OUT)/%.o: %.c
 	@mkdir -p $(@D)
 	$(CC) $(CFLAGS) -MMD -MP -c -o $@ $<
 
+$(OUT)/rl/template.o: recipes/templates/r1-zero.txt
+
 define isa_rule
 $(OUT)/kernels/cpu/$(1)/%.o: kernels/cpu/%.c
 	@mkdir -p $$(@D)

@@ -15,7 +15,7 @@ static const struct family {
     {"qwen3",
      CHAT_QWEN3,
      {"<|im_start|>", "ns.last_query_index", "enable_thinking is false", "loop.last or (not loop.last and reasoning"},
-     {"You are ", "image", "preserve_thinking"}},
+     {"You are Qwen", "image", "preserve_thinking"}},
     {"qwen2.5", CHAT_QWEN25, {"<|im_start|>", "You are Qwen, created by Alibaba Cloud."}, {"image"}},
     {"qwen2.5-math",
      CHAT_QWEN25_MATH,

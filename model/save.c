@@ -51,7 +51,11 @@ static enum err write_json(const json_t *document, const char *folder, const cha
     }
     json_decref(again);
     BUG_ON(!text);
-    enum err result = file_write_atomic(path, text, strlen(text));
+    struct strbuf lines = STRBUF_INIT;
+    strbuf_puts(&lines, text);
+    strbuf_putc(&lines, '\n');
+    enum err result = file_write_atomic(path, lines.data, lines.length);
+    strbuf_release(&lines);
     free(text);
     return result;
 }

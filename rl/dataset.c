@@ -146,7 +146,7 @@ static enum err dataset_make_prompt(struct dataset *dataset, const struct row *r
     strbuf_clear(&dataset->text);
     TRY(template_apply(dataset->tpl, row->prompt, row->fields, row->where, &dataset->text));
     struct str text = strbuf_view(&dataset->text);
-    TRY(tokenizer_encode(dataset->tokenizer, text, template_has_special(dataset->tpl), arena, &tokens, &n));
+    TRY(tokenizer_encode(dataset->tokenizer, text, true, arena, &tokens, &n));
     if (n == 0) {
         return err_set(ERR_FORMAT, "%s: the prompt is empty; write one, or use a template", row->where);
     }
@@ -237,9 +237,9 @@ static enum err dataset_make_pair(struct dataset *dataset, const struct row *row
     TRY(dataset_completion(dataset, row, messages, &completion));
     strbuf_clear(&dataset->text);
     TRY(template_apply(dataset->tpl, messages, row->fields, row->where, &dataset->text));
-    TRY(tokenizer_encode(dataset->tokenizer, strbuf_view(&dataset->text), template_has_special(dataset->tpl), arena,
+    TRY(tokenizer_encode(dataset->tokenizer, strbuf_view(&dataset->text), true, arena,
                          &prompt, &n_prompt));
-    TRY(tokenizer_encode(dataset->tokenizer, completion, false, arena, &learnt, &n_learnt));
+    TRY(tokenizer_encode(dataset->tokenizer, completion, true, arena, &learnt, &n_learnt));
     bool end = dataset->end_token >= 0;
     out->tokens = join_tokens(arena, prompt, n_prompt, learnt, n_learnt, dataset->end_token);
     out->n_tokens = n_prompt + n_learnt + end;
@@ -258,7 +258,7 @@ static enum err dataset_make_text(struct dataset *dataset, const struct row *row
     }
     int32_t *tokens = NULL;
     int n = 0;
-    TRY(tokenizer_encode(dataset->tokenizer, row->text, false, arena, &tokens, &n));
+    TRY(tokenizer_encode(dataset->tokenizer, row->text, true, arena, &tokens, &n));
     out->tokens = join_tokens(arena, tokens, n, NULL, 0, dataset->end_token);
     out->n_tokens = n + (dataset->end_token >= 0);
     out->n_masked = 0;

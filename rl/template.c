@@ -110,11 +110,6 @@ void template_close(struct template *tpl)
     }
 }
 
-bool template_has_special(const struct template *tpl)
-{
-    return tpl->kind == TEMPLATE_CHAT;
-}
-
 /* ---- applying ---- */
 
 /* The value of a field as it is put into a text; `where` and `key` open the sentence of an error. */

@@ -30,7 +30,5 @@ void template_close(struct template *tpl); /* NULL is allowed */
 /* Appends the prompt in its template. `prompt` is a text or messages, `fields` the row; `where` opens the sentence of an error. */
 enum err template_apply(const struct template *tpl, const json_t *prompt, const json_t *fields, const char *where,
                         struct strbuf *out);
-/* Whether texts of special tokens in the result are those tokens (chat) or plain text. */
-bool template_has_special(const struct template *tpl);
 
 #endif

@@ -3,9 +3,7 @@
  * The reference of every comparison is the training forward pass, or each sequence sampled alone.
  *
  * SPDX-License-Identifier: Apache-2.0 */
-#include "tests/model/fixture.h"
-
-#include "rollout/rollout.h"
+#include "tests/rollout/fixture.h"
 
 #define N_PROMPTS 6
 
@@ -385,13 +383,128 @@ static void what_cannot_fit_is_refused(void **state)
         FIXTURE_ASSERT(rollout_run(rollout, prompts, 1, &arena, groups, NULL, NULL)); /* and it still works */
     }
     rollout_close(rollout);
-    static const char *const stop[] = {"x"};
-    options.stop = stop;
-    options.n_stop = 1;
-    assert_int_equal(rollout_open(&rollout, model, &options), ERR_USAGE); /* no tokenizer: no text */
     arena_release(&arena);
     model_close(model);
 }
+
+/* ---- text ---- */
+
+#define TEXT_TOKENS  150
+#define TEXT_SAMPLES 6
+
+/* All tokens about equally likely; the vocabulary is padded beyond the tokenizer's. */
+static struct model *text_model(struct device *device)
+{
+    struct model *model = NULL;
+    struct model_config config = fixture_config(FAMILY_QWEN2);
+    config.V = 272;
+    FIXTURE_ASSERT(model_new(&model, &config, fixture_tokenizer(), device, 0, 3));
+    return model;
+}
+
+static void collect(void *context, struct str piece)
+{
+    assert_int_equal(str_utf8_prefix(piece), piece.length);
+    strbuf_add_str(context, piece);
+}
+
+static struct group text_run(struct model *model, const char *const *stop, int n_stop, int pages, struct strbuf *shown,
+                             struct arena *arena)
+{
+    int32_t tokens[200];
+    for (int i = 0; i < 200; i++) {
+        tokens[i] = i;
+    }
+    struct rollout_prompt prompt = {tokens, 200, TEXT_SAMPLES, TEXT_TOKENS, 0};
+    struct rollout_options options = plain;
+    struct rollout *rollout;
+    struct group group;
+    options.stop = stop;
+    options.n_stop = n_stop;
+    options.n_pages = pages;
+    FIXTURE_ASSERT(rollout_open(&rollout, model, &options));
+    rollout_set_stream(rollout, collect, shown);
+    FIXTURE_ASSERT(rollout_run(rollout, &prompt, 1, arena, &group, NULL, NULL));
+    rollout_close(rollout);
+    return group;
+}
+
+/* Where the text of the first tokens holds one of the strings for the first time; *n is how many tokens that takes. */
+static ptrdiff_t find_stop(const struct model *model, const struct completion *c, const char *const *stop, int n_stop,
+                           int *n)
+{
+    struct strbuf text = STRBUF_INIT;
+    ptrdiff_t found = -1;
+    for (*n = 0; *n < c->n_tokens && found < 0; ++*n) {
+        tokenizer_decode(model->tokenizer, &c->tokens[*n], 1, true, &text);
+        for (int i = 0; i < n_stop; i++) {
+            ptrdiff_t at = str_find(strbuf_view(&text), str_of(stop[i]), 0);
+            found = at >= 0 && (found < 0 || at < found) ? at : found;
+        }
+    }
+    strbuf_release(&text);
+    return found;
+}
+
+/* Three characters that a sample drew, from the middle of its text; so the stop string lies across three tokens. */
+static void pick_stop(const struct completion *c, char stop[4])
+{
+    for (int i = 30; i + 3 <= c->n_tokens; i++) {
+        bool plain_text = true;
+        for (int k = 0; k < 3; k++) {
+            plain_text = plain_text && c->tokens[i + k] >= ' ' && c->tokens[i + k] <= '~';
+            stop[k] = (char)c->tokens[i + k];
+        }
+        if (plain_text) {
+            stop[3] = '\0';
+            return;
+        }
+    }
+    fail_msg("no three characters in a row");
+}
+
+static void stop_strings_end_across_tokens(void **state)
+{
+    struct model *model = text_model(*state);
+    struct arena arena = ARENA_INIT;
+    struct strbuf shown = STRBUF_INIT, whole = STRBUF_INIT;
+    struct token_stream stream = {0};
+    char first[4], last[4];
+    struct group want = text_run(model, NULL, 0, 60, &shown, &arena);
+    for (int i = 0; i < want.completions[0].n_tokens; i++) {
+        assert_in_range(want.completions[0].tokens[i], 0, FIXTURE_SPECIAL);
+        token_stream_push(&stream, model->tokenizer, want.completions[0].tokens[i], &whole);
+    }
+    token_stream_flush(&stream, &whole);
+    assert_true(str_equal(strbuf_view(&shown), strbuf_view(&whole)));
+    pick_stop(&want.completions[0], first);
+    pick_stop(&want.completions[TEXT_SAMPLES - 1], last);
+    const char *const stop[] = {last, "\xE2\x82\xAC", first};
+    for (int pages = 60; pages > 0; pages -= 56) { /* then with pre-emption */
+        strbuf_clear(&shown);
+        struct group got = text_run(model, stop, 3, pages, &shown, &arena);
+        for (int k = 0; k < TEXT_SAMPLES; k++) {
+            const struct completion *a = &want.completions[k], *b = &got.completions[k];
+            int n;
+            ptrdiff_t at = find_stop(model, a, stop, 3, &n);
+            assert_true(at >= 0 || (k != 0 && k != TEXT_SAMPLES - 1));
+            assert_int_equal(b->n_tokens, n);
+            assert_int_equal(b->finish, at >= 0 ? FINISH_STOP : FINISH_LENGTH);
+            assert_memory_equal(a->logprob, b->logprob, (size_t)n * sizeof(float));
+            assert_true(str_equal(b->text, str_slice(a->text, 0, at >= 0 ? (size_t)at : a->text.length)));
+        }
+        ptrdiff_t end = str_find(strbuf_view(&whole), str_of(first), 0);
+        assert_true(str_starts(strbuf_view(&whole), strbuf_view(&shown)) && shown.length <= (size_t)end);
+        assert_true(shown.length > 0 && got.completions[0].text.length > 0);
+    }
+    token_stream_release(&stream);
+    strbuf_release(&shown);
+    strbuf_release(&whole);
+    arena_release(&arena);
+    model_close(model);
+}
+
+/* ---- stopping, memory ---- */
 
 struct watch {
     int calls, stop_at;
@@ -458,6 +571,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(end_and_stop_tokens_end, fixture_open, fixture_close),
         cmocka_unit_test_setup_teardown(lengths_are_kept, fixture_open, fixture_close),
         cmocka_unit_test_setup_teardown(what_cannot_fit_is_refused, fixture_open, fixture_close),
+        cmocka_unit_test_setup_teardown(stop_strings_end_across_tokens, fixture_open, fixture_close),
         cmocka_unit_test_setup_teardown(a_run_can_be_stopped, fixture_open, fixture_close),
         cmocka_unit_test_setup_teardown(nothing_is_taken_of_the_device_after_opening, fixture_open, fixture_close),
     };
