@@ -237,8 +237,7 @@ static enum err dataset_make_pair(struct dataset *dataset, const struct row *row
     TRY(dataset_completion(dataset, row, messages, &completion));
     strbuf_clear(&dataset->text);
     TRY(template_apply(dataset->tpl, messages, row->fields, row->where, &dataset->text));
-    TRY(tokenizer_encode(dataset->tokenizer, strbuf_view(&dataset->text), true, arena,
-                         &prompt, &n_prompt));
+    TRY(tokenizer_encode(dataset->tokenizer, strbuf_view(&dataset->text), true, arena, &prompt, &n_prompt));
     TRY(tokenizer_encode(dataset->tokenizer, completion, true, arena, &learnt, &n_learnt));
     bool end = dataset->end_token >= 0;
     out->tokens = join_tokens(arena, prompt, n_prompt, learnt, n_learnt, dataset->end_token);

@@ -13,10 +13,10 @@
 #define ROW_BLOCK     96   /* rows of x or dy that stay in the second-level cache while panels pass by */
 #define K_BLOCK       1024 /* a panel block of 64 KB and the rows beside it stay in the second-level cache */
 #define N_BLOCK       512  /* outputs that an input gradient sums at once: 8 turned panels of 32 KB */
-#define T_BLOCK 512
+#define T_BLOCK       512
 #define GRAD_PANELS   8
 #define WEIGHT_PANELS 16
-#define STRIP_GROUP 48
+#define STRIP_GROUP   48
 
 static int least(int a, int b)
 {

@@ -75,7 +75,7 @@ static void endless_patterns_give_up(void **state)
     (void)state;
     struct pretokenizer p = {0};
     struct strbuf joined = STRBUF_INIT;
-    assert_int_equal(pretokenizer_add(&p, STR("(a|aa|a[ab])+$x"), "x"), ERR_NONE);
+    assert_int_equal(pretokenizer_add(&p, STR("(a|aa|a[ab])+$"), "x"), ERR_NONE);
     char text[121];
     memset(text, 'a', 120);
     text[120] = 'c';

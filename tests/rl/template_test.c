@@ -58,7 +58,6 @@ static void r1_zero_has_the_structure_of_the_paper(void **state)
     struct template *tpl;
     struct strbuf out = STRBUF_INIT;
     assert_int_equal(template_open(&tpl, "r1-zero", "", NULL), ERR_NONE);
-    assert_false(template_has_special(tpl));
     assert_int_equal(apply(tpl, "{\"prompt\": \"What is {x}?\"}", &out), ERR_NONE);
     struct str text = strbuf_view(&out);
     static const char *const tags[] = {"<think>", "</think>", "<answer>", "</answer>"};
@@ -148,7 +147,6 @@ static void chat_is_the_format_of_the_model(void **state)
     struct strbuf out = STRBUF_INIT;
     struct tokenizer *tokenizer = byte_tokenizer(CHATML), *plain = byte_tokenizer("");
     assert_int_equal(template_open(&tpl, "chat", "be brief", tokenizer), ERR_NONE);
-    assert_true(template_has_special(tpl));
     assert_int_equal(apply(tpl, "{\"prompt\": \"hi\"}", &out), ERR_NONE);
     assert_string_equal(out.data, "<|im_start|>system\nbe brief<|im_end|>\n<|im_start|>user\nhi<|im_end|>\n"
                                   "<|im_start|>assistant\n");

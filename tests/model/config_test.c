@@ -1,0 +1,197 @@
+/* tests/model/config_test.c - config.json in both spellings, what is refused, and rope frequencies.
+ *
+ * SPDX-License-Identifier: Apache-2.0 */
+#include "model/config.h"
+
+#include <math.h>
+
+#include "tests/model/fixture.h"
+
+/* A config of the family with a few keys more, in place of others of that name. */
+static enum err parse(struct model_config *out, const char *family, const char *extra)
+{
+    json_t *document =
+        json_pack("{s:s, s:i, s:i, s:i, s:i, s:i, s:i, s:f, s:f, s:i}", "model_type", family, "num_hidden_layers", 2,
+                  "hidden_size", 64, "intermediate_size", 112, "num_attention_heads", 4, "num_key_value_heads", 2,
+                  "vocab_size", 203, "rms_norm_eps", 1e-5, "rope_theta", 500000.0, "max_position_embeddings", 4096);
+    json_t *more = json_loads(extra, 0, NULL);
+    assert_non_null(document);
+    assert_non_null(more);
+    assert_int_equal(json_object_update(document, more), 0);
+    enum err result = model_config_parse(out, document, "config.json");
+    json_decref(more);
+    json_decref(document);
+    return result;
+}
+
+static void families_differ_in_biases_and_norms(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *name;
+        enum model_family family;
+        bool qkv_bias, qk_norm;
+    } cases[] = {{"qwen2", FAMILY_QWEN2, true, false},
+                 {"qwen3", FAMILY_QWEN3, false, true},
+                 {"llama", FAMILY_LLAMA, false, false}};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct model_config c;
+        FIXTURE_ASSERT(parse(&c, cases[i].name, "{\"bos_token_id\": 3, \"eos_token_id\": [5, 7, 5]}"));
+        assert_int_equal(c.family, cases[i].family);
+        assert_string_equal(model_family_name(c.family), cases[i].name);
+        assert_true(c.qkv_bias == cases[i].qkv_bias && c.qk_norm == cases[i].qk_norm && !c.tied);
+        assert_true(c.n_layers == 2 && c.d == 64 && c.F == 112 && c.H == 4 && c.J == 2 && c.D == 16 && c.V == 203);
+        assert_true(c.max_positions == 4096 && c.bos_id == 3 && c.n_eos == 2 && c.eos_ids[0] == 5 && c.eos_ids[1] == 7);
+        assert_int_equal(c.rope.type, ROPE_DEFAULT);
+        assert_true(fabs(c.rope.theta - 500000) < 1e-9 && fabs((double)c.norm_eps - 1e-5) < 1e-12);
+    }
+}
+
+static void both_spellings_mean_the_same(void **state)
+{
+    (void)state;
+    static const char *const spellings[] = {
+        "{\"rope_scaling\": {\"type\": \"yarn\", \"factor\": 4.0, \"original_max_position_embeddings\": 128},"
+        " \"torch_dtype\": \"bfloat16\"}",
+        "{\"rope_scaling\": {\"rope_type\": \"yarn\", \"factor\": 4, \"original_max_position_embeddings\": 128}}",
+        "{\"rope_theta\": 1, \"rope_parameters\": {\"rope_type\": \"yarn\", \"rope_theta\": 500000.0, \"factor\": 4.0,"
+        " \"original_max_position_embeddings\": 128}, \"dtype\": \"bfloat16\"}",
+        "{\"rope_theta\": null, \"rope_parameters\": {\"full_attention\": {\"rope_type\": \"yarn\", \"rope_theta\": "
+        "500000.0, \"factor\": 4.0, \"original_max_position_embeddings\": 128}}}",
+    };
+    for (size_t i = 0; i < sizeof spellings / sizeof *spellings; i++) {
+        struct model_config c;
+        FIXTURE_ASSERT(parse(&c, "qwen2", spellings[i]));
+        assert_int_equal(c.rope.type, ROPE_YARN);
+        assert_true(fabs(c.rope.theta - 500000) < 1e-9 && fabs(c.rope.factor - 4) < 1e-12 &&
+                    fabs(c.rope.original_max_positions - 128) < 1e-12 && fabs(c.rope.beta_fast - 32) < 1e-12);
+    }
+}
+
+static void what_cannot_be_computed_is_refused(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *family, *extra, *error;
+    } cases[] = {
+        {"gemma3", "{}", "gemma3"},
+        {"qwen2", "{\"hidden_act\": \"gelu\"}", "gelu"},
+        {"qwen2", "{\"use_sliding_window\": true, \"sliding_window\": 32}", "use_sliding_window"},
+        {"qwen3", "{\"layer_types\": [\"full_attention\", \"sliding_attention\"]}", "sliding_attention"},
+        {"llama", "{\"mlp_bias\": true}", "mlp_bias"},
+        {"llama", "{\"attention_bias\": true}", "attention_bias"},
+        {"qwen2", "{\"rope_scaling\": {\"type\": \"dynamic\", \"factor\": 2}}", "dynamic"},
+        {"qwen2", "{\"rope_scaling\": {\"type\": \"yarn\"}}", "factor"},
+        {"qwen2", "{\"rope_scaling\": {\"type\": \"linear\", \"factor\": 0}}", "cannot be"},
+        {"qwen2", "{\"rope_scaling\": {\"type\": \"yarn\", \"factor\": 2, \"truncate\": false}}", "truncate"},
+        {"llama", "{\"rope_parameters\": {\"rope_type\": \"default\", \"partial_rotary_factor\": 0.5}}", "partial"},
+        {"llama",
+         "{\"rope_scaling\": {\"rope_type\": \"llama3\", \"factor\": 8, \"low_freq_factor\": 4, \"high_freq_factor\": "
+         "4}}",
+         "cannot be"},
+        {"llama", "{\"rope_theta\": 0}", "rope_theta"},
+        {"llama", "{\"hidden_size\": null}", "hidden_size"},
+        {"llama", "{\"hidden_size\": \"64\"}", "hidden_size"},
+        {"llama", "{\"num_hidden_layers\": -1}", "num_hidden_layers"},
+        {"llama", "{\"num_key_value_heads\": 3}", "do not fit"},
+        {"llama", "{\"num_attention_heads\": 16777216, \"num_key_value_heads\": 16777216, \"head_dim\": 16777216}",
+         "do not fit"},
+        {"llama", "{\"head_dim\": 17}", "16"},
+        {"llama", "{\"intermediate_size\": 100}", "16"},
+        {"llama", "{\"eos_token_id\": \"2\"}", "eos_token_id"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct model_config c;
+        enum err result = parse(&c, cases[i].family, cases[i].extra);
+        if (result != ERR_FORMAT || !strstr(err_text(), cases[i].error) || !strstr(err_text(), "config.json")) {
+            fail_msg("%s: code %d, '%s'", cases[i].extra, result, err_text());
+        }
+    }
+}
+
+/* Out and in again: every field. */
+static void documents_come_back(void **state)
+{
+    (void)state;
+    static const char *const extras[] = {
+        "{\"tie_word_embeddings\": true, \"head_dim\": 48, \"eos_token_id\": 7, \"rms_norm_eps\": 1e-06}",
+        "{\"rope_scaling\": {\"rope_type\": \"linear\", \"factor\": 2.5}, \"bos_token_id\": 1}",
+        "{\"rope_scaling\": {\"rope_type\": \"llama3\", \"factor\": 8, \"low_freq_factor\": 1.5, \"high_freq_factor\": "
+        "3,"
+        " \"original_max_position_embeddings\": 64}}",
+        "{\"rope_scaling\": {\"rope_type\": \"yarn\", \"factor\": 4, \"beta_fast\": 16, \"beta_slow\": 2, \"mscale\": "
+        "0.7,"
+        " \"mscale_all_dim\": 0.9, \"original_max_position_embeddings\": 64}}",
+        "{\"rope_scaling\": {\"rope_type\": \"yarn\", \"factor\": 4, \"attention_factor\": 1.25}}",
+    };
+    for (size_t i = 0; i < sizeof extras / sizeof *extras; i++) {
+        struct model_config a, b;
+        memset(&a, 0, sizeof a);
+        memset(&b, 0, sizeof b);
+        FIXTURE_ASSERT(parse(&a, "qwen3", extras[i]));
+        json_t *document = model_config_to_json(&a);
+        FIXTURE_ASSERT(model_config_parse(&b, document, "written"));
+        assert_true(a.n_layers == b.n_layers && a.d == b.d && a.F == b.F && a.H == b.H && a.J == b.J && a.D == b.D);
+        assert_true(a.V == b.V && a.family == b.family && a.tied == b.tied && a.max_positions == b.max_positions);
+        assert_true(a.bos_id == b.bos_id && a.n_eos == b.n_eos && memcmp(a.eos_ids, b.eos_ids, sizeof a.eos_ids) == 0);
+        assert_memory_equal(&a.norm_eps, &b.norm_eps, sizeof a.norm_eps);
+        const double *x = &a.rope.theta, *y = &b.rope.theta;
+        assert_int_equal(a.rope.type, b.rope.type);
+        for (size_t k = 0; k < (sizeof a.rope - offsetof(struct rope_config, theta)) / sizeof *x; k++) {
+            assert_true(fabs(x[k] - y[k]) < 1e-12);
+        }
+        assert_string_equal(json_string_value(json_array_get(json_object_get(document, "architectures"), 0)),
+                            "Qwen3ForCausalLM");
+        json_decref(document);
+    }
+}
+
+static void end_tokens_of_both_files_are_joined(void **state)
+{
+    (void)state;
+    char folder[] = "/tmp/strop_config_XXXXXX", path[64];
+    struct model_config c;
+    assert_non_null(mkdtemp(folder));
+    assert_int_equal(model_config_open(&c, folder), ERR_IO);
+    FIXTURE_ASSERT(parse(&c, "qwen2", "{\"eos_token_id\": 5}"));
+    json_t *document = model_config_to_json(&c);
+    snprintf(path, sizeof path, "%s/config.json", folder);
+    assert_int_equal(json_dump_file(document, path, 0), 0);
+    json_decref(document);
+    snprintf(path, sizeof path, "%s/generation_config.json", folder);
+    static const char generation[] = "{\"eos_token_id\": [9, 5], \"temperature\": 0.7}";
+    FIXTURE_ASSERT(file_write_atomic(path, generation, strlen(generation)));
+    FIXTURE_ASSERT(model_config_open(&c, folder));
+    assert_true(c.n_eos == 2 && c.eos_ids[0] == 5 && c.eos_ids[1] == 9);
+    FIXTURE_ASSERT(file_remove_folder(folder));
+}
+
+/* Figures of transformers 5.23 (ROPE_INIT_FUNCTIONS, in fp32): D = 16, theta = 10000. */
+static void frequencies_are_those_of_transformers(void **state)
+{
+    (void)state;
+    static const struct {
+        struct rope_config rope;
+        double scale, frequencies[8];
+    } cases[] = {
+#include "tests/golden/rope.inc"
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        double got[8], scale = 0;
+        rope_frequencies(&cases[i].rope, 16, got, &scale);
+        assert_true(fabs(scale - cases[i].scale) < 1e-12);
+        for (int k = 0; k < 8; k++) {
+            assert_true(fabs(got[k] - cases[i].frequencies[k]) <= 3e-7 * cases[i].frequencies[k]);
+        }
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(families_differ_in_biases_and_norms), cmocka_unit_test(both_spellings_mean_the_same),
+        cmocka_unit_test(what_cannot_be_computed_is_refused),  cmocka_unit_test(documents_come_back),
+        cmocka_unit_test(end_tokens_of_both_files_are_joined), cmocka_unit_test(frequencies_are_those_of_transformers),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
