@@ -1,0 +1,161 @@
+/* tests/model/save_test.c - what is saved opens again with the same bits; files beside the weights are kept.
+ *
+ * SPDX-License-Identifier: Apache-2.0 */
+#include "model/safetensors.h"
+#include "model/tokenizer.h"
+#include "tests/model/fixture.h"
+
+static void file_text(struct strbuf *out, const char *folder, const char *name)
+{
+    char path[256];
+    snprintf(path, sizeof path, "%s/%s", folder, name);
+    strbuf_clear(out);
+    FIXTURE_ASSERT(file_read(out, path, 1 << 22));
+}
+
+static void assert_same_file(const char *a, const char *b, const char *name)
+{
+    struct strbuf x = STRBUF_INIT, y = STRBUF_INIT;
+    file_text(&x, a, name);
+    file_text(&y, b, name);
+    if (!str_equal(strbuf_view(&x), strbuf_view(&y))) {
+        fail_msg("%s: %s and %s differ", name, a, b);
+    }
+    strbuf_release(&x);
+    strbuf_release(&y);
+}
+
+static void new_models_come_back_bit_for_bit(void **state)
+{
+    for (int family = 0; family < 3; family++) {
+        for (int whole = 0; whole < 2; whole++) {
+            char folder[] = "/tmp/strop_save_XXXXXX";
+            struct model *again = NULL, *model = fixture_model((enum model_family)family, *state);
+            assert_non_null(mkdtemp(folder));
+            float *weights = model->weights.data;
+            for (size_t i = 0; !whole && i < model->weights.n; i++) {
+                weights[i] = bfloat16_to_float(float_to_bfloat16(weights[i]));
+            }
+            FIXTURE_ASSERT(model_save(model, folder, whole ? "float32" : "bfloat16"));
+            FIXTURE_ASSERT(model_open(&again, folder, *state, 0));
+            assert_int_equal(again->weights.n, model->weights.n);
+            assert_memory_equal(again->weights.data, model->weights.data, model->weights.n * sizeof(float));
+            assert_int_equal(again->max_positions, model->max_positions);
+            model_close(again);
+            model_close(model);
+            FIXTURE_ASSERT(file_remove_folder(folder));
+        }
+    }
+}
+
+/* A checkpoint of a checkpoint: config.json changes in its dtype only, and not at all the second time. */
+static void files_beside_the_weights_are_kept(void **state)
+{
+    char first[] = "/tmp/strop_save_XXXXXX", second[] = "/tmp/strop_save_XXXXXX", path[64];
+    static const char golden[] = "tests/golden/models/llama3";
+    assert_non_null(mkdtemp(first));
+    assert_non_null(mkdtemp(second));
+    struct model *model = NULL, *again = NULL;
+    FIXTURE_ASSERT(model_open(&model, golden, *state, 0));
+    FIXTURE_ASSERT(model_save(model, first, "bfloat16"));
+    assert_same_file(golden, first, "generation_config.json");
+    json_t *was = json_load_file("tests/golden/models/llama3/config.json", 0, NULL), *is;
+    snprintf(path, sizeof path, "%s/config.json", first);
+    FIXTURE_ASSERT(json_parse_file(&is, path, 1 << 20));
+    assert_string_equal(json_string_value(json_object_get(is, "torch_dtype")), "bfloat16");
+    json_object_del(is, "torch_dtype");
+    assert_true(json_equal(was, is));
+    json_decref(was);
+    json_decref(is);
+    snprintf(path, sizeof path, "%s/chat_template.jinja", first);
+    FIXTURE_ASSERT(file_write_atomic(path, "{{ x }}", 7));
+    FIXTURE_ASSERT(model_open(&again, first, *state, 0));
+    FIXTURE_ASSERT(model_save(again, second, "bfloat16"));
+    static const char *const names[] = {"config.json", "generation_config.json", "chat_template.jinja",
+                                        "model.safetensors"};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        assert_same_file(first, second, names[i]);
+    }
+    assert_int_equal(model_save(again, first, "bfloat16"), ERR_USAGE); /* the folder it came from */
+    assert_same_file(first, second, "config.json");
+    model_close(model);
+    model_close(again);
+    FIXTURE_ASSERT(file_remove_folder(first));
+    FIXTURE_ASSERT(file_remove_folder(second));
+}
+
+static void gguf_models_become_folders(void **state)
+{
+    char folder[] = "/tmp/strop_save_XXXXXX";
+    assert_non_null(mkdtemp(folder));
+    struct model *model = NULL, *again = NULL;
+    FIXTURE_ASSERT(model_open(&model, "tests/golden/gguf/llama3.gguf", *state, 0));
+    FIXTURE_ASSERT(model_save(model, folder, "bfloat16"));
+    FIXTURE_ASSERT(model_open(&again, folder, *state, 0));
+    assert_memory_equal(again->weights.data, model->weights.data, model->weights.n * sizeof(float));
+    assert_int_equal(again->config.rope.type, ROPE_LLAMA3);
+    assert_int_equal(again->config.bos_id, 1);
+    assert_true(again->config.n_eos == 1 && again->config.eos_ids[0] == 2);
+    model_close(model);
+    model_close(again);
+    FIXTURE_ASSERT(file_remove_folder(folder));
+}
+
+/* A model trained from nothing, with the tokenizer of a file. */
+static void tokenizers_follow_a_new_model(void **state)
+{
+    char folder[] = "/tmp/strop_save_XXXXXX", source[] = "/tmp/strop_save_XXXXXX", path[64];
+    static const char text[] = "{\"anything\": \"beside it\"}";
+    assert_non_null(mkdtemp(folder));
+    assert_non_null(mkdtemp(source));
+    struct strbuf json = STRBUF_INIT;
+    strbuf_puts(&json, "{\"model\": {\"type\": \"BPE\", \"vocab\": {");
+    for (int i = 0; i < 256; i++) { /* the byte alphabet: bytes that cannot be seen become U+0100 and on */
+        static int next = 0x100;
+        bool plain = (i > 32 && i < 127) || (i > 160 && i != 173);
+        struct strbuf letter = STRBUF_INIT;
+        strbuf_put_utf8(&letter, (uint32_t)(plain ? i : next));
+        next += plain ? 0 : 1;
+        strbuf_puts(&json, i ? ", \"" : "\"");
+        strbuf_add_json(&json, strbuf_view(&letter));
+        strbuf_printf(&json, "\": %d", i);
+        strbuf_release(&letter);
+    }
+    strbuf_puts(&json, ", \"ab\": 256}, \"merges\": [\"a b\"]}, \"pre_tokenizer\": {\"type\": \"ByteLevel\", "
+                       "\"add_prefix_space\": false, \"use_regex\": true}, \"decoder\": {\"type\": \"ByteLevel\"}}");
+    snprintf(path, sizeof path, "%s/special_tokens_map.json", source);
+    FIXTURE_ASSERT(file_write_atomic(path, text, strlen(text)));
+    snprintf(path, sizeof path, "%s/tokenizer.json", source);
+    FIXTURE_ASSERT(file_write_atomic(path, json.data, json.length));
+    struct tokenizer *tokenizer = NULL;
+    FIXTURE_ASSERT(tokenizer_open(&tokenizer, path));
+    struct model_config config = fixture_config(FAMILY_QWEN2);
+    struct model *model = NULL;
+    FIXTURE_ASSERT(model_new(&model, &config, tokenizer, *state, 0, 1));
+    FIXTURE_ASSERT(model_save(model, folder, "float32"));
+    assert_same_file(source, folder, "tokenizer.json");
+    assert_same_file(source, folder, "special_tokens_map.json");
+    model_close(model);
+    strbuf_release(&json);
+    FIXTURE_ASSERT(file_remove_folder(folder));
+    FIXTURE_ASSERT(file_remove_folder(source));
+}
+
+static void a_missing_folder_is_an_error(void **state)
+{
+    struct model *model = fixture_model(FAMILY_QWEN2, *state);
+    assert_int_equal(model_save(model, "/tmp/no/such/folder", "float32"), ERR_IO);
+    model_close(model);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(new_models_come_back_bit_for_bit, fixture_open, fixture_close),
+        cmocka_unit_test_setup_teardown(files_beside_the_weights_are_kept, fixture_open, fixture_close),
+        cmocka_unit_test_setup_teardown(gguf_models_become_folders, fixture_open, fixture_close),
+        cmocka_unit_test_setup_teardown(tokenizers_follow_a_new_model, fixture_open, fixture_close),
+        cmocka_unit_test_setup_teardown(a_missing_folder_is_an_error, fixture_open, fixture_close),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
