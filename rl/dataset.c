@@ -223,7 +223,9 @@ static int32_t *join_tokens(struct arena *arena, const int32_t *a, int n_a, cons
 {
     int32_t *all = ARENA_NEW(arena, int32_t, n_a + n_b + 1);
     memcpy(all, a, (size_t)n_a * sizeof *all);
-    memcpy(all + n_a, b, (size_t)n_b * sizeof *all);
+    if (n_b > 0) {
+        memcpy(all + n_a, b, (size_t)n_b * sizeof *all);
+    }
     all[n_a + n_b] = end;
     return all;
 }

@@ -320,7 +320,8 @@ enum err recipe_set(struct recipe *recipe, const struct recipe_field *field, con
         return recipe_set_value(recipe, field, value, where);
     }
     if (field->type == FIELD_NUMBER && strcmp(field->fallback, "null") == 0) {
-        *(double *)((char *)recipe + field->offset) = (double)NAN;
+        const double none = (double)NAN;
+        memcpy((char *)recipe + field->offset, &none, sizeof none);
         return ERR_NONE;
     }
     const struct yaml_value fallback = yaml_plain(field->fallback ? field->fallback : ""); /* null is the default */

@@ -58,7 +58,8 @@ static enum err template_read(struct template *tpl, const char *name)
 {
     enum { MOST = 256 << 10 };
     if (strcmp(name, "r1-zero") == 0) {
-        strbuf_add(&tpl->text, template_r1_zero, (size_t)(template_r1_zero_end - template_r1_zero));
+        strbuf_add(&tpl->text, template_r1_zero,
+                   (size_t)((uintptr_t)template_r1_zero_end - (uintptr_t)template_r1_zero));
     } else if (!file_exists(name) || file_is_folder(name)) {
         return err_set(ERR_USAGE, "there is no template '%s'; it is r1-zero, chat, none, or the path of a text file",
                        name);

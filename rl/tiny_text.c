@@ -82,7 +82,7 @@ static void draw_problem(struct writer *w)
 /* An attempt that was not tried yet, if there is one; `aimed` is how often nearness to the target counts. */
 static int propose(struct writer *w, const bool *tried, double aimed)
 {
-    double weights[COUNTDOWN_MOST_ATTEMPTS], total = 0;
+    double weights[COUNTDOWN_MOST_ATTEMPTS] = {0}, total = 0;
     bool all_tried = true, near = chance(w, aimed);
     for (int i = 0; i < w->n_attempts; i++) {
         all_tried &= tried[i];
