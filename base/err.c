@@ -12,7 +12,7 @@
 
 static _Thread_local char err_buffer[ERR_TEXT_BYTES];
 
-enum err err_set(enum err code, const char *format, ...)
+enum err(err_set)(enum err code, const char *format, ...)
 {
     char text[ERR_TEXT_BYTES]; /* the arguments may point into err_buffer */
     va_list args;

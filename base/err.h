@@ -26,6 +26,10 @@ enum err {
 /* Sets the sentence of this thread and returns `code`, so that a caller writes: return err_set(...). */
 enum err err_set(enum err code, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
+#ifdef __clang_analyzer__ /* tell it that the code comes back, so that it sees no way on after a failure */
+#define err_set(code, ...) (err_set((code), __VA_ARGS__), (code))
+#endif
+
 /* Puts "<context>: " before the present sentence and returns `code`. */
 enum err err_wrap(enum err code, const char *format, ...) __attribute__((format(printf, 2, 3)));
 

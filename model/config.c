@@ -51,8 +51,9 @@ static enum err parse_sizes(struct model_config *c, const json_t *document, cons
     TRY(get_count(document, "hidden_size", name, 0, &c->d));
     TRY(get_count(document, "intermediate_size", name, 0, &c->F));
     TRY(get_count(document, "num_attention_heads", name, 0, &c->H));
+    BUG_ON(c->H < 1);
     TRY(get_count(document, "num_key_value_heads", name, c->H, &c->J));
-    TRY(get_count(document, "head_dim", name, c->d / c->H ? c->d / c->H : 1, &c->D));
+    TRY(get_count(document, "head_dim", name, c->d >= c->H ? c->d / c->H : 1, &c->D));
     TRY(get_count(document, "vocab_size", name, 0, &c->V));
     TRY(get_count(document, "max_position_embeddings", name, 2048, &c->max_positions));
     if (c->n_layers > 4096 || c->H % c->J != 0 || (int64_t)(c->H + 2 * c->J) * c->D > 1 << 24) {
@@ -285,7 +286,8 @@ static double shortest(float x)
     for (int digits = 1; digits <= 9; digits++) {
         snprintf(text, sizeof text, "%.*g", digits, (double)x);
         value = strtod(text, NULL);
-        if (memcmp(&(float){(float)value}, &x, sizeof x) == 0) {
+        float back = (float)value;
+        if (!(back < x) && !(back > x)) {
             break;
         }
     }

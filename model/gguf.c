@@ -164,21 +164,21 @@ static enum err take_tensor(struct cursor *c, struct gguf_tensor *t, uint64_t al
         return tensor_fail(c, t, "has an impossible shape");
     }
     t->bytes = bytes;
-    *expected = next / alignment * alignment;
+    *expected = next & ~(alignment - 1);
     return ERR_NONE;
 }
 
-/* After all headers the place of the data is known. */
+/* After all headers the place of the data is known. The alignment is a power of two. */
 static enum err place_tensors(struct cursor *c, struct gguf *file, uint64_t alignment)
 {
-    uint64_t at = (c->at + alignment - 1) / alignment * alignment;
+    uint64_t at = (c->at + alignment - 1) & ~(alignment - 1);
     for (int i = 0; i < file->n_tensors; i++) {
         struct gguf_tensor *t = &file->tensors[i];
         if (at > c->size || t->bytes > c->size - at) {
             return tensor_fail(c, t, "lies outside the file; the file is cut off or damaged");
         }
         t->data = c->data + at;
-        at += (t->bytes + alignment - 1) / alignment * alignment;
+        at += (t->bytes + alignment - 1) & ~(alignment - 1);
     }
     return ERR_NONE;
 }

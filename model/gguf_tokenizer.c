@@ -7,8 +7,9 @@
 #include "base/arena.h"
 #include "base/json.h"
 #include "model/gguf_model.h"
+#include "model/pretokenize.h"
 
-enum { TYPE_CONTROL = 3, TYPE_USER = 4 };
+enum { TYPE_UNKNOWN = 2, TYPE_CONTROL, TYPE_USER, TYPE_UNUSED };
 
 struct parts {
     struct str *tokens, *merges;
@@ -70,14 +71,6 @@ enum err gguf_model_tokenizer(const struct gguf *file, struct tokenizer **out)
 
 /* ---- tokenizer.json ---- */
 
-/* The regular expressions are those of the models' own tokenizer.json. */
-#define QWEN2_PATTERN                                                                                                  \
-    "(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|\\p{N}| ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*|\\s*[\\r\\n]+|"  \
-    "\\s+(?!\\S)|\\s+"
-#define LLAMA3_PATTERN                                                                                                 \
-    "(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|\\p{N}{1,3}| ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*|"           \
-    "\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+"
-
 /* What a name in tokenizer.ggml.pre stands for. */
 static const struct pre {
     const char *name;
@@ -85,9 +78,9 @@ static const struct pre {
     bool digits;         /* each digit alone, first */
     bool nfc, ignore_merges;
 } pres[] = {
-    {"qwen2", QWEN2_PATTERN, false, true, false},
-    {"deepseek-r1-qwen", QWEN2_PATTERN, false, true, false},
-    {"llama-bpe", LLAMA3_PATTERN, false, false, true},
+    {"qwen2", PATTERN_QWEN2, false, true, false},
+    {"deepseek-r1-qwen", PATTERN_QWEN2, false, true, false},
+    {"llama-bpe", PATTERN_LLAMA3, false, false, true},
     {"smollm", NULL, true, false, false},
     {"gpt-2", NULL, false, false, false},
 };
@@ -116,13 +109,13 @@ static void add_added_tokens(struct strbuf *out, const struct tokenizer_parts *p
     const char *comma = "";
     strbuf_puts(out, "  \"added_tokens\": [");
     for (int i = 0; i < p->n_tokens; i++) {
-        if ((p->types[i] == TYPE_CONTROL || p->types[i] == TYPE_USER) && p->tokens[i].length > 0) {
+        if (p->types[i] >= TYPE_UNKNOWN && p->types[i] <= TYPE_USER && p->tokens[i].length > 0) {
             strbuf_printf(out, "%s\n    {\"id\": %d, \"content\": ", comma, i);
             add_text(out, p->tokens[i]);
             strbuf_printf(out,
                           ", \"single_word\": false, \"lstrip\": false, \"rstrip\": false, \"normalized\": false, "
                           "\"special\": %s}",
-                          p->types[i] == TYPE_CONTROL ? "true" : "false");
+                          p->types[i] == TYPE_USER ? "false" : "true");
             comma = ",";
         }
     }
@@ -172,10 +165,14 @@ static void add_model(struct strbuf *out, const struct tokenizer_parts *p, const
                   "\"continuing_subword_prefix\": null, \"end_of_word_suffix\": null, \"fuse_unk\": false, "
                   "\"byte_fallback\": false, \"ignore_merges\": %s,\n  \"vocab\": {",
                   pre->ignore_merges ? "true" : "false");
+    const char *comma = "";
     for (int i = 0; i < p->n_tokens; i++) {
-        strbuf_puts(out, i ? ",\n    " : "\n    ");
-        add_text(out, p->tokens[i]);
-        strbuf_printf(out, ": %d", i);
+        if (p->types[i] != TYPE_UNUSED) { /* those only pad the embedding */
+            strbuf_printf(out, "%s\n    ", comma);
+            add_text(out, p->tokens[i]);
+            strbuf_printf(out, ": %d", i);
+            comma = ",";
+        }
     }
     strbuf_puts(out, "\n  },\n  \"merges\": [");
     for (int i = 0; i < p->n_merges; i++) {

@@ -259,19 +259,23 @@ static uint64_t source_elements(const struct tensor_source *s)
     return (uint64_t)s->shape[0] * (s->n_dims > 1 ? (uint64_t)s->shape[1] : 1);
 }
 
+struct ordered {
+    const struct tensor_source *source;
+};
+
 static int by_name(const void *a, const void *b)
 {
-    const struct tensor_source *const *x = a, *const *y = b;
-    return strcmp((*x)->name, (*y)->name);
+    const struct ordered *x = a, *y = b;
+    return strcmp(x->source->name, y->source->name);
 }
 
-static void write_header(struct strbuf *out, const struct tensor_source **sorted, int n, enum tensor_dtype dtype)
+static void write_header(struct strbuf *out, const struct ordered *sorted, int n, enum tensor_dtype dtype)
 {
     uint64_t at = 0, width = dtype == DTYPE_F32 ? 4 : 2;
     strbuf_add(out, "\0\0\0\0\0\0\0\0", 8);
     strbuf_puts(out, "{\"__metadata__\":{\"format\":\"pt\"}");
     for (int i = 0; i < n; i++) {
-        const struct tensor_source *s = sorted[i];
+        const struct tensor_source *s = sorted[i].source;
         uint64_t end = at + width * source_elements(s);
         strbuf_printf(out, ",\"%s\":{\"dtype\":\"%s\",\"shape\":[%lld", s->name, dtype == DTYPE_F32 ? "F32" : "BF16",
                       (long long)s->shape[0]);
@@ -318,9 +322,9 @@ enum err safetensors_write(const char *path, const struct tensor_source *sources
     if (fd < 0) {
         return err_set(ERR_IO, "cannot create %s: %s", path, strerror(errno));
     }
-    const struct tensor_source **sorted = mem_alloc((size_t)(n + 1) * sizeof *sorted);
+    struct ordered *sorted = mem_alloc((size_t)(n + 1) * sizeof *sorted);
     for (int i = 0; i < n; i++) {
-        sorted[i] = &sources[i];
+        sorted[i].source = &sources[i];
     }
     qsort(sorted, (size_t)n, sizeof *sorted, by_name);
     struct strbuf header = STRBUF_INIT;
@@ -328,7 +332,8 @@ enum err safetensors_write(const char *path, const struct tensor_source *sources
     float *values = mem_alloc(CHUNK * sizeof *values);
     enum err result = file_write_all(fd, header.data, header.length, path);
     for (int i = 0; i < n && result == ERR_NONE; i++) {
-        result = write_tensor(fd, path, sorted[i], (int)(sorted[i] - sources), dtype, read, context, values);
+        result =
+            write_tensor(fd, path, sorted[i].source, (int)(sorted[i].source - sources), dtype, read, context, values);
     }
     if (result == ERR_NONE && fsync(fd) != 0) {
         result = err_set(ERR_IO, "cannot fsync %s: %s", path, strerror(errno));
@@ -337,7 +342,7 @@ enum err safetensors_write(const char *path, const struct tensor_source *sources
         result = err_set(ERR_IO, "cannot close %s: %s", path, strerror(errno));
     }
     free(values);
-    free((void *)sorted);
+    free(sorted);
     strbuf_release(&header);
     return result;
 }

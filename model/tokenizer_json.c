@@ -46,7 +46,7 @@ static enum err read_normalizer(struct tokenizer *t, const json_t *normalizer, c
     if (!normalizer || json_is_null(normalizer)) {
         return ERR_NONE;
     }
-    struct str type;
+    struct str type = {NULL, 0};
     TRY(type_of(normalizer, "normalizer", path, &type));
     if (str_equal(type, STR("NFC"))) {
         t->nfc = true;
@@ -71,7 +71,7 @@ static enum err read_normalizer(struct tokenizer *t, const json_t *normalizer, c
 
 static enum err read_split(struct tokenizer *t, const json_t *step, const char *path)
 {
-    struct str behavior, regex;
+    struct str behavior = {NULL, 0}, regex = {NULL, 0};
     TRY(json_get_text(step, "behavior", path, &behavior));
     if (!str_equal(behavior, STR("Isolated"))) {
         return refuse(path, "pre-tokenizer Split with behavior", behavior);
@@ -95,7 +95,7 @@ static enum err read_byte_level(struct tokenizer *t, const json_t *step, const c
 
 static enum err read_step(struct tokenizer *t, const json_t *step, const char *path, bool *byte_level)
 {
-    struct str type;
+    struct str type = {NULL, 0};
     TRY(type_of(step, "pre-tokenizer", path, &type));
     if (*byte_level) {
         return refuse(path, "after ByteLevel, pre-tokenizer", type);
@@ -139,7 +139,7 @@ static enum err read_pretokenizer(struct tokenizer *t, const json_t *pretokenize
 
 static enum err check_decoder(const json_t *decoder, const char *path)
 {
-    struct str type;
+    struct str type = {NULL, 0};
     TRY(type_of(decoder, "decoder", path, &type));
     return str_equal(type, STR("ByteLevel")) ? ERR_NONE : refuse(path, "decoder", type);
 }

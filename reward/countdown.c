@@ -150,7 +150,7 @@ static bool parse_chain(struct parser *p, const char *operators, bool (*operand)
         return false;
     }
     for (char c = parse_peek(p); c && strchr(operators, c); c = parse_peek(p)) {
-        struct fraction right;
+        struct fraction right = {0, 1};
         p->at++;
         if (!operand(p, &right) || !combine(p, c, *out, right, out)) {
             return false;
@@ -192,7 +192,7 @@ static bool same_numbers(const struct parser *p, const json_t *nums)
 static const char *judge_expression(struct str text, const json_t *nums, int64_t target)
 {
     struct parser p = {.text = text};
-    struct fraction value;
+    struct fraction value = {0, 1};
     if (!parse_expression(&p, &value)) {
         return p.wrong;
     }

@@ -203,6 +203,7 @@ enum err reward_values_parse(struct reward_values *out, const char *text)
         arena_release(&values.arena);
         return result;
     }
+    BUG_ON(!values.kind);
     values.label = values.label ? values.label : values.kind->name;
     *out = values;
     return ERR_NONE;

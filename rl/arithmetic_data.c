@@ -20,7 +20,7 @@ static int64_t arithmetic_number(struct rng *rng, int64_t most_digits)
         bound *= 10;
     }
     uint32_t least = digits == 1 ? 0 : bound / 10;
-    return (int64_t)(least + rng_below(rng, bound - least));
+    return (int64_t)least + rng_below(rng, bound - least);
 }
 
 static void arithmetic_make(const int64_t *values, struct rng *rng, int64_t index, struct arena *arena,

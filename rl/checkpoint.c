@@ -273,6 +273,7 @@ enum err checkpoint_find(const char *folder, char *path, size_t capacity, bool *
     TRY(file_join(unfinished, sizeof unfinished, checkpoints, "unfinished"));
     TRY(file_remove_folder(unfinished));
     TRY(list_steps(checkpoints, &steps, &n));
+    BUG_ON(n > 0 && !steps);
     *found = false;
     for (int i = 0; i < n && !*found; i++) {
         snprintf(name, sizeof name, "step-%06lld", (long long)steps[i]);

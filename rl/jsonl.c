@@ -52,7 +52,7 @@ static enum err jsonl_end_line(struct jsonl_scan *scan, uint64_t end)
 static bool jsonl_is_blank(const char *data, size_t length)
 {
     for (size_t i = 0; i < length; i++) {
-        if (!memchr(" \t\r\n", data[i], 4)) {
+        if (data[i] != ' ' && data[i] != '\t' && data[i] != '\r' && data[i] != '\n') {
             return false;
         }
     }

@@ -28,6 +28,7 @@ bool recipe_choice(const char *choices, int i, struct strbuf *out)
 /* The position of a word, or of its synonym; -1 if it is none. */
 static int recipe_choice_of(const char *choices, const char *word)
 {
+    BUG_ON(!choices);
     size_t length = strlen(word);
     for (int i = 0;; i++) {
         size_t end = strcspn(choices, "|");
@@ -171,7 +172,7 @@ static enum err recipe_read_item(struct recipe *recipe, const struct recipe_fiel
     if (field->type == FIELD_REWARDS && value->kind == YAML_MAP) {
         return recipe_reward_of_map(recipe, field, value, where, out);
     }
-    const char *text = NULL;
+    const char *text = "";
     TRY(recipe_read_text(field, value, where, &text));
     if (*text == '\0') {
         return err_set(ERR_USAGE, "%s: '%s' has an empty item; take it out", where, field->key);
@@ -220,7 +221,7 @@ static enum err recipe_read_entry(const struct recipe_field *field, const char *
 static enum err recipe_add_entries(const struct recipe_field *field, const struct yaml_value *value, const char *where,
                                    struct recipe_schedule *schedule, int most)
 {
-    const char *text = NULL;
+    const char *text = "";
     TRY(recipe_read_text(field, value, where, &text));
     for (;;) {
         size_t length = strcspn(text, ",");

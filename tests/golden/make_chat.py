@@ -19,6 +19,7 @@ CONVERSATIONS = [
     [("assistant", "\n\nfirst"), ("user", "<tool_response>1</tool_response>"), ("assistant", "</think>\nz")],
     [("system", "  padded\u00a0\n"), ("user", "\u3000wide\u3000"), ("assistant", "\x1cq\x1f")],
     [("user", "q"), ("assistant", "<think>\n1\n</think>\n\n2"), ("assistant", "3"), ("user", "")],
+    [("user", "q"), ("assistant", "<think>\n1\n</think>\n\n2"), ("assistant", "\n3"), ("assistant", "4")],
 ]
 
 

@@ -10,7 +10,7 @@ Writes gguf/
     llama3.gguf      models/llama3 in BF16, rows of q and k in the order of llama.cpp, rope_freqs.weight
     llama3-8.gguf    the same, but q and k of layer 0 in Q8_0
     llama3-8.bin     fp32: what gguf.quants makes of those q and k, in the order of the checkpoint, q first
-    tokenizer.gguf   a byte-level BPE of 300 tokens, trained by the tokenizers package, as keys; no tensors
+    tokenizer.gguf   a byte-level BPE of 300 tokens, trained by the tokenizers package, and 2 of padding, as keys; no tensors
     tokenizer.ids    texts and their ids by the tokenizers package: int32 n_texts; each: int32 n_bytes, n_ids; bytes; ids
 
 Made with gguf 0.19.0, tokenizers by transformers 5.23.
@@ -141,8 +141,8 @@ def write_tokenizer(path, ids_path):
     w = gguf.GGUFWriter(path, "qwen2")
     w.add_tokenizer_model("gpt2")
     w.add_tokenizer_pre("qwen2")
-    w.add_token_list([x for x, _ in tokens])
-    w.add_token_types([kinds.get(x, 1) for x, _ in tokens])
+    w.add_token_list([x for x, _ in tokens] + ["[PAD300]", "[PAD301]"])
+    w.add_token_types([kinds.get(x, 1) for x, _ in tokens] + [5, 5])
     w.add_token_merges([m if isinstance(m, str) else " ".join(m) for m in data["model"]["merges"]])
     w.add_bos_token_id(t.token_to_id("<|endoftext|>"))
     w.add_eos_token_id(t.token_to_id("<|im_end|>"))

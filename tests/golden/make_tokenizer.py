@@ -50,6 +50,7 @@ TEXTS = [
     "\U0001f600\U0001f469\u200d\U0001f4bb!", "\u0661\u0662\u0663 \u2160\u00bd\u00b2 1234567890", "\u180ea \u180e\u180e b",
     "\u0085\u00a0x\u2028\u2029 \u3000y\u2009", "\x00a\x00\x1c\x1d\x7f", "def f(x):\n    return x ** 2  # ok\n",
     "\u0e44\u0e17\u0e22 \u0627\u0644\u0639\u0631\u0628\u064a\u0629 \u0939\u093f\u0928\u094d\u0926\u0940", "Goo Good Goods right matches",
+    "<tool>s<tool><tool>", "a<tool>string",
 ]
 BROKEN = ["80", "ff41", "c3", "c3c3a9", "e282", "e28241", "f09f98", "f09f9841", "eda080", "c080", "f4908080", "e0809f",
           "41f0288cbc42", "f8888080", "61e282ac80", "3c7468696e6b3ee2"]
@@ -77,12 +78,13 @@ def cases_of(document):
 
 def main():
     base = json.loads((HERE / "tiny_tokenizer" / "tokenizer.json").read_text())
-    # an added token that is not special, and three whole words that the merges do not make
+    # an added token that is not special, a special one that begins with it, and three whole words that the merges do not make
     added = dict(base["added_tokens"][0], id=435, special=False, content="<tool>")
+    longer = dict(base["added_tokens"][0], id=436, content="<tool>s")
     words = {"\u0120caf\u00c3\u00a9": 432, "345": 433, "\u0120naive": 434}
     variants = []
     for name, pre, fields, model in VARIANTS:
-        fields = dict(fields, added_tokens=base["added_tokens"] + [added], model=model)
+        fields = dict(fields, added_tokens=base["added_tokens"] + [added, longer], model=model)
         document = {**base, **fields, "model": {**base["model"], **model, "vocab": {**base["model"]["vocab"], **words}}}
         variants.append({"name": name, "pre": pre, "fields": fields, "cases": list(cases_of(document))})
     lines = [json.dumps(v, separators=(",", ":")) for v in variants]

@@ -92,7 +92,7 @@ static void texts_are_those_of_the_templates(void **state)
     assert_int_equal(json_object_size(formats), sizeof families / sizeof *families);
     json_object_foreach(formats, name, list)
     {
-        assert_true(json_array_size(list) >= 14);
+        assert_true(json_array_size(list) >= 16);
         json_array_foreach(list, i, one)
         {
             struct strbuf out = STRBUF_INIT;

@@ -64,7 +64,7 @@ static json_t *variant_document(const json_t *cases, const json_t *variant)
 /* The same variant as a GGUF file would hold it. */
 static struct tokenizer *from_parts(const json_t *document, const char *pre)
 {
-    enum { N = 436 };
+    enum { N = 437 };
     struct str tokens[N + 2] = {{NULL, 0}}, merges[400];
     int32_t types[N + 2];
     json_t *model = json_object_get(document, "model"), *value, *list = json_object_get(model, "merges");
