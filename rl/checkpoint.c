@@ -219,7 +219,7 @@ static enum err remove_old(const char *checkpoints, int limit)
     int64_t *steps = NULL;
     int n = 0;
     enum err result = limit > 0 ? list_steps(checkpoints, &steps, &n) : ERR_NONE;
-    for (int i = limit; i < n && result == ERR_NONE; i++) {
+    for (int i = limit; steps && i < n && result == ERR_NONE; i++) {
         char name[32], path[FILE_PATH_BYTES];
         snprintf(name, sizeof name, "step-%06lld", (long long)steps[i]);
         result = file_join(path, sizeof path, checkpoints, name);

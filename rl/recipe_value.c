@@ -28,7 +28,7 @@ bool recipe_choice(const char *choices, int i, struct strbuf *out)
 /* The position of a word, or of its synonym; -1 if it is none. */
 static int recipe_choice_of(const char *choices, const char *word)
 {
-    BUG_ON(!choices);
+    BUG_ON(!choices || !word);
     size_t length = strlen(word);
     for (int i = 0;; i++) {
         size_t end = strcspn(choices, "|");
