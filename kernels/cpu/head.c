@@ -56,7 +56,7 @@ static struct tile tile_stats(float *x, int n)
 
 static void tile_draw(struct tile *tile, const struct sampling *s, const float *x, int first, int n)
 {
-    float noise[GUMBEL_TOKENS];
+    float noise[GUMBEL_TOKENS] = {0};
     if (s->temperature > 0) {
         ISA_NAME(gumbel_tile)(s, first, noise);
     }
