@@ -3,7 +3,9 @@
 # BUILD=build       where everything goes
 MODE   ?= release
 BUILD  ?= build
-CC     ?= gcc
+ifeq ($(origin CC),default)
+CC := gcc
+endif
 PREFIX ?= /usr/local
 JOBS   ?= $(shell nproc)
 DATA   ?= ../shared/data
@@ -21,6 +23,7 @@ OPT_debug   := -O0 -g3
 OPT_asan    := -O1 -g -fsanitize=address,undefined -fno-omit-frame-pointer -fno-sanitize-recover=undefined
 OPT_tsan    := -O1 -g -fsanitize=thread
 OPT_cov     := -O0 -g --coverage
+OPT_fuzz    := -O1 -g -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=undefined
 # no contraction: a*b+c is one rounding only where the source says fma (kernels/README.md, "Exactness")
 CFLAGS  := -std=c11 -D_GNU_SOURCE -I. -include base/banned.h $(WARNINGS) -ffp-contract=off -fopenmp -pthread $(OPT_$(MODE))
 LDLIBS  := -ljansson -lpcre2-8 -lyaml -lutf8proc -lsqlite3 -lxxhash -lm
@@ -96,7 +99,7 @@ setup: ## install the packages that building and testing need (asks for root onl
 	@tests/setup.sh $(PACKAGES) $(if $(filter check quick lint fuzz tidy format,$(MAKECMDGOALS)),$(CHECK_PACKAGES))
 
 demo: all ## R1-Zero on a tiny base, five minutes on two cores
-	$(BUILD)/strop train recipes/tiny/r1-zero.yaml --output_dir=runs/demo
+	$(BUILD)/strop train recipes/tiny/r1-zero.yaml --output_dir=runs/demo-$(shell date +%Y%m%d-%H%M%S)
 
 format: ## lay all sources out
 	clang-format-14 -i $(SOURCES) $(ISA_SRC) $(TESTS) $(HEADERS) rl/cmd/main.c
@@ -129,6 +132,23 @@ check: ## everything: layout, warnings of two compilers, lint, layers, tests pla
 	@$(MAKE) -s --no-print-directory -j$(JOBS) MODE=tsan $(patsubst %,$(BUILD)/tsan/%,$(TSAN_TESTS))
 	@tests/run.sh $(TEST_BINARIES) $(patsubst %.c,$(BUILD)/asan/%,$(TESTS)) $(patsubst %,$(BUILD)/tsan/%,$(TSAN_TESTS))
 TSAN_TESTS := $(patsubst %.c,%,$(wildcard tests/reward/pool_test.c))
+
+FUZZERS := $(patsubst tests/fuzz/%.c,%,$(wildcard tests/fuzz/*_fuzz.c))
+FUZZ_SECONDS ?= 60
+$(OUT)/tests/fuzz/%: $(OUT)/tests/fuzz/%.o $(call libs,rl)
+	@$(CC) -fsanitize=fuzzer $(LDFLAGS) -o $@ $^ $(LDLIBS)
+fuzz: ## libFuzzer on every parser, FUZZ_SECONDS=60 each, or ONLY=gguf_fuzz
+	@$(MAKE) -s --no-print-directory -j$(JOBS) MODE=fuzz CC=clang $(patsubst %,$(BUILD)/fuzz/tests/fuzz/%,$(or $(ONLY),$(FUZZERS)))
+	@for f in $(or $(ONLY),$(FUZZERS)); do mkdir -p $(BUILD)/corpus/$$f; echo "== $$f"; \
+	  $(BUILD)/fuzz/tests/fuzz/$$f -max_total_time=$(FUZZ_SECONDS) -timeout=10 -rss_limit_mb=4096 -verbosity=0 -print_final_stats=1 \
+	    $(BUILD)/corpus/$$f 2>&1 | grep -E 'executed|ERROR|SUMMARY|crash' ; test $${PIPESTATUS[0]} -eq 0 || exit 1; done
+fuzz: SHELL := /bin/bash
+
+bundle: all ## build/bundle: the program with its libraries, for a machine that lacks them
+	@rm -rf $(BUILD)/bundle && mkdir -p $(BUILD)/bundle/lib
+	@ldd $(OUT)/strop | awk '/=> \// && !/lib(c|m|pthread|dl|rt)\.so/ { print $$3 }' | xargs -I{} cp -L {} $(BUILD)/bundle/lib/
+	@$(CC) $(LDFLAGS) -Wl,-rpath,'$$ORIGIN/lib' -o $(BUILD)/bundle/strop $(OUT)/rl/cmd/main.o $(call libs,rl) $(LDLIBS)
+	@cp -r recipes $(BUILD)/bundle/
 
 install: all ## into PREFIX (/usr/local)
 	install -D -m 755 $(OUT)/strop $(DESTDIR)$(PREFIX)/bin/strop

@@ -34,7 +34,7 @@ static struct term policy_term(const struct grpo_loss_options *o, double w, doub
     case SURROGATE_CLIP: return clip_term(o, w, advantage, low, high);
     case SURROGATE_CISPO: {
         double held = w > o->epsilon_high ? o->epsilon_high : w;
-        *high = w > o->epsilon_high;
+        *high = w > o->epsilon_high && advantage > 0;
         return (struct term){.value = -held * advantage * logprob, .d_logprob = -held * advantage};
     }
     case SURROGATE_SAPO: {
@@ -77,9 +77,9 @@ struct grpo_loss_sums grpo_loss(const struct grpo_loss_options *o, const struct 
         double logprob = in->logprob[t];
         double w = exp(o->sequence_level ? mean : logprob - (double)in->old[t]);
         bool low = false, high = false;
-        struct term loss = {0};
-        if (!off_policy && (!in->mask || in->mask[t])) {
-            loss = policy_term(o, w, in->advantage, logprob, &low, &high);
+        struct term loss = policy_term(o, w, in->advantage, logprob, &low, &high);
+        if (off_policy || (in->mask && !in->mask[t])) {
+            loss = (struct term){0};
         }
         if (in->ref) {
             struct term kl = kl_term(o->kl_estimator, logprob, in->ref[t], w);

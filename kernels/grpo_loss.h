@@ -47,7 +47,7 @@ struct grpo_loss_sums {
     double loss; /* weighted: the completion's share of the batch's loss */
     double kl;   /* of the estimator (k3 when beta is 0 and ref is given) */
     double ratio, ratio_most, ratio_least;
-    int clipped_low, clipped_high; /* tokens whose clipped branch was taken, by the sign of A */
+    int clipped_low, clipped_high; /* tokens whose ratio is beyond the bound that the sign of A puts; masked ones too */
     int n_tokens;
 };
 
