@@ -66,7 +66,8 @@ enum err model_save(const struct model *model, const char *folder, const char *d
 
 struct kv_pool {
     int n_pages;
-    void **k, **v; /* [layers], each n_pages * ops_page_elements(J, D) elements; device */
+    void **k,
+        **v; /* [layers], each n_pages (and one to spare, on a device that repeats work) of ops_page_elements(J, D); device */
 };
 
 void kv_pool_init(struct kv_pool *pool, const struct model *model, int n_pages);

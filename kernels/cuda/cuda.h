@@ -23,17 +23,18 @@ struct device;
 
 /* Memory that operations need for themselves: one array a purpose, which grows and never shrinks. */
 enum cuda_slot {
-    CUDA_SLOT_ROWS,     /* a number or a list entry a row */
-    CUDA_SLOT_PARTS,    /* sums of parts, before they are added in order */
-    CUDA_SLOT_DELTA,    /* attention backward: rowsum(dO O) */
-    CUDA_SLOT_TILES,    /* head: what each vocabulary tile says */
-    CUDA_SLOT_LOGITS,   /* head: logits of filtered rows; gradients of logits */
-    CUDA_SLOT_SAMPLING, /* head: how to draw each row */
-    CUDA_SLOT_WIDE,     /* fp32 sums before they are rounded to elements; import and export */
-    CUDA_SLOT_BLAS,     /* workspace of cuBLASLt */
-    CUDA_SLOT_CONTEXTS, /* the plan of attention's backward pass (kernels/cuda/plan.c) */
-    CUDA_SLOT_PLAN,     /* first of four: plans of spans */
-    CUDA_SLOTS = CUDA_SLOT_PLAN + 4,
+    CUDA_SLOT_ROWS,                        /* a number or a list entry a row */
+    CUDA_SLOT_PARTS,                       /* sums of parts, before they are added in order */
+    CUDA_SLOT_DELTA,                       /* attention backward: rowsum(dO O) */
+    CUDA_SLOT_TILES,                       /* head: what each vocabulary tile says */
+    CUDA_SLOT_LOGITS,                      /* head: logits of filtered rows; gradients of logits */
+    CUDA_SLOT_SAMPLING,                    /* head: how to draw each row */
+    CUDA_SLOT_WIDE,                        /* fp32 sums before they are rounded to elements; import and export */
+    CUDA_SLOT_BLAS,                        /* workspace of cuBLASLt */
+    CUDA_SLOT_CONTEXTS,                    /* the plan of attention's backward pass (kernels/cuda/plan.c) */
+    CUDA_SLOT_PLAN,                        /* first of four: plans of spans */
+    CUDA_SLOT_REPEAT = CUDA_SLOT_PLAN + 4, /* first of two: plans of what is repeated (kernels/cuda/repeat.c) */
+    CUDA_SLOTS = CUDA_SLOT_REPEAT + 2,
 };
 
 struct cuda {
@@ -85,6 +86,20 @@ struct cuda_plan {
  * apart. Valid until the next call but two. */
 const struct cuda_plan *cuda_plan_spans(const struct span *spans, int n_spans, int rows, int few);
 
+/* What cuda_plan_spans was asked for. */
+struct cuda_plan_wish {
+    int rows, few;
+};
+#define CUDA_PLAN_WISHES 2 /* of a repeated piece of work: where keys and values go, and attention */
+
+/* From here on cuda_plan_spans notes what it is asked for; how many there were, and the end of noting. */
+void cuda_plan_listen(void);
+int cuda_plan_heard(struct cuda_plan_wish *wishes);
+/* Makes and uploads the plans that work on these spans, single rows all, will ask for. They lie where those of the last spans
+ * lay, if n_spans is the same. Until cuda_plan_end, cuda_plan_spans hands out these and no others. */
+void cuda_plan_begin(const struct span *spans, int n_spans, const struct cuda_plan_wish *wishes, int n_wishes);
+void cuda_plan_end(void);
+
 /* Attention backward. Queries first .. of a context, or its keys first .. against the queries of context `with`. */
 struct cuda_grad_task {
     int32_t context, first;
@@ -108,6 +123,9 @@ struct cuda_grad_plan {
 /* The plan of these contexts, uploaded if the last ones were others. Valid until the next call. */
 const struct cuda_grad_plan *cuda_plan_contexts(const struct context *contexts, int n_contexts);
 void cuda_plan_forget(void);
+
+/* Drops what was recorded: memory that it names is about to be given back. */
+void cuda_repeat_forget(void);
 
 /* ---- matrix products ---- */
 
@@ -176,6 +194,7 @@ void cuda_head_grad(const struct head_grad_args *);
 void cuda_adamw(const struct adamw_args *);
 double cuda_sum_squares(const float *x, size_t n);
 void cuda_mix(void *to, const void *from, size_t n, float share);
+void cuda_repeat(const struct repeat_args *);
 
 #ifdef __cplusplus
 }

@@ -25,13 +25,14 @@ static struct {
 } ring;
 
 static const char *const slot_labels[CUDA_SLOTS] = {
-    [CUDA_SLOT_ROWS] = "kernels: rows",       [CUDA_SLOT_PARTS] = "kernels: partial sums",
-    [CUDA_SLOT_DELTA] = "kernels: attention", [CUDA_SLOT_TILES] = "kernels: vocabulary tiles",
-    [CUDA_SLOT_LOGITS] = "kernels: logits",   [CUDA_SLOT_SAMPLING] = "kernels: sampling",
-    [CUDA_SLOT_WIDE] = "kernels: fp32 sums",  [CUDA_SLOT_BLAS] = "kernels: cuBLASLt's workspace",
-    [CUDA_SLOT_PLAN] = "kernels: plans",      [CUDA_SLOT_CONTEXTS] = "kernels: plans",
-    [CUDA_SLOT_PLAN + 1] = "kernels: plans",  [CUDA_SLOT_PLAN + 2] = "kernels: plans",
-    [CUDA_SLOT_PLAN + 3] = "kernels: plans",
+    [CUDA_SLOT_ROWS] = "kernels: rows",        [CUDA_SLOT_PARTS] = "kernels: partial sums",
+    [CUDA_SLOT_DELTA] = "kernels: attention",  [CUDA_SLOT_TILES] = "kernels: vocabulary tiles",
+    [CUDA_SLOT_LOGITS] = "kernels: logits",    [CUDA_SLOT_SAMPLING] = "kernels: sampling",
+    [CUDA_SLOT_WIDE] = "kernels: fp32 sums",   [CUDA_SLOT_BLAS] = "kernels: cuBLASLt's workspace",
+    [CUDA_SLOT_PLAN] = "kernels: plans",       [CUDA_SLOT_CONTEXTS] = "kernels: plans",
+    [CUDA_SLOT_PLAN + 1] = "kernels: plans",   [CUDA_SLOT_PLAN + 2] = "kernels: plans",
+    [CUDA_SLOT_PLAN + 3] = "kernels: plans",   [CUDA_SLOT_REPEAT] = "kernels: plans",
+    [CUDA_SLOT_REPEAT + 1] = "kernels: plans",
 };
 
 /* ---- failure ---- */
@@ -111,6 +112,7 @@ static void *gpu_alloc(size_t bytes)
 
 static void gpu_free(void *data)
 {
+    cuda_repeat_forget();
     cuda_check(cudaStreamSynchronize(cuda.stream), "waiting");
     cuda_check(cudaFree(data), "cudaFree");
 }
@@ -141,7 +143,8 @@ void *cuda_borrow(size_t bytes)
 
 void cuda_give_back(void *data)
 {
-    gpu_free(data);
+    cuda_check(cudaStreamSynchronize(cuda.stream), "waiting");
+    cuda_check(cudaFree(data), "cudaFree");
 }
 
 static size_t gpu_free_bytes(void)
@@ -199,6 +202,7 @@ static void gpu_close(void)
     if (cuda.time_each) {
         print_times();
     }
+    cuda_repeat_forget();
     cuda_blas_close();
     cuda_plan_forget();
     cuda_check(cudaFreeHost(ring.data), "cudaFreeHost");
@@ -311,4 +315,5 @@ const struct ops ops_cuda = {
     .adamw = cuda_adamw,
     .sum_squares = cuda_sum_squares,
     .mix = cuda_mix,
+    .repeat = cuda_repeat,
 };
