@@ -140,6 +140,13 @@ void model_check_rows(const struct model *model, int T, const int32_t *tokens, c
     }
 }
 
+void model_show_layer(const struct model *model, int layer, int T, const int32_t *positions, const void *x)
+{
+    if (model->watch.see) {
+        model->watch.see(model->watch.context, model, layer, T, positions, x);
+    }
+}
+
 void model_embed(const struct model *model, int T, const int32_t *tokens, void *x)
 {
     model->device->ops->embedding(&(struct embedding_args){
@@ -152,10 +159,11 @@ void model_embed(const struct model *model, int T, const int32_t *tokens, void *
     });
 }
 
-/* The operations of a pass, whose tokens and positions are on the device. */
+/* The operations of a pass, whose tokens and positions are on the device too. */
 struct pass {
     const struct model *model;
     int T, n_spans;
+    const int32_t *positions;
     const struct span *spans;
     const struct kv_pool *pool;
     void *hidden;
@@ -188,6 +196,7 @@ static void run_pass(void *context)
                           .act = s->act,
                           .out = s->x,
                       });
+        model_show_layer(model, layer, pass->T, pass->positions, s->x);
     }
     layer_norm(model, model->weights.final_norm, pass->T, s->x, pass->hidden);
 }
@@ -200,7 +209,9 @@ static int padded_rows(const struct model *model, const struct cached_batch *bat
 {
     int T = (batch->T + PAD_ROWS - 1) / PAD_ROWS * PAD_ROWS;
     bool decodes = batch->n_spans == batch->T; /* one row a span: no prompts */
-    return model->device->ops->repeat && decodes && T <= PAD_MOST && T <= model->scratch->max_rows ? T : 0;
+    return model->device->ops->repeat && decodes && !model->watch.see && T <= PAD_MOST && T <= model->scratch->max_rows
+               ? T
+               : 0;
 }
 
 /* The batch with rows added, each at a position of its own on the pool's spare page. */
@@ -249,7 +260,7 @@ void model_forward_cached(struct model *model, const struct cached_batch *batch,
     model_check_rows(model, all.T, all.tokens, all.positions);
     device_write(model->device, s->tokens, all.tokens, (size_t)all.T * sizeof *s->tokens);
     device_write(model->device, s->positions, all.positions, (size_t)all.T * sizeof *s->positions);
-    struct pass pass = {model, all.T, all.n_spans, all.spans, pool, hidden};
+    struct pass pass = {model, all.T, all.n_spans, all.positions, all.spans, pool, hidden};
     if (padded) {
         repeat_pass(&pass);
     } else {

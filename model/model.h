@@ -25,6 +25,13 @@
 
 struct tokenizer;
 struct activations;
+struct model;
+
+/* Who wants to see the rows x [T, d] (device) after each layer of a forward pass; see NULL: nobody. Positions are on the host. */
+struct model_watch {
+    void (*see)(void *context, const struct model *model, int layer, int T, const int32_t *positions, const void *x);
+    void *context;
+};
 
 struct model {
     struct device *device; /* borrowed */
@@ -35,6 +42,7 @@ struct model {
     int max_positions;             /* rows of the two tables */
     char *source;                  /* the path it was opened from */
     struct model_scratch *scratch; /* buffers of model_forward_cached */
+    struct model_watch watch;      /* set by whoever watches */
     bool is_clone;                 /* tokenizer and rope tables belong to the model it was cloned from */
 };
 
