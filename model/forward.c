@@ -235,9 +235,9 @@ static void repeat_pass(const struct pass *pass)
 {
     const struct model *model = pass->model;
     struct {
-        const void *weights, *keys, *values, *x, *hidden;
+        const void *weights, *keys, *values, *x;
         intptr_t T;
-    } key = {model->weights.data, pass->pool->k[0], pass->pool->v[0], model->scratch->x, pass->hidden, pass->T};
+    } key = {model->weights.data, pass->pool->k[0], pass->pool->v[0], model->scratch->x, pass->T};
     model->device->ops->repeat(&(struct repeat_args){
         .key = &key,
         .key_bytes = sizeof key,
@@ -260,9 +260,11 @@ void model_forward_cached(struct model *model, const struct cached_batch *batch,
     model_check_rows(model, all.T, all.tokens, all.positions);
     device_write(model->device, s->tokens, all.tokens, (size_t)all.T * sizeof *s->tokens);
     device_write(model->device, s->positions, all.positions, (size_t)all.T * sizeof *s->positions);
-    struct pass pass = {model, all.T, all.n_spans, all.positions, all.spans, pool, hidden};
-    if (padded) {
+    struct pass pass = {model, all.T, all.n_spans, all.positions, all.spans, pool, padded ? s->normed : hidden};
+    if (padded) { /* hidden has no place for the rows that were added */
         repeat_pass(&pass);
+        size_t bytes = (size_t)batch->T * (size_t)model->config.d * model->device->element_bytes;
+        device_copy(model->device, hidden, s->normed, bytes);
     } else {
         run_pass(&pass);
     }

@@ -34,15 +34,15 @@ struct setup {
 };
 
 static const struct setup setups[] = {
-    {"1024 rows", 1024, 1024, 3500, 1, true, 10, PROMPTS_MOST},
-    {"512 rows", 512, 256, 600, 1, true, 20, 12},
-    {"512 rows, 2 threads", 512, 256, 600, 2, true, 20, 12},
-    {"64 rows", 64, 48, 300, 1, true, 15, 12},
-    {"100 rows, own prompts", 100, 64, 400, 2, false, 15, 12},
+    {"1024 rows", 1024, 1024, 1300, 1, true, 40, PROMPTS_MOST},
+    {"512 rows", 512, 256, 600, 1, true, 60, 12},
+    {"512 rows, 2 threads", 512, 256, 600, 2, true, 40, 12},
+    {"64 rows", 64, 48, 300, 1, true, 30, 12},
+    {"100 rows, own prompts", 100, 64, 400, 2, false, 30, 12},
     {"7 rows", 7, 7, 56, 1, true, 5, 12},
-    {"1 row", 1, 1, 8, 1, true, 2, 12},
-    {"256 rows, pre-empted", 256, 128, 24, 1, true, 8, 12},
-    {"33 rows, pre-empted, 2 threads", 33, 16, 10, 2, true, 5, 12},
+    {"1 row", 1, 1, 8, 1, true, 1, 12},
+    {"256 rows, pre-empted", 256, 128, 24, 1, true, 16, 12},
+    {"33 rows, pre-empted, 2 threads", 33, 16, 10, 2, true, 10, 12},
 };
 
 #define N_SETUPS ((int)(sizeof setups / sizeof *setups))

@@ -196,6 +196,25 @@ static void repeat_on_the_cpu(const struct repeat_args *a)
     a->work(a->context);
 }
 
+/* Writes no more rows of hidden than the batch has. */
+static void hidden_keeps_its_size(struct model *model)
+{
+    struct device *device = model->device;
+    size_t d = (size_t)model->config.d;
+    const int32_t tokens[] = {5, 6}, positions[] = {0, 0}, pages[] = {0, 1};
+    const struct span spans[] = {{0, 1, 0, &pages[0]}, {1, 1, 0, &pages[1]}};
+    struct kv_pool pool;
+    kv_pool_init(&pool, model, 2);
+    float *hidden = device_alloc(device, 3 * d * sizeof(float), "hidden"); /* zeros */
+    model_forward_cached(model, &(struct cached_batch){2, tokens, positions, 2, spans}, &pool, hidden);
+    assert_true(hidden[0] != 0 && hidden[d] != 0);
+    for (size_t i = 0; i < d; i++) {
+        assert_true(hidden[2 * d + i] == 0);
+    }
+    device_free(device, hidden);
+    kv_pool_release(&pool, model);
+}
+
 /* A device that records passes of decoding gets them with rows added; nobody sees them. */
 static void bits_do_not_depend_on_padding(void **state)
 {
@@ -212,6 +231,7 @@ static void bits_do_not_depend_on_padding(void **state)
     n_repeated = 0;
     same_rows("padded", model, s, want, fixture_hidden(model, s, &one_by_one, &arena));
     assert_true(n_repeated > 0);
+    hidden_keeps_its_size(model);
     device->ops = plain;
     model_close(model);
     arena_release(&arena);
