@@ -34,7 +34,7 @@ struct setup {
 };
 
 static const struct setup setups[] = {
-    {"1024 rows", 1024, 1024, 1300, 1, true, 40, PROMPTS_MOST},
+    {"1024 rows", 1024, 1024, 1300, 1, true, 1000, PROMPTS_MOST},
     {"512 rows", 512, 256, 600, 1, true, 60, 12},
     {"512 rows, 2 threads", 512, 256, 600, 2, true, 40, 12},
     {"64 rows", 64, 48, 300, 1, true, 30, 12},
