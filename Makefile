@@ -17,7 +17,7 @@ FOLDERS := base kernels model rollout reward rl
 OUT     := $(BUILD)/$(MODE)
 
 PACKAGES := gcc make pkg-config libjansson-dev libpcre2-dev libyaml-dev libutf8proc-dev libsqlite3-dev libxxhash-dev \
-            libgmp-dev libmpfr-dev libmpc-dev libjs-chart.js libseccomp-dev
+            libgmp-dev libmpfr-dev libmpc-dev libjs-chart.js libseccomp-dev libcurl4-openssl-dev
 CHECK_PACKAGES := libcmocka-dev clang clang-format-14 clang-tidy-14 cppcheck libclang-rt-14-dev libomp-14-dev \
                   python3 g++
 
