@@ -194,7 +194,7 @@ check: ## everything: layout, warnings of two compilers, lint, layers, tests pla
 	  $(patsubst %,$(BUILD)/tsan/%,$(TSAN_TESTS)) $(CHECK_SCRIPTS)
 # a quick form of `make fault`, and what a person can get wrong
 CHECK_SCRIPTS := $(OUT)/tests/fault/kill tests/bad_input.sh
-TSAN_TESTS := $(patsubst %.c,%,$(wildcard tests/reward/pool_test.c tests/reward/command_test.c))
+TSAN_TESTS := $(patsubst %.c,%,$(wildcard tests/reward/pool_test.c tests/reward/command_test.c tests/reward/http_test.c))
 
 FUZZERS := $(patsubst tests/fuzz/%.c,%,$(wildcard tests/fuzz/*_fuzz.c))
 FUZZ_SECONDS ?= 60

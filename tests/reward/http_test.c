@@ -239,7 +239,7 @@ static void faults_drop_their_sample(void **state)
             assert_failed(judgements[i].parts[1], s, "native", faults[i / 2].want);
         }
     }
-    assert_true(s->peak <= 4);
+    assert_true(s->peak <= 4 && requests(s) < 50); /* each was asked once, or twice where that may help */
     reward_set_close(set);
     json_decref(none);
     arena_release(&arena);
