@@ -31,8 +31,8 @@ static const struct reward_option http_options[] = {
      "/run_code"},
     {"batch", OPTION_INT, "1", 1, 4096, NULL, "items in a request"},
     {"concurrency", OPTION_INT, "16", 1, 1024, NULL, "requests at a time"},
-    {"timeout", OPTION_NUMBER, "0", 0, 86400, NULL,
-     "seconds for a request with all its tries; 0: as long as its items may take"},
+    {"timeout", OPTION_NUMBER, "180", 0.001, 86400, NULL,
+     "seconds for a request with all its tries, where that is less than its items may take together"},
     {"connect_timeout", OPTION_NUMBER, "5", 0.001, 86400, NULL, "seconds for a connection"},
     {"retries", OPTION_INT, "2", 0, 100, NULL,
      "how often a request is sent again after no answer or 408, 429, 500, 502, 503, 504"},
@@ -183,10 +183,9 @@ static void http_judge_all(const void *state, const struct reward_item *items, i
     const struct http *http = state;
     struct talk talk = {.http = http, .items = items, .n = n, .verdicts = verdicts, .arena = arena};
     int n_jobs = http->form == FUSION ? begin_programs(&talk) : (n + http->batch - 1) / http->batch;
-    double limit = seconds * http->batch;
     struct http_talk jobs = {
         .context = &talk,
-        .seconds = http->timeout > 0 ? fmin(limit, http->timeout) : limit,
+        .seconds = fmin(http->timeout, seconds * http->batch),
         .ask = ask,
         .answer = answer,
         .fail = fail,

@@ -1,6 +1,6 @@
 /* reward/http_curl.h - libcurl, opened when a reward first asks for it.
  *
- * It is not linked: with its 29 libraries it would double what the program carries along (make bundle), for a reward that
+ * It is not linked: it stands on so many libraries that the program would carry 16 MB along (make bundle), for a reward that
  * few runs use. Nearly every machine has it, since the curl command stands on it; either flavour will do (OpenSSL's or
  * GnuTLS'). Names are libcurl's own, without their curl_.
  *

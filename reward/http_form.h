@@ -8,6 +8,9 @@
  *               < {"rewards": [1.0, ..]}                                                             in the order asked
  *               what OpenRLHF's remote reward models take (remote_rm_url); a reward of null abstains
  *
+ * Each request has the headers X-Strop-Protocol: 1 and Idempotency-Key, which is the same when it is sent again for want of
+ * an answer, and no other's.
+ *
  * Source: the protocol of reward/dialog.h; OpenRLHF, openrlhf/utils/remote_rm_utils.py and its examples.
  *
  * SPDX-License-Identifier: Apache-2.0 */

@@ -271,6 +271,17 @@ static void what_passes_is_tried_again(void **state)
     server_stop(s);
 }
 
+static void a_request_has_its_own_time(void **state)
+{
+    (void)state;
+    struct server *s = server_start();
+    struct judge judge = judge_open(spec_of(s, "native,timeout=0.3"));
+    assert_failed(ask(&judge, "slow"), s, "native", " gave no answer in 0.3 s; give an item more time");
+    assert_score(ask(&judge, "score 1"), 1);
+    judge_close(&judge);
+    server_stop(s);
+}
+
 static void a_batch_is_one_request(void **state)
 {
     (void)state;
@@ -426,6 +437,7 @@ int main(void)
         cmocka_unit_test(sandbox_fusion_judges_programs),
         cmocka_unit_test(faults_drop_their_sample),
         cmocka_unit_test(what_passes_is_tried_again),
+        cmocka_unit_test(a_request_has_its_own_time),
         cmocka_unit_test(a_batch_is_one_request),
         cmocka_unit_test(requests_go_side_by_side),
         cmocka_unit_test(a_dead_server_costs_little_time),
