@@ -222,7 +222,7 @@ bench: all $(BENCHES) ## speed beside OpenBLAS, PyTorch and llama.cpp, where the
 
 WRAPPED := train_open rollout_groups score_groups store_rollout store_step loss_backward optim_step checkpoint_save eval_run report_write
 $(OUT)/tests/fault/%: $(OUT)/tests/fault/%.o $(call libs,rl)
-	@$(CC) $(LDFLAGS) $(patsubst %,-Wl$(comma)--wrap=%,$(WRAPPED)) -o $@ $^ $(LDLIBS)
+	@$(CC) $(LDFLAGS) -Wl,-rpath,'$$ORIGIN/lib' $(patsubst %,-Wl$(comma)--wrap=%,$(WRAPPED)) -o $@ $^ $(LDLIBS)
 fault: $(OUT)/tests/fault/kill ## kill -9 a run FAULTS=500 times at random instants, resume, compare with the straight run
 	@FAULTS=$(or $(FAULTS),500) $<
 
@@ -253,8 +253,8 @@ sandbox-bench: $(OUT)/tests/bench/sandbox ## the code reward's speed beside bubb
 GPU_TESTS := $(if $(filter 1,$(CUDA)),$(patsubst %.c,$(OUT)/%,$(wildcard tests/gpu/*.c)))
 $(OUT)/tests/gpu/%: $(OUT)/tests/gpu/%.o $(call libs,rl)
 	@$(CC) $(LDFLAGS) -Wl,-rpath,'$$ORIGIN/lib' -o $@ $^ $(LDLIBS)
-gpu-check: bundle ## compare the GPU with the CPU: here if there is one, else in build/bundle on a machine that has it
-	@cp tests/gpu/check.sh $(GPU_TESTS) $(BUILD)/bundle/
+gpu-check: bundle $(OUT)/tests/fault/kill ## compare the GPU with the CPU: here if there is one, else in build/bundle on a machine that has it
+	@cp tests/gpu/*.sh $(GPU_TESTS) $(OUT)/tests/fault/kill $(BUILD)/bundle/
 	@$(BUILD)/bundle/check.sh
 
 bundle: all $(GPU_TESTS) ## build/bundle: the program with its libraries, for a machine that lacks them

@@ -1,7 +1,9 @@
 /* tests/fault/kill.c - kill -9 a run at random instants, go on with it, and compare what is there in the end with the run that
  * nobody killed.
  *
- *   FAULTS=500 SEED=1 build/release/tests/fault/kill
+ *   FAULTS=500 SEED=1 DEVICE=auto build/release/tests/fault/kill
+ *
+ * DEVICE is what the runs compute on: cuda, cpu, or auto, which is a GPU if there is one.
  *
  * Each run is a process of its own. Half of the kills come at an instant drawn from the length of a run; the other half are
  * aimed: the parent waits until the run is in a drawn phase, then for a drawn part of that phase. The linker leads the
@@ -156,7 +158,9 @@ static void child_quiet(void)
     }
 }
 
-/* The parent starts no threads, so that a fork of it can: the model too is made in a child. */
+static struct strbuf fault_text; /* fault_recipe and the device */
+
+/* The parent starts no threads and opens no GPU, so that a fork of it can: the model too is made in a child. */
 static pid_t start(const char *name, int aim, int times)
 {
     memset(shared, 0, sizeof *shared);
@@ -175,7 +179,7 @@ static pid_t start(const char *name, int aim, int times)
         _exit(0);
     }
     struct recipe recipe;
-    run_open_recipe(&recipe, folder, name, fault_recipe);
+    run_open_recipe(&recipe, folder, name, fault_text.data);
     enum err result = train_run(&recipe, "kill");
     if (result != ERR_NONE) {
         fprintf(stderr, "%s\n", err_text());
@@ -391,6 +395,8 @@ int main(void)
 {
     int seed = number_of("SEED", 1);
     struct tally t = {.rng = rng_stream((uint64_t)seed, 0), .wanted = number_of("FAULTS", 50)};
+    const char *device = getenv("DEVICE");
+    strbuf_printf(&fault_text, "%sdevice: %s\n", fault_recipe, device ? device : "auto");
     shared = mmap(NULL, sizeof *shared, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     snprintf(folder, sizeof folder, "%s/strop_fault_XXXXXX", file_is_folder("/dev/shm") ? "/dev/shm" : "/tmp");
     if (shared == MAP_FAILED || !mkdtemp(folder)) {
@@ -398,7 +404,7 @@ int main(void)
         return 1;
     }
     struct run_digest want = straight(&t);
-    printf("seed %d; a run of %d steps takes %.2f s\n", seed, STEPS, t.length);
+    printf("seed %d, device %s; a run of %d steps takes %.2f s\n", seed, device ? device : "auto", STEPS, t.length);
     for (; t.kills < t.wanted; t.runs++) {
         torment(&t, &want);
     }
@@ -413,5 +419,6 @@ int main(void)
         printf("the runs that differ are in %s\n", folder);
     }
     printf("%d passed, %d failed\n", t.runs - t.different, t.different);
+    strbuf_release(&fault_text);
     return t.different > 0;
 }

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# check.sh - what `make gpu-check` runs, from build/bundle: each operation beside the CPU's, exactness, memory errors.
+# check.sh - what `make gpu-check` runs, from build/bundle: each operation beside the CPU's, exactness, runs that are killed and
+# taken up again, memory errors.
 # Without a GPU it says what to do and fails.
 set -u
 cd "$(dirname "$0")" || exit 1
@@ -19,6 +20,8 @@ run ./twins_attention
 run ./twins_head
 run ./model_grads
 run ./strop bench exact --device=cuda --tokens="${EXACT_TOKENS:-1000000}"
+run env DEVICE=cuda FAULTS="${FAULTS:-20}" ./kill
+run ./resume.sh
 sanitizer=$(command -v compute-sanitizer || echo /usr/local/cuda/bin/compute-sanitizer)
 if [ -x "$sanitizer" ]; then
     for tool in memcheck racecheck initcheck synccheck; do
