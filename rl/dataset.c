@@ -1,4 +1,7 @@
-/* rl/dataset.c
+/* rl/dataset.c - rows are read, put into their template and tokenised.
+ *
+ * What stands at a position depends on nothing but the position, so texts are made AHEAD of their turn, many at once by the
+ * threads of the host, and a turn only takes what is there. An error waits for its turn too.
  *
  * SPDX-License-Identifier: Apache-2.0 */
 #include "rl/dataset.h"
@@ -12,7 +15,22 @@
 #include "rl/order.h"
 #include "rl/template.h"
 
-enum { WHERE_BYTES = 4200 };
+enum { WHERE_BYTES = 4200, AHEAD = 128 };
+
+/* What the making of a row needs; of one thread at a time. */
+struct desk {
+    struct arena scratch; /* of one row */
+    struct strbuf line, text;
+};
+
+/* A text that waits for its turn; it lies in the arena of its desk. */
+struct made {
+    struct desk desk;
+    struct dataset_text text;
+    bool fits;
+    enum err err;
+    const char *error; /* the sentence of err */
+};
 
 struct dataset {
     const struct data_recipe *options;
@@ -27,8 +45,10 @@ struct dataset {
     struct jsonl file;
     uint64_t fingerprint;
     int64_t cursor, n_skipped;
-    struct arena scratch; /* of one row */
-    struct strbuf line, text;
+    struct desk desk;
+    struct made *made; /* [AHEAD], the texts of the positions made_from .. made_from + n_made - 1 */
+    int64_t made_from;
+    int n_made;
 };
 
 /* What stands at one position. */
@@ -81,13 +101,13 @@ static enum err dataset_read_fields(const struct dataset *dataset, struct row *r
     return ERR_NONE;
 }
 
-static enum err dataset_read(struct dataset *dataset, int64_t position, struct row *row)
+static enum err dataset_read(const struct dataset *dataset, int64_t position, struct desk *desk, struct row *row)
 {
     row->fields = row->prompt = NULL;
     if (dataset->from_generator) {
         struct generator_item item;
         snprintf(row->where, sizeof row->where, "%s %lld", dataset->generator.kind->name, (long long)position);
-        generator_make(&dataset->generator, position, &dataset->scratch, &item);
+        generator_make(&dataset->generator, position, &desk->scratch, &item);
         row->fields = item.fields;
         row->text = item.text;
         row->prompt = dataset->is_text ? NULL : json_stringn(item.text.data, item.text.length);
@@ -95,7 +115,7 @@ static enum err dataset_read(struct dataset *dataset, int64_t position, struct r
     }
     int64_t line = dataset_line(dataset, position);
     jsonl_where(&dataset->file, line, row->where, sizeof row->where);
-    TRY(jsonl_read(&dataset->file, line, &dataset->line, &row->fields));
+    TRY(jsonl_read(&dataset->file, line, &desk->line, &row->fields));
     enum err err = dataset_read_fields(dataset, row);
     if (err != ERR_NONE) {
         json_decref(row->fields);
@@ -143,9 +163,9 @@ static enum err dataset_make_prompt(struct dataset *dataset, const struct row *r
 {
     int32_t *tokens = NULL;
     int n = 0;
-    strbuf_clear(&dataset->text);
-    TRY(template_apply(dataset->tpl, row->prompt, row->fields, row->where, &dataset->text));
-    struct str text = strbuf_view(&dataset->text);
+    strbuf_clear(&dataset->desk.text);
+    TRY(template_apply(dataset->tpl, row->prompt, row->fields, row->where, &dataset->desk.text));
+    struct str text = strbuf_view(&dataset->desk.text);
     TRY(tokenizer_encode(dataset->tokenizer, text, true, arena, &tokens, &n));
     if (n == 0) {
         return err_set(ERR_FORMAT, "%s: the prompt is empty; write one, or use a template", row->where);
@@ -163,8 +183,8 @@ static enum err dataset_next_prompt(struct dataset *dataset, int64_t *position, 
     for (int64_t skipped = 1;; skipped++) {
         struct row row;
         bool fits = false;
-        arena_reset(&dataset->scratch);
-        TRY(dataset_read(dataset, *position, &row));
+        arena_reset(&dataset->desk.scratch);
+        TRY(dataset_read(dataset, *position, &dataset->desk, &row));
         enum err err = dataset_make_prompt(dataset, &row, arena, out, &fits);
         if (err == ERR_NONE && fits) {
             out->fields = json_incref(row.fields);
@@ -230,59 +250,100 @@ static int32_t *join_tokens(struct arena *arena, const int32_t *a, int n_a, cons
     return all;
 }
 
-static enum err dataset_make_pair(struct dataset *dataset, const struct row *row, json_t *messages, struct arena *arena,
-                                  struct dataset_text *out)
+static enum err dataset_make_pair(const struct dataset *dataset, const struct row *row, json_t *messages,
+                                  struct desk *desk, struct dataset_text *out)
 {
     struct str completion;
     int32_t *prompt = NULL, *learnt = NULL;
     int n_prompt = 0, n_learnt = 0;
     TRY(dataset_completion(dataset, row, messages, &completion));
-    strbuf_clear(&dataset->text);
-    TRY(template_apply(dataset->tpl, messages, row->fields, row->where, &dataset->text));
-    TRY(tokenizer_encode(dataset->tokenizer, strbuf_view(&dataset->text), true, arena, &prompt, &n_prompt));
-    TRY(tokenizer_encode(dataset->tokenizer, completion, true, arena, &learnt, &n_learnt));
+    strbuf_clear(&desk->text);
+    TRY(template_apply(dataset->tpl, messages, row->fields, row->where, &desk->text));
+    TRY(tokenizer_encode(dataset->tokenizer, strbuf_view(&desk->text), true, &desk->scratch, &prompt, &n_prompt));
+    TRY(tokenizer_encode(dataset->tokenizer, completion, true, &desk->scratch, &learnt, &n_learnt));
     bool end = dataset->end_token >= 0;
-    out->tokens = join_tokens(arena, prompt, n_prompt, learnt, n_learnt, dataset->end_token);
+    out->tokens = join_tokens(&desk->scratch, prompt, n_prompt, learnt, n_learnt, dataset->end_token);
     out->n_tokens = n_prompt + n_learnt + end;
     out->n_masked = n_prompt;
     return ERR_NONE;
 }
 
-static enum err dataset_make_text(struct dataset *dataset, const struct row *row, struct arena *arena,
+static enum err dataset_make_text(const struct dataset *dataset, const struct row *row, struct desk *desk,
                                   struct dataset_text *out)
 {
     if (!dataset->is_text) {
         json_t *messages = json_deep_copy(row->prompt);
-        enum err err = dataset_make_pair(dataset, row, messages, arena, out);
+        enum err err = dataset_make_pair(dataset, row, messages, desk, out);
         json_decref(messages);
         return err;
     }
     int32_t *tokens = NULL;
     int n = 0;
-    TRY(tokenizer_encode(dataset->tokenizer, row->text, true, arena, &tokens, &n));
-    out->tokens = join_tokens(arena, tokens, n, NULL, 0, dataset->end_token);
+    TRY(tokenizer_encode(dataset->tokenizer, row->text, true, &desk->scratch, &tokens, &n));
+    out->tokens = join_tokens(&desk->scratch, tokens, n, NULL, 0, dataset->end_token);
     out->n_tokens = n + (dataset->end_token >= 0);
     out->n_masked = 0;
     return ERR_NONE;
 }
 
-/* The next text that is not too long, like dataset_next_prompt. */
-static enum err dataset_next_fitting(struct dataset *dataset, int64_t *position, int most, struct arena *arena,
-                                     struct dataset_text *out)
+/* The most tokens of one text. */
+static int dataset_text_most(const struct dataset *dataset)
 {
-    for (int64_t skipped = 1;; skipped++) {
-        struct row row;
-        bool fits = false;
-        arena_reset(&dataset->scratch);
-        TRY(dataset_read(dataset, *position, &row));
-        enum err err = dataset_make_text(dataset, &row, arena, out);
-        if (err == ERR_NONE) {
-            err = dataset_check_length(dataset, &row, out->n_tokens, most, &fits);
+    return dataset->options->pack_length > 0 ? dataset->options->pack_length : dataset->options->max_prompt_length;
+}
+
+static void dataset_make_at(const struct dataset *dataset, int64_t position, struct made *out)
+{
+    struct row row;
+    arena_reset(&out->desk.scratch);
+    out->err = dataset_read(dataset, position, &out->desk, &row);
+    if (out->err == ERR_NONE) {
+        out->err = dataset_make_text(dataset, &row, &out->desk, &out->text);
+        if (out->err == ERR_NONE) {
+            out->err = dataset_check_length(dataset, &row, out->text.n_tokens, dataset_text_most(dataset), &out->fits);
         }
         row_release(&row);
-        TRY(err);
+    }
+    out->error = out->err == ERR_NONE ? NULL : arena_strdup(&out->desk.scratch, err_text());
+}
+
+static void dataset_make_ahead(struct dataset *dataset, int64_t position)
+{
+    if (!dataset->made) {
+        dataset->made = mem_zero(AHEAD * sizeof *dataset->made);
+    }
+#pragma omp parallel for schedule(dynamic, 4) /* neighbours share cache lines */
+    for (int i = 0; i < AHEAD; i++) {
+        dataset_make_at(dataset, position + i, &dataset->made[i]);
+    }
+    dataset->made_from = position;
+    dataset->n_made = AHEAD;
+}
+
+/* The text of a position, made now if it is not there; valid until the next call. */
+static enum err dataset_text_at(struct dataset *dataset, int64_t position, const struct made **out)
+{
+    if (position < dataset->made_from || position >= dataset->made_from + dataset->n_made) {
+        dataset_make_ahead(dataset, position);
+    }
+    const struct made *made = &dataset->made[position - dataset->made_from];
+    if (made->err != ERR_NONE) {
+        dataset->n_made = 0; /* who tries again reads again */
+        return err_set(made->err, "%s", made->error);
+    }
+    *out = made;
+    return ERR_NONE;
+}
+
+/* The next text that is not too long, like dataset_next_prompt; valid until the next call. */
+static enum err dataset_next_fitting(struct dataset *dataset, int64_t *position, struct dataset_text *out)
+{
+    for (int64_t skipped = 1;; skipped++) {
+        const struct made *made = NULL;
+        TRY(dataset_text_at(dataset, *position, &made));
         ++*position;
-        if (fits) {
+        if (made->fits) {
+            *out = made->text;
             return ERR_NONE;
         }
         TRY(dataset_skip(dataset, skipped));
@@ -292,29 +353,23 @@ static enum err dataset_next_fitting(struct dataset *dataset, int64_t *position,
 enum err dataset_next_text(struct dataset *dataset, struct arena *arena, struct dataset_text *out)
 {
     int pack = dataset->options->pack_length;
-    int most = pack > 0 ? pack : dataset->options->max_prompt_length;
     int64_t position = dataset->cursor;
-    struct dataset_text row = {0}, next;
-    TRY(dataset_next_fitting(dataset, &position, most, arena, &row));
+    struct dataset_text row, next;
+    TRY(dataset_next_fitting(dataset, &position, &row));
     dataset->cursor = position;
-    if (pack == 0) {
-        *out = row;
-        return ERR_NONE;
-    }
-    int32_t *tokens = ARENA_NEW(arena, int32_t, pack);
-    memcpy(tokens, row.tokens, (size_t)row.n_tokens * sizeof *tokens);
-    for (;;) {
+    int room = pack > 0 ? pack : row.n_tokens;
+    row.tokens = memcpy(ARENA_NEW(arena, int32_t, room), row.tokens, (size_t)row.n_tokens * sizeof *row.tokens);
+    while (pack > 0) {
         int64_t n_skipped = dataset->n_skipped;
-        TRY(dataset_next_fitting(dataset, &position, most, arena, &next));
-        if (row.n_tokens + next.n_tokens > pack) { /* it begins the next row, and is read again then */
+        TRY(dataset_next_fitting(dataset, &position, &next));
+        if (row.n_tokens + next.n_tokens > pack) { /* it begins the next row, and is taken again then */
             dataset->n_skipped = n_skipped;
             break;
         }
-        memcpy(tokens + row.n_tokens, next.tokens, (size_t)next.n_tokens * sizeof *tokens);
+        memcpy(row.tokens + row.n_tokens, next.tokens, (size_t)next.n_tokens * sizeof *row.tokens);
         row.n_tokens += next.n_tokens;
         dataset->cursor = position;
     }
-    row.tokens = tokens;
     *out = row;
     return ERR_NONE;
 }
@@ -363,13 +418,13 @@ static enum err dataset_check_prompt(struct dataset *dataset, const struct row *
 {
     struct prompt prompt;
     bool fits;
-    strbuf_clear(&dataset->text);
-    TRY(template_apply(dataset->tpl, row->prompt, row->fields, row->where, &dataset->text));
-    if (dataset->text.length > 0 && dataset->text.length <= (size_t)dataset->options->max_prompt_length) {
+    strbuf_clear(&dataset->desk.text);
+    TRY(template_apply(dataset->tpl, row->prompt, row->fields, row->where, &dataset->desk.text));
+    if (dataset->desk.text.length > 0 && dataset->desk.text.length <= (size_t)dataset->options->max_prompt_length) {
         return ERR_NONE;
     }
-    arena_reset(&dataset->scratch);
-    return dataset_make_prompt(dataset, row, &dataset->scratch, &prompt, &fits);
+    arena_reset(&dataset->desk.scratch);
+    return dataset_make_prompt(dataset, row, &dataset->desk.scratch, &prompt, &fits);
 }
 
 /* Every line once, in the file's order. `texts`: rows are learnt from, not prompts. */
@@ -378,7 +433,7 @@ static enum err dataset_check_lines(struct dataset *dataset, bool texts, bool pa
     struct row row;
     for (int64_t i = 0; i < dataset->file.n; i++) {
         jsonl_where(&dataset->file, i, row.where, sizeof row.where);
-        TRY(jsonl_read(&dataset->file, i, &dataset->line, &row.fields));
+        TRY(jsonl_read(&dataset->file, i, &dataset->desk.line, &row.fields));
         enum err err = dataset_read_fields(dataset, &row);
         if (err == ERR_NONE && pairs) {
             struct str completion;
@@ -431,14 +486,23 @@ enum err dataset_open(struct dataset **out, struct recipe *recipe, const char *n
     return ERR_NONE;
 }
 
+static void desk_release(struct desk *desk)
+{
+    arena_release(&desk->scratch);
+    strbuf_release(&desk->line);
+    strbuf_release(&desk->text);
+}
+
 void dataset_close(struct dataset *dataset)
 {
     if (dataset) {
         template_close(dataset->tpl);
         jsonl_close(&dataset->file);
-        arena_release(&dataset->scratch);
-        strbuf_release(&dataset->line);
-        strbuf_release(&dataset->text);
+        desk_release(&dataset->desk);
+        for (int i = 0; dataset->made && i < AHEAD; i++) {
+            desk_release(&dataset->made[i].desk);
+        }
+        free(dataset->made);
         free(dataset);
     }
 }

@@ -37,7 +37,8 @@ enum err dataset_next(struct dataset *dataset, struct iteration *it);
 
 /* For method sft: the next row as tokens; the first n_masked are not learnt (the prompt). A row is a prompt and its
  * completion, or a whole text, with an end token after it; or, with pack_length, as many whole texts as fit, each with its end
- * token. The completion is the field completion_field or, if that is missing, the last message of the prompt. */
+ * token. The completion is the field completion_field or, if that is missing, the last message of the prompt.
+ * Texts are made some way ahead, by several threads; what comes out and when a bad row is an error do not depend on it. */
 struct dataset_text {
     int32_t *tokens;
     int n_tokens, n_masked;

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "base/file.h"
+#include "kernels/device.h"
 #include "tests/rl/iteration_fixture.h"
 
 #include "tests/rl/byte_tokenizer.h"
@@ -229,6 +230,66 @@ static void whole_texts_are_joined(void **state)
     close_set(set, &recipe);
 }
 
+/* The first texts of a set, one after the other, with where each ends. */
+static struct strbuf texts_of(const char *name, const char *more, int n_threads)
+{
+    struct recipe recipe;
+    struct strbuf all = STRBUF_INIT;
+    struct arena arena = ARENA_INIT;
+    struct dataset *set = open_set(&recipe, name, more);
+    device_set_threads(n_threads);
+    for (int i = 0; i < 300; i++) {
+        struct dataset_text text;
+        ASSERT_OK(dataset_next_text(set, &arena, &text));
+        int64_t ends[4] = {text.n_tokens, text.n_masked, dataset_cursor(set), dataset_skipped(set)};
+        strbuf_add(&all, (const char *)ends, sizeof ends);
+        strbuf_add(&all, (const char *)text.tokens, (size_t)text.n_tokens * sizeof *text.tokens);
+    }
+    device_set_threads(0);
+    arena_release(&arena);
+    close_set(set, &recipe);
+    return all;
+}
+
+static void texts_do_not_depend_on_the_number_of_threads(void **state)
+{
+    (void)state;
+    static const char *const cases[][2] = {
+        {"tiny-text", "method: sft\npack_length: 256\nmax_prompt_length: 256\nlong_prompts: skip\n"},
+        {"tiny-text", "method: sft\nmax_prompt_length: 150\nlong_prompts: skip\n"},
+        {"rows.jsonl", "method: sft\nmax_prompt_length: 11\nlong_prompts: skip\n"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct strbuf one = texts_of(cases[i][0], cases[i][1], 1);
+        for (int n_threads = 2; n_threads <= 5; n_threads += 3) {
+            struct strbuf many = texts_of(cases[i][0], cases[i][1], n_threads);
+            assert_int_equal(many.length, one.length);
+            assert_memory_equal(many.data, one.data, one.length);
+            strbuf_release(&many);
+        }
+        strbuf_release(&one);
+    }
+}
+
+static void a_bad_text_is_an_error_in_its_turn(void **state)
+{
+    (void)state;
+    struct recipe recipe;
+    struct arena arena = ARENA_INIT;
+    struct dataset_text text;
+    struct dataset *set = open_set(&recipe, "rows.jsonl", SFT "max_prompt_length: 6\n");
+    assert_text(set, "0<0>$", 1);
+    for (int i = 0; i < 2; i++) { /* "01<1>$" fits, "012<2>$" does not; again when it is asked for again */
+        dataset_seek(set, 1);
+        assert_text(set, "01<1>$", 2);
+        assert_int_equal(dataset_next_text(set, &arena, &text), ERR_LIMIT);
+        assert_non_null(strstr(err_text(), "rows.jsonl:3: 7 tokens"));
+        assert_int_equal(dataset_cursor(set), 2);
+    }
+    arena_release(&arena);
+    close_set(set, &recipe);
+}
+
 static void uses_that_cannot_be_are_refused(void **state)
 {
     (void)state;
@@ -265,6 +326,8 @@ int main(void)
         cmocka_unit_test(contents_have_a_fingerprint),
         cmocka_unit_test(pairs_mask_their_prompts),
         cmocka_unit_test(whole_texts_are_joined),
+        cmocka_unit_test(texts_do_not_depend_on_the_number_of_threads),
+        cmocka_unit_test(a_bad_text_is_an_error_in_its_turn),
         cmocka_unit_test(uses_that_cannot_be_are_refused),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
