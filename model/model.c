@@ -32,6 +32,28 @@ static enum err check_shape(const struct model_config *config, const char *sourc
     return ERR_NONE;
 }
 
+/* What the model is beyond the device's operations. */
+static enum err check_device(const struct model_config *config, const char *source, const struct ops *ops)
+{
+    const struct ops_limits *most = &ops->limits;
+    if (most->most_D && config->D > most->most_D) {
+        return err_set(ERR_DEVICE, "%s: head_dim is %d, and the device %s takes at most %d; use --device=cpu", source,
+                       config->D, ops->name, most->most_D);
+    }
+    if (most->most_group && config->H / config->J > most->most_group) {
+        return err_set(ERR_DEVICE,
+                       "%s: %d attention heads share a key/value head, and the device %s takes at most %d; use "
+                       "--device=cpu",
+                       source, config->H / config->J, ops->name, most->most_group);
+    }
+    if (most->multiple_d && config->d % most->multiple_d != 0) {
+        return err_set(ERR_DEVICE,
+                       "%s: hidden_size is %d, and the device %s takes only multiples of %d; use --device=cpu", source,
+                       config->d, ops->name, most->multiple_d);
+    }
+    return ERR_NONE;
+}
+
 static enum err choose_max_positions(const struct model_config *config, const char *source, int wanted, int *out)
 {
     if (wanted > config->max_positions) {
@@ -77,6 +99,7 @@ static enum err make(struct model **out, const struct model_config *config, cons
 {
     int positions = 0;
     TRY(check_shape(config, source));
+    TRY(check_device(config, source, device->ops));
     TRY(choose_max_positions(config, source, max_positions, &positions));
     struct model *model = mem_zero(sizeof *model);
     model->device = device;

@@ -47,7 +47,8 @@ struct model {
 };
 
 /* Opens a directory (config.json + *.safetensors + tokenizer.json) or a .gguf file. max_positions bounds every sequence
- * (0: what the config allows, at most 32768); ERR_LIMIT if the config allows fewer. Release with model_close. */
+ * (0: what the config allows, at most 32768); ERR_LIMIT if the config allows fewer, ERR_DEVICE if the device's operations do
+ * not take the model's shape (struct ops_limits). Release with model_close. */
 enum err model_open(struct model **out, const char *path, struct device *device, int max_positions);
 /* The same, with fp32 master weights where the device's elements are narrower: for a model that is trained. */
 enum err model_open_trainable(struct model **out, const char *path, struct device *device, int max_positions);

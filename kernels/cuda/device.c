@@ -288,6 +288,7 @@ enum err device_cuda_open(struct device *device)
 
 const struct ops ops_cuda = {
     .name = "cuda",
+    .limits = {.most_D = 128, .most_group = 64, .multiple_d = 2}, /* attention's blocks; pairs of elements in norms */
     .matrix_elements = cuda_matrix_elements,
     .matrix_import = cuda_matrix_import,
     .matrix_export = cuda_matrix_export,

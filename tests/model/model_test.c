@@ -140,6 +140,41 @@ static void what_cannot_be_is_refused(void **state)
     assert_int_equal(device_bytes(device), 0);
 }
 
+/* The limits of a GPU, on the CPU. */
+static void shapes_beyond_the_device_are_refused(void **state)
+{
+    struct device *device = *state;
+    const struct ops *ops = device->ops;
+    const struct model_config config = fixture_config(FAMILY_QWEN2); /* d 40, H 4, J 2, D 16 */
+    static const struct {
+        struct ops_limits limits;
+        const char *error; /* NULL: the shape is taken */
+    } cases[] = {
+        {{.most_D = 16, .most_group = 2, .multiple_d = 8}, NULL},
+        {{.most_D = 15}, "new model: head_dim is 16, and the device small takes at most 15"},
+        {{.most_group = 1},
+         "new model: 2 attention heads share a key/value head, and the device small takes at most 1"},
+        {{.multiple_d = 16}, "new model: hidden_size is 40, and the device small takes only multiples of 16"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct model *model = NULL;
+        struct ops small = *ops;
+        small.name = "small";
+        small.limits = cases[i].limits;
+        device->ops = &small;
+        enum err result = model_new(&model, &config, NULL, device, 0, 1);
+        device->ops = ops;
+        assert_int_equal(result, cases[i].error ? ERR_DEVICE : ERR_NONE);
+        if (cases[i].error) {
+            assert_non_null(strstr(err_text(), cases[i].error));
+            assert_non_null(strstr(err_text(), "use --device=cpu"));
+            assert_null(model);
+        }
+        model_close(model);
+        assert_int_equal(device_bytes(device), 0);
+    }
+}
+
 static void max_positions_are_chosen(void **state)
 {
     struct device *device = *state;
@@ -177,6 +212,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_clone_is_equal_and_apart, fixture_open, fixture_close),
         cmocka_unit_test_setup_teardown(rope_tables_are_cos_and_sin, fixture_open, fixture_close),
         cmocka_unit_test_setup_teardown(what_cannot_be_is_refused, fixture_open, fixture_close),
+        cmocka_unit_test_setup_teardown(shapes_beyond_the_device_are_refused, fixture_open, fixture_close),
         cmocka_unit_test_setup_teardown(max_positions_are_chosen, fixture_open, fixture_close),
         cmocka_unit_test(flops_are_counted),
     };
