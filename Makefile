@@ -254,7 +254,7 @@ GPU_TESTS := $(if $(filter 1,$(CUDA)),$(patsubst %.c,$(OUT)/%,$(wildcard tests/g
 $(OUT)/tests/gpu/%: $(OUT)/tests/gpu/%.o $(call libs,rl)
 	@$(CC) $(LDFLAGS) -Wl,-rpath,'$$ORIGIN/lib' -o $@ $^ $(LDLIBS)
 gpu-check: bundle $(OUT)/tests/fault/kill ## compare the GPU with the CPU: here if there is one, else in build/bundle on a machine that has it
-	@cp tests/gpu/*.sh $(GPU_TESTS) $(OUT)/tests/fault/kill $(BUILD)/bundle/
+	@cp tests/gpu/*.sh tests/gpu/torch_grads.py $(GPU_TESTS) $(OUT)/tests/fault/kill $(BUILD)/bundle/
 	@$(BUILD)/bundle/check.sh
 
 bundle: all $(GPU_TESTS) ## build/bundle: the program with its libraries, for a machine that lacks them

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# check.sh - what `make gpu-check` runs, from build/bundle: each operation beside the CPU's, exactness, runs that are killed and
-# taken up again, memory errors.
+# check.sh - what `make gpu-check` runs, from build/bundle: each operation beside the CPU's, exactness, gradients beside
+# PyTorch's, runs that are killed and taken up again, memory errors.
 # Without a GPU it says what to do and fails.
 set -u
 cd "$(dirname "$0")" || exit 1
@@ -20,6 +20,15 @@ run ./twins_attention
 run ./twins_head
 run ./model_grads
 run ./strop bench exact --device=cuda --tokens="${EXACT_TOKENS:-1000000}"
+if python3 -c 'import safetensors, torch, transformers' 2>/dev/null; then
+    grads=$(mktemp -d) || exit 1
+    for device in cpu cuda; do
+        run ./torch_grads $device "$grads" && run python3 torch_grads.py "$grads"
+    done
+    rm -r "$grads"
+else
+    echo "python3 with torch, transformers and safetensors is not here: gradients were not compared with PyTorch's"
+fi
 run env DEVICE=cuda FAULTS="${FAULTS:-20}" ./kill
 run ./resume.sh
 sanitizer=$(command -v compute-sanitizer || echo /usr/local/cuda/bin/compute-sanitizer)

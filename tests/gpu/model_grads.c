@@ -2,9 +2,8 @@
  * that a group shares; then some steps of AdamW, whose weights must go the same way.
  *
  * SPDX-License-Identifier: Apache-2.0 */
-#include "model/model.h"
 #include "rl/optim.h"
-#include "tests/gpu/fixture.h"
+#include "tests/gpu/fixture_model.h"
 
 #define STEPS 5
 
@@ -14,68 +13,6 @@ struct run {
     struct optim optim;
     float *logprob, *lse, *entropy;
 };
-
-static const struct model_config configs[] = {
-    {.family = FAMILY_QWEN2,
-     .n_layers = 2,
-     .d = 40,
-     .F = 48,
-     .H = 4,
-     .J = 2,
-     .D = 16,
-     .V = 203,
-     .norm_eps = 1e-6f,
-     .tied = true,
-     .qkv_bias = true,
-     .rope = {.type = ROPE_DEFAULT, .theta = 1e6},
-     .max_positions = 512,
-     .bos_id = -1},
-    {.family = FAMILY_QWEN3,
-     .n_layers = 2,
-     .d = 128,
-     .F = 256,
-     .H = 4,
-     .J = 2,
-     .D = 64,
-     .V = 1000,
-     .norm_eps = 1e-6f,
-     .qk_norm = true,
-     .rope = {.type = ROPE_DEFAULT, .theta = 1e6},
-     .max_positions = 512,
-     .bos_id = -1},
-    {.family = FAMILY_LLAMA,
-     .n_layers = 3,
-     .d = 192,
-     .F = 384,
-     .H = 6,
-     .J = 2,
-     .D = 128,
-     .V = 515,
-     .norm_eps = 1e-5f,
-     .rope = {.type = ROPE_DEFAULT, .theta = 1e4},
-     .max_positions = 512,
-     .bos_id = -1},
-};
-static const char *const names[] = {"qwen2", "qwen3", "llama"};
-
-/* A prompt of 150 rows, three completions that share it, and another sequence. */
-static const struct context contexts[] = {{0, 0, 0, 150}, {0, 150, 150, 70}, {0, 150, 220, 40}, {0, 0, 260, 90}};
-#define T 350
-
-/* Weights of a size at which each part matters, rounded to bf16 for both. */
-static void set_weights(struct model *model)
-{
-    for (int i = 0; i < model->weights.n_tensors; i++) {
-        const struct weight *w = &model->weights.table[i];
-        size_t n = (size_t)w->rows * (size_t)(w->cols ? w->cols : 1);
-        float *rows = elements(n, w->cols ? 1.0f / sqrtf((float)w->cols) : 0.2f, 100 + (uint64_t)i);
-        for (size_t k = 0; k < n && w->is_norm; k++) {
-            rows[k] = bf16_value(bf16_bits(rows[k] + 1));
-        }
-        weights_import(&model->weights, model->device, w, rows, 0, w->rows);
-        free(rows);
-    }
-}
 
 static struct run open_run(const struct model_config *config, struct device *device)
 {
@@ -91,10 +28,10 @@ static struct run open_run(const struct model_config *config, struct device *dev
         fprintf(stderr, "%s\n", err_text());
         exit(1);
     }
-    set_weights(r.model);
-    r.acts = activations_new(r.model, T, T, 8, 512);
+    model_set_weights(r.model);
+    r.acts = activations_new(r.model, MODEL_ROWS, MODEL_ROWS, 8, 512);
     optim_init(&r.optim, &options, r.model);
-    r.logprob = zeros(T), r.lse = zeros(T), r.entropy = zeros(T);
+    r.logprob = zeros(MODEL_ROWS), r.lse = zeros(MODEL_ROWS), r.entropy = zeros(MODEL_ROWS);
     return r;
 }
 
@@ -115,14 +52,6 @@ static void forward_backward(struct run *r, const struct train_batch *batch, con
     model_backward(r->model, batch, r->acts, 1.1f, r->lse, r->entropy, d_logprob, d_entropy, r->optim.grads);
 }
 
-static float *rows_from(const struct run *r, const float *array, const struct weight *w)
-{
-    int cols = w->cols ? w->cols : 1;
-    float *rows = zeros((size_t)w->rows * (size_t)cols);
-    r->model->device->ops->wide_export(rows, array + w->offset, 0, w->rows, w->rows, cols);
-    return rows;
-}
-
 /* |got - want| / |want| */
 static double distance(const float *got, const float *want, size_t n)
 {
@@ -141,7 +70,7 @@ static void compare_gradients(const struct run *a, const struct run *b, const ch
     for (int i = 0; i < a->model->weights.n_tensors; i++) {
         const struct weight *w = &a->model->weights.table[i], *v = &b->model->weights.table[i];
         size_t n = (size_t)w->rows * (size_t)(w->cols ? w->cols : 1);
-        float *want = rows_from(a, a->optim.grads, w), *got = rows_from(b, b->optim.grads, v);
+        float *want = model_rows_from(a->model, a->optim.grads, w), *got = model_rows_from(b->model, b->optim.grads, v);
         double off = distance(got, want, n);
         if (!(off <= worst)) {
             worst = off, where = w->name;
@@ -177,35 +106,24 @@ static void compare_steps(struct run *a, struct run *b, const struct train_batch
 
 static void check_model(int i)
 {
-    struct run a = open_run(&configs[i], cpu), b = open_run(&configs[i], gpu);
-    int32_t tokens[T], positions[T], rows[T], targets[T];
-    float *d_logprob = elements(T, 0.01f, 7), *d_entropy = elements(T, 0.001f, 8);
-    struct rng rng = rng_stream(5, (uint64_t)i);
-    for (int c = 0, t = 0; c < 4; c++) {
-        for (int k = 0; k < contexts[c].n_rows; k++, t++) {
-            positions[t] = contexts[c].n_prefix + k;
-        }
-    }
-    for (int t = 0; t < T; t++) {
-        tokens[t] = (int32_t)rng_below(&rng, (uint32_t)configs[i].V);
-        targets[t] = (int32_t)rng_below(&rng, (uint32_t)configs[i].V);
-        rows[t] = t < 3 ? 149 : t; /* the last of the prompt predicts for all */
-    }
-    const struct train_batch batch = {T, tokens, positions, 4, contexts, T, rows, targets};
-    forward_backward(&a, &batch, d_logprob, d_entropy);
-    forward_backward(&b, &batch, d_logprob, d_entropy);
+    struct run a = open_run(&model_configs[i], cpu), b = open_run(&model_configs[i], gpu);
+    struct model_batch m;
+    model_batch_make(&m, i);
+    forward_backward(&a, &m.batch, m.d_logprob, m.d_entropy);
+    forward_backward(&b, &m.batch, m.d_logprob, m.d_entropy);
     double worst = 0;
-    for (int t = 0; t < T; t++) {
+    for (int t = 0; t < MODEL_ROWS; t++) {
         worst = fmax(worst, fabs((double)a.logprob[t] - (double)b.logprob[t]));
     }
-    check(worst < 0.15, "%s: log-probabilities differ by at most %.2e nats", names[i], worst);
-    compare_gradients(&a, &b, names[i]);
+    check(worst < 0.15, "%s: log-probabilities differ by at most %.2e nats", model_names[i], worst);
+    compare_gradients(&a, &b, model_names[i]);
     float *once = host_floats(b.optim.grads, b.optim.n);
-    forward_backward(&b, &batch, d_logprob, d_entropy);
+    forward_backward(&b, &m.batch, m.d_logprob, m.d_entropy);
     float *twice = host_floats(b.optim.grads, b.optim.n);
-    check_same(twice, once, b.optim.n * 4, "%s: gradients again", names[i]);
-    compare_steps(&a, &b, &batch, d_logprob, names[i]);
-    free(d_logprob), free(d_entropy), free(once), free(twice);
+    check_same(twice, once, b.optim.n * 4, "%s: gradients again", model_names[i]);
+    compare_steps(&a, &b, &m.batch, m.d_logprob, model_names[i]);
+    free(once), free(twice);
+    model_batch_free(&m);
     close_run(&a);
     close_run(&b);
 }
@@ -215,7 +133,7 @@ int main(int argc, char **argv)
 {
     int only = argc > 1 ? (int)strtol(argv[1], NULL, 10) : -1;
     open_both();
-    for (int i = 0; i < 3; i++) {
+    for (int i = 0; i < MODELS; i++) {
         if (only < 0 || only == i) {
             check_model(i);
         }
