@@ -255,6 +255,7 @@ $(OUT)/tests/gpu/%: $(OUT)/tests/gpu/%.o $(call libs,rl)
 	@$(CC) $(LDFLAGS) -Wl,-rpath,'$$ORIGIN/lib' -o $@ $^ $(LDLIBS)
 gpu-check: bundle $(OUT)/tests/fault/kill ## compare the GPU with the CPU: here if there is one, else in build/bundle on a machine that has it
 	@cp tests/gpu/*.sh tests/gpu/torch_grads.py $(GPU_TESTS) $(OUT)/tests/fault/kill $(BUILD)/bundle/
+	@cd $(BUILD)/bundle && strip -g strop kill $(notdir $(GPU_TESTS))
 	@$(BUILD)/bundle/check.sh
 
 bundle: all $(GPU_TESTS) ## build/bundle: the program with its libraries, for a machine that lacks them

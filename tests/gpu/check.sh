@@ -23,7 +23,8 @@ run ./strop bench exact --device=cuda --tokens="${EXACT_TOKENS:-1000000}"
 if python3 -c 'import safetensors, torch, transformers' 2>/dev/null; then
     grads=$(mktemp -d) || exit 1
     for device in cpu cuda; do
-        run ./torch_grads $device "$grads" && run python3 torch_grads.py "$grads"
+        run ./torch_grads $device "$grads/$device"
+        run python3 torch_grads.py "$grads/$device"
     done
     rm -r "$grads"
 else

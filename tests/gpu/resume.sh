@@ -5,7 +5,7 @@
 #
 # Compared are the weights and the state of the last checkpoint, and what metrics.jsonl and run.db hold: every sampled token and
 # its log-probability (run_text.c). The hashes are SHA-256.
-set -u
+set -u -o pipefail
 cd "$(dirname "$0")" || exit 1
 device=${DEVICE:-cuda} steps=${STEPS:-50} seed=${SEED:-42}
 folder=$(mktemp -d) || exit 1
@@ -36,8 +36,8 @@ train_killed() {
 }
 
 hashes() {
-    (cd "$folder/$1/checkpoints/latest/" && sha256sum ./*.safetensors state/*)
-    echo "$(./run_text "$folder/$1" | sha256sum | cut -d ' ' -f 1)  metrics.jsonl and run.db"
+    (cd "$folder/$1/checkpoints/latest/" && sha256sum ./*.safetensors state/*) &&
+        ./run_text "$folder/$1" | sha256sum | sed 's/-$/metrics.jsonl and run.db/'
 }
 
 failed() {
@@ -51,9 +51,10 @@ failed() {
 (train second) || failed "the second run failed"
 train_killed third || failed "the third run was not killed"
 (train third) || failed "the third run could not be taken up again"
-hashes first | tee "$folder/first.hashes"
+hashes first >"$folder/first.hashes" || failed "the first run left no whole checkpoint"
+cat "$folder/first.hashes"
 for run in second third; do
-    hashes $run >"$folder/$run.hashes"
+    hashes $run >"$folder/$run.hashes" || failed "the $run run left no whole checkpoint"
     diff "$folder/first.hashes" "$folder/$run.hashes" || failed "the $run run differs from the first"
     echo "$run: the same"
 done
