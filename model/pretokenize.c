@@ -6,14 +6,18 @@
 
 #include <pcre2.h>
 
+#include "model/unicode.h"
+
 #define LETTERS_AND_ON "| ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+"
 #define CONTRACTIONS   "(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|"
 
 const char PATTERN_GPT2[] = "'s|'t|'re|'ve|'m|'ll|'d| ?\\p{L}+| ?\\p{N}+| ?[^\\s\\p{L}\\p{N}]+|\\s+(?!\\S)|\\s+";
 const char PATTERN_QWEN2[] = CONTRACTIONS "\\p{N}" LETTERS_AND_ON;
 const char PATTERN_LLAMA3[] = CONTRACTIONS "\\p{N}{1,3}" LETTERS_AND_ON;
-const char PATTERN_DIGIT[] = "\\p{N}";
-const char PATTERN_DIGITS[] = "\\p{N}+";
+#define DIGIT                                                                                                          \
+    "[\\p{N}\\x{11DE0}-\\x{11DE9}\\x{16FF4}-\\x{16FF6}]" /* the reference's Digits has Unicode 17, its patterns have 16 */
+const char PATTERN_DIGIT[] = DIGIT;
+const char PATTERN_DIGITS[] = DIGIT "+";
 
 /* PCRE2's \s has U+180E too, which Unicode took out of White_Space in 6.3. \S inside [] is left: it cannot be said there. */
 static void spell_white_space(struct str pattern, struct strbuf *out)
@@ -70,6 +74,7 @@ void pretokenizer_release(struct pretokenizer *pretokenizer)
 
 struct splitter {
     const struct pretokenizer *pretokenizer;
+    struct str text, matched; /* matched: the text with stand-ins (model/unicode.h) */
     pcre2_match_context *limits;
     pcre2_match_data *matches[PRETOKENIZE_MAX_PATTERNS];
     piece_fn *emit;
@@ -104,11 +109,12 @@ static enum err next_match(const struct splitter *s, int level, struct str text,
     return ERR_NONE;
 }
 
-/* As deep as there are patterns, at most PRETOKENIZE_MAX_PATTERNS. */
+/* `text` is a part of s->matched. As deep as there are patterns, at most PRETOKENIZE_MAX_PATTERNS. */
 static enum err split_level(const struct splitter *s, int level, struct str text)
 {
     if (level == s->pretokenizer->n_patterns) {
-        s->emit(s->context, text);
+        size_t at = (size_t)(text.data - s->matched.data);
+        s->emit(s->context, str_slice(s->text, at, at + text.length));
         return ERR_NONE;
     }
     for (size_t at = 0; at < text.length;) {
@@ -130,7 +136,11 @@ enum err pretokenizer_split(const struct pretokenizer *pretokenizer, struct str 
     if (text.length == 0) {
         return ERR_NONE;
     }
-    struct splitter s = {.pretokenizer = pretokenizer, .emit = emit, .context = context};
+    struct strbuf stand_ins = STRBUF_INIT;
+    struct splitter s = {.pretokenizer = pretokenizer, .text = text, .matched = text, .emit = emit, .context = context};
+    if (unicode_stand_ins(text, &stand_ins)) {
+        s.matched = strbuf_view(&stand_ins);
+    }
     s.limits = pcre2_match_context_create(NULL);
     BUG_ON(!s.limits);
     pcre2_set_match_limit(s.limits, 50000000);
@@ -139,10 +149,11 @@ enum err pretokenizer_split(const struct pretokenizer *pretokenizer, struct str 
         s.matches[i] = pcre2_match_data_create(1, NULL);
         BUG_ON(!s.matches[i]);
     }
-    enum err err = split_level(&s, 0, text);
+    enum err err = split_level(&s, 0, s.matched);
     for (int i = 0; i < pretokenizer->n_patterns; i++) {
         pcre2_match_data_free(s.matches[i]);
     }
     pcre2_match_context_free(s.limits);
+    strbuf_release(&stand_ins);
     return err;
 }

@@ -2,7 +2,8 @@
  *
  * A pre-tokenizer is a list of patterns. The first cuts the text into its matches and what lies between them; each next one
  * cuts every piece again, seeing that piece alone. No byte is lost. PCRE2 runs the patterns (UTF, UCP, JIT, with a match
- * limit); \s is made the Unicode property White_Space, as the writers of these patterns meant it.
+ * limit); \s is made the Unicode property White_Space, as the writers of these patterns meant it, and characters that PCRE2 may be
+ * too old for are matched by older ones of their category (model/unicode.h).
  *
  * For the files of model/ only.
  *

@@ -5,9 +5,9 @@
 
 #include <stdlib.h>
 #include <string.h>
-#include <utf8proc.h>
 
 #include "model/tokenizer_build.h"
+#include "model/unicode.h"
 
 /* ---- making ---- */
 
@@ -254,15 +254,12 @@ static enum err encode_normalized(struct encoder *e, struct str text)
     if (!e->tokenizer->nfc || is_ascii(text)) {
         return cut_added(e, text, true, encode_plain);
     }
-    utf8proc_uint8_t *composed = NULL;
-    utf8proc_ssize_t n = utf8proc_map((const utf8proc_uint8_t *)text.data, (utf8proc_ssize_t)text.length, &composed,
-                                      UTF8PROC_STABLE | UTF8PROC_COMPOSE);
-    if (n < 0 || n > INT32_MAX) {
-        free(composed);
-        return err_set(ERR_LIMIT, "a text of %zu bytes cannot be normalised: %s", text.length, utf8proc_errmsg(n));
+    struct strbuf composed = STRBUF_INIT;
+    enum err err = unicode_nfc(text, &composed);
+    if (err == ERR_NONE) {
+        err = cut_added(e, strbuf_view(&composed), true, encode_plain);
     }
-    enum err err = cut_added(e, (struct str){(const char *)composed, (size_t)n}, true, encode_plain);
-    free(composed);
+    strbuf_release(&composed);
     return err;
 }
 

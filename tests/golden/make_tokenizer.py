@@ -51,6 +51,10 @@ TEXTS = [
     "\u0085\u00a0x\u2028\u2029 \u3000y\u2009", "\x00a\x00\x1c\x1d\x7f", "def f(x):\n    return x ** 2  # ok\n",
     "\u0e44\u0e17\u0e22 \u0627\u0644\u0639\u0631\u0628\u064a\u0629 \u0939\u093f\u0928\u094d\u0926\u0940", "Goo Good Goods right matches",
     "<tool>s<tool><tool>", "a<tool>string",
+    # letters, digits and signs of Unicode 15, 15.1, 16 (patterns), digits of 17 (Digits), marks since 10 (NFC)
+    "x\U0001e030\U00031350 \U0001e4d0y\U0001e4f0", "\u4e00\U0002ebf0\U0002ee5d\u3002 \u2ffc\u31ef", "a\u1c89\ua7cb \U0001611ez\U00016130",
+    "1\U00010d40\U000116d0 \U0001fae9!", "7\U00011de3a\U00016ff5 8", "a\u0301\u07fd\u0323 \u0641\u08d3\u0651 \u1abf\u0316",
+    "\U00011935\U00011930 \U000105d2\u0307 \U0001611e\U0001611e", "e\u07fd\u0301 o\U0001e4ec\u0323\u0302",
 ]
 BROKEN = ["80", "ff41", "c3", "c3c3a9", "e282", "e28241", "f09f98", "f09f9841", "eda080", "c080", "f4908080", "e0809f",
           "41f0288cbc42", "f8888080", "61e282ac80", "3c7468696e6b3ee2"]

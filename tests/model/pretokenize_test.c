@@ -39,6 +39,10 @@ static void pieces_are_cut_where_the_pattern_says(void **state)
          "b",
          "a\xE1\xA0\x8E|\xE3\x80\x80|b|"},
         {{"[\\]\\s]\\\\s"}, "]\\s \\s", "]\\s| \\s|"}, /* escapes are read as escapes */
+        /* U+1E030 is a letter and U+116D0 a digit since Unicode 15 and 16, U+11DE3 one of 17 for PATTERN_DIGIT only */
+        {{PATTERN_QWEN2}, "a\xF0\x9E\x80\xB0-\xF0\x91\x9B\x90", "a\xF0\x9E\x80\xB0|-|\xF0\x91\x9B\x90|"},
+        {{PATTERN_DIGIT, PATTERN_GPT2}, "!\xF0\x91\xB7\xA3!", "!|\xF0\x91\xB7\xA3|!|"},
+        {{PATTERN_GPT2}, "!\xF0\x91\xB7\xA3!", "!\xF0\x91\xB7\xA3!|"},
         {{NULL}, "as it is", "as it is|"},
         {{PATTERN_GPT2}, "", ""},
     };
