@@ -63,7 +63,7 @@ TESTS   := $(wildcard tests/base/*_test.c tests/kernels/*_test.c tests/model/*_t
 ifneq ($(CUDA),1)
 TESTS := $(filter-out tests/kernels/cuda_%,$(TESTS))
 endif
-HEADERS := $(foreach f,$(FOLDERS) kernels/cpu rl/cmd tests tests/bench,$(wildcard $(f)/*.h)) $(wildcard tests/fault/*.c tests/reward/plugins/*.[ch]) \
+HEADERS := $(foreach f,$(FOLDERS) kernels/cpu rl/cmd tests tests/bench,$(wildcard $(f)/*.h)) $(wildcard tests/fault/*.c tests/check/*.c tests/reward/plugins/*.[ch]) \
            $(CUDA_SRC) $(CUDA_CU) $(CUDA_HEADERS)
 BENCH_SRC := $(wildcard tests/bench/*.c)
 
@@ -225,6 +225,9 @@ $(OUT)/tests/fault/%: $(OUT)/tests/fault/%.o $(call libs,rl)
 	@$(CC) $(LDFLAGS) -Wl,-rpath,'$$ORIGIN/lib' $(patsubst %,-Wl$(comma)--wrap=%,$(WRAPPED)) -o $@ $^ $(LDLIBS)
 fault: $(OUT)/tests/fault/kill ## kill -9 a run FAULTS=500 times at random instants, resume, compare with the straight run
 	@FAULTS=$(or $(FAULTS),500) $<
+
+$(OUT)/tests/check/%: $(OUT)/tests/check/%.o $(call libs,model)
+	@$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS)
 
 $(OUT)/tests/reward/%_check: $(OUT)/tests/reward/%_check.o $(call libs,reward)
 	@$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS)
