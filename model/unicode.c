@@ -66,7 +66,12 @@ static const struct newer_marks newer_marks[] = {
     {0x1E6EE, 0x1E6EF}, {0x1E6F5, 0x1E6F5},
 };
 
-enum { OLDEST_LEAD = 0xD7 }; /* U+05C8 is the first of both tables */
+/* First bytes of characters in the tables, the lowest of which is U+05C8; there is none from U+4000 to U+9FFF. */
+static bool may_be_newer(char lead)
+{
+    unsigned char byte = (unsigned char)lead;
+    return byte >= 0xD7 && (byte < 0xE4 || byte > 0xE9);
+}
 
 /* ---- stand-ins ---- */
 
@@ -90,7 +95,7 @@ bool unicode_stand_ins(struct str text, struct strbuf *out)
     size_t done = 0;
     for (size_t at = 0, length = 1; at < text.length; at += length) {
         length = 1;
-        if ((unsigned char)text.data[at] < OLDEST_LEAD) {
+        if (!may_be_newer(text.data[at])) {
             continue;
         }
         uint32_t c = str_utf8_next(text, at, &length), older = stand_in(c);
@@ -143,7 +148,7 @@ enum err unicode_nfc(struct str text, struct strbuf *out)
     size_t done = 0;
     for (size_t at = 0, length = 1; at < text.length; at += length) {
         length = 1;
-        if ((unsigned char)text.data[at] >= OLDEST_LEAD && is_newer_mark(str_utf8_next(text, at, &length))) {
+        if (may_be_newer(text.data[at]) && is_newer_mark(str_utf8_next(text, at, &length))) {
             TRY(compose(str_slice(text, done, at), out));
             strbuf_add_str(out, str_slice(text, at, at + length));
             done = at + length;
