@@ -113,21 +113,32 @@ void template_close(struct template *tpl)
 
 /* ---- applying ---- */
 
-/* The value of a field as it is put into a text; `where` and `key` open the sentence of an error. */
-static enum err template_put_field(const json_t *fields, const char *key, const char *where, struct strbuf *out)
+/* A text or a number, as it is put into a text; false if the value is neither. */
+static bool template_put_value(const json_t *value, struct strbuf *out)
 {
-    const json_t *value = json_object_get(fields, key);
     if (json_is_string(value)) {
         strbuf_add(out, json_string_value(value), json_string_length(value));
     } else if (json_is_integer(value)) {
         strbuf_printf(out, "%lld", (long long)json_integer_value(value));
     } else if (json_is_real(value)) {
         strbuf_printf(out, "%.17g", json_real_value(value));
-    } else {
-        return err_set(ERR_FORMAT, "%s: the template has {%s}, but the row's field '%s' is %s", where, key, key,
-                       value ? "no text or number" : "missing");
     }
-    return ERR_NONE;
+    return json_is_string(value) || json_is_number(value);
+}
+
+/* The row's field; `where` and `key` open the sentence of an error. */
+static enum err template_put_field(const json_t *fields, const char *key, const char *where, struct strbuf *out)
+{
+    const json_t *value = json_object_get(fields, key);
+    size_t n = json_array_size(value); /* 0 if it is no list */
+    bool fits = n ? true : template_put_value(value, out);
+    for (size_t i = 0; i < n && fits; i++) {
+        strbuf_puts(out, i ? "\n" : "");
+        fits = template_put_value(json_array_get(value, i), out);
+    }
+    return fits ? ERR_NONE
+                : err_set(ERR_FORMAT, "%s: the template has {%s}, but the row's field '%s' is %s", where, key, key,
+                          value ? "no text or number, nor a list of them" : "missing");
 }
 
 static enum err template_fill(const struct template *tpl, struct str question, const json_t *fields, const char *where,

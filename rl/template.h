@@ -3,8 +3,9 @@
  *   r1-zero   plain text, no chat tokens: first think, then answer (recipes/templates/r1-zero.txt, which is compiled in)
  *   chat      the model's own format, with its special tokens, up to where the assistant begins
  *   none      the prompt as it is
- *   PATH      a text file with {prompt} in it; {NAME} puts the row's field NAME there (text or a number), so mind not to
- *             name the answer. Braces around anything but a name are plain. One line end at the end is not part of it.
+ *   PATH      a text file with {prompt} in it; {NAME} puts the row's field NAME there (text or a number, or a list of them, a
+ *             line each), so mind not to name the answer. Braces around anything but a name are plain. One line end at
+ *             the end is not part of it.
  *
  * A prompt is text, or a list of chat messages [{"role": "user", "content": "..."}, ...]. Templates of plain text take a
  * list only if it is one message of the user.

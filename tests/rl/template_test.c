@@ -106,9 +106,18 @@ static void files_have_slots(void **state)
     assert_string_equal(out.data, "\\boxed{} {3} {9} {a b} { prompt} 3/0.5 P {level}\n");
     assert_int_equal(apply(tpl, "{\"prompt\": \"P\", \"level\": 3}", &out), ERR_FORMAT);
     assert_string_equal(err_text(), "d.jsonl:3: the template has {score}, but the row's field 'score' is missing");
-    assert_int_equal(apply(tpl, "{\"prompt\": \"P\", \"level\": [3]}", &out), ERR_FORMAT);
-    assert_string_equal(err_text(),
-                        "d.jsonl:3: the template has {level}, but the row's field 'level' is no text or number");
+    assert_int_equal(apply(tpl, "{\"prompt\": \"P\", \"level\": [\"a\", 2, \"b\"], \"score\": [\"c\"]}", &out),
+                     ERR_NONE);
+    assert_string_equal(out.data, "\\boxed{} {a\n2\nb} {9} {a b} { prompt} a\n2\nb/c P\n");
+    static const char *const unfit[] = {"[]", "[true]", "[\"a\", [1]]", "{\"a\": 1}", "null"};
+    for (size_t i = 0; i < sizeof unfit / sizeof *unfit; i++) {
+        char row[64];
+        snprintf(row, sizeof row, "{\"prompt\": \"P\", \"level\": %s}", unfit[i]);
+        assert_int_equal(apply(tpl, row, &out), ERR_FORMAT);
+        assert_string_equal(err_text(),
+                            "d.jsonl:3: the template has {level}, but the row's field 'level' is no text or "
+                            "number, nor a list of them");
+    }
     strbuf_release(&out);
     template_close(tpl);
 }
