@@ -6,6 +6,7 @@
  * that uses it up before its last test earns 0 as a slow one, so set it for the number of tests.
  *
  * SPDX-License-Identifier: Apache-2.0 */
+#include <stdatomic.h>
 #include <string.h>
 
 #include "base/log.h"
@@ -22,7 +23,7 @@ struct code {
     struct compare compare;
     struct sandbox_limits limits;
     int max_tests;
-    bool bare;
+    bool bare, landlock;
 };
 
 static const struct reward_option code_options[] = {
@@ -40,6 +41,8 @@ static const struct reward_option code_options[] = {
     {"max_tests", OPTION_INT, "0", 0, 1 << 20, NULL, "only so many tests of a row, the first ones; 0: all"},
     {"bare", OPTION_BOOL, "false", 0, 0, NULL, "without a code block, the whole completion is the program"},
     {"slots", OPTION_INT, "0", 0, 256, NULL, "programs that run at the same time; 0: one a processor"},
+    {"sandbox", OPTION_CHOICE, "strict", 0, 0, "strict|landlock",
+     "landlock: weaker, for machines that refuse namespaces; Python only"},
     {"python", OPTION_TEXT, "", 0, 0, NULL, "path of the interpreter; empty: the system's"},
     {0},
 };
@@ -64,8 +67,17 @@ static enum err code_open(void *state, const struct reward_values *values)
     code->limits.memory_mb = (int32_t)reward_int(values, "memory_mb");
     code->max_tests = (int)reward_int(values, "max_tests");
     code->bare = reward_bool(values, "bare");
+    code->landlock = strcmp(reward_text(values, "sandbox"), "landlock") == 0;
     TRY(code_runner_open(&code->runner, &(struct code_runner_options){.python = reward_text(values, "python"),
-                                                                      .n_slots = (int)reward_int(values, "slots")}));
+                                                                      .n_slots = (int)reward_int(values, "slots"),
+                                                                      .landlock = code->landlock}));
+    static atomic_flag warned = ATOMIC_FLAG_INIT;
+    if (code->landlock && !atomic_flag_test_and_set(&warned)) {
+        log_warning("sandbox=landlock is weaker than the default. Programs cannot read or write your files, start "
+                    "processes, send signals or use the network; but nothing keeps them from filling the disk of /tmp "
+                    "during a run, from seeing names and sizes of files and numbers of processes, or (unless strop "
+                    "is root) from starting many threads, and a hole in the kernel leads to the user they run as");
+    }
     log_info("code runs in a sandbox: %s", code_runner_mode(code->runner));
     return ERR_NONE;
 }
@@ -133,7 +145,9 @@ static struct verdict code_judge(const void *state, const struct reward_item *it
         : outcome.verdict == CODE_CE
             ? "CE"
             : arena_printf(call->arena, "%s in test %d", code_verdict_names[outcome.verdict], outcome.test + 1);
-    return verdict_ok(score, reason, block.code);
+    struct verdict verdict = verdict_ok(score, reason, block.code);
+    verdict.path = code->landlock ? "landlock" : NULL;
+    return verdict;
 }
 
 const struct reward_kind reward_code = {

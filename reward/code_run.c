@@ -28,8 +28,10 @@ enum err code_runner_open(struct code_runner **out, const struct code_runner_opt
 {
     struct code_runner *runner = mem_zero(sizeof *runner);
     bool headers = code_headers_folder(runner->headers, sizeof runner->headers);
-    struct sandbox_options sandbox = {
-        .python = options->python, .n_slots = options->n_slots, .headers = headers ? runner->headers : NULL};
+    struct sandbox_options sandbox = {.python = options->python,
+                                      .n_slots = options->n_slots,
+                                      .headers = headers ? runner->headers : NULL,
+                                      .landlock = options->landlock};
     enum err result = sandbox_open(&runner->sandbox, &sandbox);
     if (result != ERR_NONE) {
         free(runner);

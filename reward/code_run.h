@@ -30,6 +30,7 @@ struct code_runner;
 struct code_runner_options {
     const char *python; /* as in struct sandbox_options */
     int n_slots;
+    bool landlock;
 };
 enum err code_runner_open(struct code_runner **out, const struct code_runner_options *options);
 void code_runner_close(struct code_runner *runner);

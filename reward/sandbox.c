@@ -32,6 +32,7 @@ struct sandbox_slot {
 struct sandbox {
     int control;
     pid_t supervisor;
+    bool landlock;
     int per_class;
     char mode[WIRE_TEXT];
     pthread_mutex_t asking; /* the control socket */
@@ -236,6 +237,10 @@ static enum err job_send(const struct sandbox_slot *slot, const struct sandbox_j
 enum err sandbox_start(struct sandbox *sandbox, const struct sandbox_job *job, double deadline,
                        struct sandbox_slot **slot)
 {
+    if (sandbox->landlock && job->what > SANDBOX_TEST) {
+        return err_set(ERR_STATE, "sandbox=landlock runs Python only: compilers, and C and C++ programs, need the "
+                                  "namespaces of sandbox=strict");
+    }
     struct sandbox_slot *taken = slot_take(sandbox, job_class(job->what), deadline);
     if (!taken) {
         return err_set(ERR_LIMIT,
@@ -356,9 +361,11 @@ enum err sandbox_open(struct sandbox **out, const struct sandbox_options *option
                           ? ERR_NONE
                           : err_set(ERR_USAGE, "%s", text);
     snprintf(setup.headers, sizeof setup.headers, "%s", options->headers ? options->headers : "");
+    setup.landlock = sandbox->landlock = options->landlock;
     result = result == ERR_NONE ? supervisor_start(sandbox, &setup) : result;
     if (result == ERR_NONE) {
-        struct sandbox_slot *first = &sandbox->slots[setup.python[0] ? SLOT_PROGRAM : SLOT_COMPILE][0];
+        struct sandbox_slot *first =
+            &sandbox->slots[setup.python[0] || setup.landlock ? SLOT_PROGRAM : SLOT_COMPILE][0];
         result = slot_open(sandbox, first);
     }
     if (result != ERR_NONE) {

@@ -17,7 +17,8 @@
  * namespace belongs to the slot: it is empty, and socket() is refused.
  *
  * Needs Linux 5.12 with user namespaces; sandbox_open refuses with the layer that said no and the mend. Without a writable
- * memory cgroup the limit is per process (RLIMIT_AS): the worst case is then processes x memory.
+ * memory cgroup the limit is per process (RLIMIT_AS): the worst case is then processes x memory. A weaker form that needs no
+ * namespaces is used only where `landlock` asks for it (sandbox_landlock.h says what it does not protect).
  *
  * Thread-safe, all of it. A failure here is the sandbox's, never the program's.
  *
@@ -97,6 +98,7 @@ struct sandbox_options {
     const char *python; /* path of an interpreter, 3.9 or newer; NULL or "": found (sandbox_find_python) */
     int n_slots;        /* most runs at the same time, of each class (programs, tests, compilers); 0: one a processor */
     const char *headers; /* a folder that compilers see as /headers; NULL: none */
+    bool landlock;       /* no namespaces, weaker, Python only: other jobs are refused with ERR_STATE */
 };
 
 /* Starts the supervisor and a first slot, so that what is missing is said at once: ERR_STATE with the layer and the mend.

@@ -18,15 +18,17 @@ struct report {
     int n;
 };
 
-static void add(struct report *report, enum doctor_level level, const char *layer, const char *format, ...)
-    __attribute__((format(printf, 4, 5)));
+static void add(struct report *report, enum doctor_level level, const char *layer, const char *mend, const char *format,
+                ...) __attribute__((format(printf, 5, 6)));
 
-static void add(struct report *report, enum doctor_level level, const char *layer, const char *format, ...)
+static void add(struct report *report, enum doctor_level level, const char *layer, const char *mend, const char *format,
+                ...)
 {
     BUG_ON(report->n == SANDBOX_FINDINGS);
     struct doctor_finding *finding = &report->findings[report->n++];
     finding->level = level;
     finding->layer = layer;
+    finding->mend = mend;
     va_list arguments;
     va_start(arguments, format);
     vsnprintf(finding->text, sizeof finding->text, format, arguments);
@@ -43,8 +45,8 @@ static void look_at_kernel(struct report *report)
         minor = *end == '.' ? strtoul(end + 1, NULL, 10) : 0;
     }
     bool new_enough = major > 5 || (major == 5 && minor >= 12);
-    add(report, new_enough ? DOCTOR_OK : DOCTOR_FAIL, "kernel", "Linux %s%s", name.release,
-        new_enough ? "" : "; the sandbox needs 5.12 or newer");
+    add(report, new_enough ? DOCTOR_OK : DOCTOR_FAIL, "kernel", new_enough ? "" : "the sandbox needs 5.12 or newer",
+        "Linux %s", name.release);
 }
 
 static void look_at_programs(struct report *report)
@@ -52,36 +54,31 @@ static void look_at_programs(struct report *report)
     struct wire_setup setup = {0};
     char text[WIRE_TEXT];
     bool python = host_find_python(NULL, &setup, text);
-    add(report, python ? DOCTOR_OK : DOCTOR_WARN, "python", "%s%s", python ? setup.python : text,
-        python ? "" : " (only for rewards on Python programs)");
+    add(report, python ? DOCTOR_OK : DOCTOR_WARN, "python", python ? "" : "rewards that run Python programs need it",
+        "%s", python ? setup.python : text);
     for (int cpp = 0; cpp < 2; cpp++) {
         const char *path = host_compiler(cpp), *name = cpp ? "g++" : "gcc";
-        add(report, path ? DOCTOR_OK : DOCTOR_WARN, name, "%s%s", path ? path : name,
-            path ? "" : " is not installed; install it for rewards on programs in its language");
+        add(report, path ? DOCTOR_OK : DOCTOR_WARN, name,
+            path ? "" : "rewards that run programs in its language need it: apt-get install g++", "%s",
+            path ? path : "not found");
     }
     char folder[FILE_PATH_BYTES];
     bool headers = code_headers_folder(folder, sizeof folder);
-    if (headers) {
-        add(report, DOCTOR_OK, "header cache", "%.400s", folder);
-    } else {
-        add(report, DOCTOR_WARN, "header cache",
-            "no folder for precompiled headers can be written, so C++ compiles slowly; set XDG_CACHE_HOME to one of "
-            "yours");
-    }
+    add(report, headers ? DOCTOR_OK : DOCTOR_WARN, "headers",
+        headers ? "" : "C++ compiles slowly; set XDG_CACHE_HOME to a folder that can be written",
+        headers ? "%.400s" : "no folder for precompiled headers", folder);
 }
 
 /* What the sandbox says of itself; sandbox_mode. */
 static void look_at_limits(struct report *report, const char *mode)
 {
-    bool memory = strstr(mode, "(memory") != NULL, tasks = strstr(mode, "tasks)") != NULL;
-    add(report, memory && tasks ? DOCTOR_OK : DOCTOR_WARN, "cgroup", "%s%s", mode,
-        memory && tasks
-            ? ""
-            : "; memory is limited per process only, so a program may use memory x processes. Run as root, or "
-              "in a delegated cgroup: systemd-run --user --scope -p Delegate=yes COMMAND");
-    if (strstr(mode, "no /proc")) {
-        add(report, DOCTOR_WARN, "/proc",
-            "a new /proc is refused, so programs have none; in a container: --security-opt systempaths=unconfined");
+    bool both = strstr(mode, "(memory, tasks)") != NULL, proc = strstr(mode, "no /proc") == NULL;
+    add(report, both ? DOCTOR_OK : DOCTOR_WARN, "cgroup",
+        both ? "" : "a program may use memory x processes; run as root, or: systemd-run --user --scope -p Delegate=yes",
+        "%s", mode);
+    if (!proc) {
+        add(report, DOCTOR_WARN, "/proc", "in a container: --security-opt systempaths=unconfined",
+            "a new /proc is refused, so programs have none");
     }
 }
 
@@ -94,38 +91,64 @@ static void try_program(struct report *report, struct code_runner *runner, enum 
     struct code_outcome outcome = {0};
     double start = clock_seconds();
     code_run(runner, language, str_of(source), &tests, false, clock_seconds() + 60, &arena, &outcome);
-    if (outcome.verdict == CODE_AC) {
-        add(report, DOCTOR_OK, layer, "a program ran in %.0f ms", (clock_seconds() - start) * 1e3);
+    bool right = outcome.verdict == CODE_AC;
+    if (right) {
+        add(report, DOCTOR_OK, layer, "", "a program ran in %.0f ms", (clock_seconds() - start) * 1e3);
     } else {
-        add(report, DOCTOR_FAIL, layer, "a right program was judged %s: %.300s", code_verdict_names[outcome.verdict],
-            outcome.detail);
+        add(report, DOCTOR_FAIL, layer, "", "a right program was judged %s: %.300s",
+            code_verdict_names[outcome.verdict], outcome.detail);
     }
     arena_release(&arena);
 }
 
-enum err sandbox_doctor(struct doctor_finding findings[SANDBOX_FINDINGS], int *n)
+static const char python_sum[] = "print(sum(map(int, input().split())))\n";
+
+static void look_at_strict(struct report *report, bool python, bool gcc)
 {
-    struct report report = {.findings = findings};
     struct code_runner *runner;
-    look_at_kernel(&report);
-    look_at_programs(&report);
-    bool python = findings[1].level == DOCTOR_OK, gcc = findings[2].level == DOCTOR_OK;
     if (code_runner_open(&runner, &(struct code_runner_options){.n_slots = 1}) != ERR_NONE) {
-        add(&report, DOCTOR_FAIL, "namespaces", "%s", err_text());
-        *n = report.n;
-        return ERR_NONE;
+        add(report, DOCTOR_FAIL, "sandbox", "", "%s", err_text());
+        return;
     }
-    add(&report, DOCTOR_OK, "namespaces", "user, pid, mount, ipc, uts, net; seccomp");
-    look_at_limits(&report, code_runner_mode(runner));
+    look_at_limits(report, code_runner_mode(runner));
     if (python) {
-        try_program(&report, runner, CODE_PYTHON, "sandbox, Python", "print(sum(map(int, input().split())))\n");
+        try_program(report, runner, CODE_PYTHON, "run Python", python_sum);
     }
     if (gcc) {
         try_program(
-            &report, runner, CODE_C, "sandbox, C",
+            report, runner, CODE_C, "run C",
             "#include <stdio.h>\nint main(void) { int a, b; scanf(\"%d %d\", &a, &b); printf(\"%d\\n\", a + b); }\n");
     }
     code_runner_close(runner);
-    *n = report.n;
-    return ERR_NONE;
+}
+
+/* The weaker mode; not needed where the other works. */
+static void look_at_landlock(struct report *report, bool needed)
+{
+    struct code_runner *runner;
+    if (code_runner_open(&runner, &(struct code_runner_options){.n_slots = 1, .landlock = true}) != ERR_NONE) {
+        add(report, needed ? DOCTOR_WARN : DOCTOR_OK, "landlock", "", "%s%s", needed ? "" : "not needed: ", err_text());
+        return;
+    }
+    try_program(report, runner, CODE_PYTHON, "landlock", python_sum);
+    struct doctor_finding *finding = &report->findings[report->n - 1];
+    if (finding->level == DOCTOR_OK) {
+        snprintf(finding->text, sizeof finding->text,
+                 "works; weaker, Python only, used where asked for by "
+                 "code:sandbox=landlock");
+    }
+    code_runner_close(runner);
+}
+
+int sandbox_doctor(struct doctor_finding findings[SANDBOX_FINDINGS])
+{
+    struct report report = {.findings = findings};
+    look_at_kernel(&report);
+    look_at_programs(&report);
+    bool python = findings[1].level == DOCTOR_OK, gcc = findings[2].level == DOCTOR_OK;
+    look_at_strict(&report, python, gcc);
+    if (python) {
+        look_at_landlock(&report, findings[5].level == DOCTOR_FAIL);
+    }
+    return report.n;
 }

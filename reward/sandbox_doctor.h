@@ -9,19 +9,19 @@
 enum doctor_level {
     DOCTOR_OK,
     DOCTOR_WARN, /* works, but weaker or slower; or is only needed for some programs */
-    DOCTOR_FAIL, /* the code reward cannot be used */
+    DOCTOR_FAIL, /* the code reward cannot be used as it is */
 };
 
 struct doctor_finding {
     enum doctor_level level;
     const char *layer; /* "namespaces", "python" ...; static */
-    char text[480];    /* what was found; unless OK, then what to do */
+    char text[480];    /* what was found */
+    const char *mend;  /* what to do about it, where `text` does not say; static; "" */
 };
 
 #define SANDBOX_FINDINGS 10
 
-/* Tries everything, in about a second, and fills *n findings. A failure is a finding; the result is ERR_NONE unless the
- * machine could not even be looked at. Any thread. */
-enum err sandbox_doctor(struct doctor_finding findings[SANDBOX_FINDINGS], int *n);
+/* Tries everything, in about a second, and fills the findings; how many. Any thread. */
+int sandbox_doctor(struct doctor_finding findings[SANDBOX_FINDINGS]);
 
 #endif

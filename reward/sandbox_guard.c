@@ -4,11 +4,13 @@
 #include "reward/sandbox_guard.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <linux/capability.h>
 #include <linux/sched.h>
 #include <math.h>
 #include <seccomp.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
@@ -220,11 +222,46 @@ static const char *const allowed[] = {
     "getpeername",
 };
 
-static int allow_plain(scmp_filter_ctx context)
+/* Of these, what a program may not that shares its pid namespace, and perhaps its user, with others. */
+static const char *const not_alone[] = {
+    "fork",
+    "vfork",
+    "execve",
+    "execveat",
+    "kill",
+    "tkill",
+    "tgkill",
+    "rt_sigqueueinfo",
+    "rt_tgsigqueueinfo",
+    "pidfd_open",
+    "pidfd_send_signal",
+    "fcntl",
+    "chmod",
+    "fchmod",
+    "fchmodat",
+    "utime",
+    "utimes",
+    "utimensat",
+    "futimesat",
+    "sched_setaffinity",
+    "setpgid",
+};
+
+static bool is_alone(const char *name)
+{
+    for (size_t i = 0; i < sizeof not_alone / sizeof *not_alone; i++) {
+        if (strcmp(name, not_alone[i]) == 0) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static int allow_plain(scmp_filter_ctx context, bool alone)
 {
     for (size_t i = 0; i < sizeof allowed / sizeof *allowed; i++) {
         int number = seccomp_syscall_resolve_name(allowed[i]);
-        if (number < 0) {
+        if (number < 0 || (alone && !is_alone(allowed[i]))) {
             continue;
         }
         int result = seccomp_rule_add(context, SCMP_ACT_ALLOW, number, 0);
@@ -245,18 +282,25 @@ static int allow_if(scmp_filter_ctx context, int call, unsigned argument, enum s
 
 /* Calls that are allowed for some arguments only. CLONE_PARENT would make a child of the slot's Python, which reaps one
  * child only: the run's pid namespace, and the slot with it, would wait for ever. */
-static int allow_some(scmp_filter_ctx context)
+static int allow_some(scmp_filter_ctx context, bool alone)
 {
+    /* not F_SETOWN, F_SETOWN_EX, F_SETSIG: they have the kernel send signals */
+    static const unsigned long fcntls[] = {F_DUPFD, F_GETFD, F_SETFD,  F_GETFL,         F_SETFL,
+                                           F_GETLK, F_SETLK, F_SETLKW, F_DUPFD_CLOEXEC, F_GETPIPE_SZ};
     static const unsigned long ioctls[] = {TCGETS, FIONREAD, FIOCLEX, FIONCLEX, FIONBIO, TIOCGWINSZ};
     static const unsigned long prctls[] = {PR_SET_NAME, PR_GET_NAME, PR_GET_DUMPABLE, 0x53564d41 /* PR_SET_VMA */};
     const unsigned long never = CLONE_NEWNS | CLONE_NEWCGROUP | CLONE_NEWUTS | CLONE_NEWIPC | CLONE_NEWUSER |
                                 CLONE_NEWPID | CLONE_NEWNET | CLONE_PARENT | CLONE_PTRACE;
-    int result = allow_if(context, SCMP_SYS(clone), 0, SCMP_CMP_MASKED_EQ, never, 0);
+    const unsigned long thread = alone ? CLONE_THREAD : 0;
+    int result = allow_if(context, SCMP_SYS(clone), 0, SCMP_CMP_MASKED_EQ, never | thread, thread);
     result = result < 0 ? result : seccomp_rule_add(context, SCMP_ACT_ERRNO(ENOSYS), SCMP_SYS(clone3), 0);
     result = result < 0 ? result : allow_if(context, SCMP_SYS(prlimit64), 0, SCMP_CMP_EQ, 0, 0);
     result = result < 0 ? result : allow_if(context, SCMP_SYS(socketpair), 0, SCMP_CMP_EQ, AF_UNIX, 0);
     for (size_t i = 0; i < sizeof ioctls / sizeof *ioctls && result >= 0; i++) {
         result = allow_if(context, SCMP_SYS(ioctl), 1, SCMP_CMP_EQ, ioctls[i], 0);
+    }
+    for (size_t i = 0; i < sizeof fcntls / sizeof *fcntls && alone && result >= 0; i++) {
+        result = allow_if(context, SCMP_SYS(fcntl), 1, SCMP_CMP_EQ, fcntls[i], 0);
     }
     for (size_t i = 0; i < sizeof prctls / sizeof *prctls && result >= 0; i++) {
         result = allow_if(context, SCMP_SYS(prctl), 0, SCMP_CMP_EQ, prctls[i], 0);
@@ -283,7 +327,7 @@ static bool export_filter(scmp_filter_ctx context, struct guard_filter *filter)
     return ok;
 }
 
-bool guard_build(struct guard_filter *filter, char text[WIRE_TEXT])
+bool guard_build(struct guard_filter *filter, bool alone, char text[WIRE_TEXT])
 {
     scmp_filter_ctx context = seccomp_init(SCMP_ACT_ERRNO(EPERM));
     int result = context ? 0 : -ENOMEM;
@@ -291,8 +335,8 @@ bool guard_build(struct guard_filter *filter, char text[WIRE_TEXT])
     if (result >= 0) {
         seccomp_attr_set(context, SCMP_FLTATR_CTL_OPTIMIZE, 2); /* a tree; an older libseccomp makes a list, as good */
     }
-    result = result < 0 ? result : allow_plain(context);
-    result = result < 0 ? result : allow_some(context);
+    result = result < 0 ? result : allow_plain(context, alone);
+    result = result < 0 ? result : allow_some(context, alone);
     bool ok = result >= 0 && export_filter(context, filter);
     if (!ok) {
         errno = result < 0 ? -result : errno;
@@ -356,6 +400,11 @@ bool guard_drop(void)
 {
     return drop_bounding() && prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0) == 0 && set_capabilities(0, 0) &&
            prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0;
+}
+
+bool guard_drop_all(void)
+{
+    return set_capabilities(0, 0) && prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0;
 }
 
 bool guard_filter_on(const struct guard_filter *filter)

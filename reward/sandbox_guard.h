@@ -23,7 +23,9 @@ struct guard_filter {
     unsigned short n;
 };
 
-bool guard_build(struct guard_filter *filter, char text[WIRE_TEXT]);
+/* alone: for a program without namespaces (sandbox_landlock.h), where the list also lacks what starts processes, sends
+ * signals, and changes a file's rights and times (which Landlock does not look at). */
+bool guard_build(struct guard_filter *filter, bool alone, char text[WIRE_TEXT]);
 
 /* The address space that a program with these limits gets, in bytes. with_cgroup: memory is limited as a whole, and the
  * address space is only kept from running away (stacks of threads and reserved memory cost nothing there). */
@@ -32,6 +34,8 @@ uint64_t guard_address_space(const struct sandbox_limits *limits, bool with_cgro
 /* In the program's process, just before it is executed. False with errno. */
 bool guard_limit(const struct sandbox_limits *limits, bool with_cgroup);
 bool guard_drop(void); /* every capability, the bounding set, and the right to gain any */
+bool guard_drop_all(
+    void); /* the same for one that may lack CAP_SETPCAP; the bounding set stays, which nothing can use */
 bool guard_filter_on(const struct guard_filter *filter);
 
 /* The capabilities a slot's Python keeps over its execve: to enter a run's namespaces. */

@@ -6,6 +6,7 @@
 #include <poll.h>
 #include <string.h>
 #include <signal.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -16,18 +17,25 @@ enum { START_MS = 30000, ORDERS = 3 };
 
 static void python_exec(const struct slot *slot, int socket, int complaints)
 {
-    static char *const environment[] = {"PATH=/usr/bin:/bin", "HOME=/tmp", "LANG=C.UTF-8", "PYTHONHASHSEED=0", NULL};
+    const char *folder = slot->landlock.folder;
+    char home[LANDLOCK_FOLDER + 16], temporary[LANDLOCK_FOLDER + 16], script[LANDLOCK_FOLDER + 24];
+    snprintf(home, sizeof home, "HOME=%s/tmp", folder);
+    snprintf(temporary, sizeof temporary, "TMPDIR=%s/tmp", folder);
+    snprintf(script, sizeof script, "%s/strop/zygote.py", folder);
+    char *const environment[] = {"PATH=/usr/bin:/bin", home, temporary, "LANG=C.UTF-8", "PYTHONHASHSEED=0", NULL};
     int socket_high = fcntl(socket, F_DUPFD_CLOEXEC, 32), complaints_high = fcntl(complaints, F_DUPFD_CLOEXEC, 32);
     dup2(socket_high, ORDERS);
     int null = open("/dev/null", O_RDWR | O_CLOEXEC);
     dup2(null, 0);
     dup2(null, 1);
     dup2(complaints_high, 2);
-    if (!guard_keep_for_python()) {
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    if (slot->setup->landlock ? !guard_drop_all() : !guard_keep_for_python()) {
         dprintf(2, "capabilities: %s", strerror(errno));
         _exit(126);
     }
-    char *const words[] = {(char *)(uintptr_t)slot->setup->python, "-I", "-S", "-B", "/strop/zygote.py", NULL};
+    char *const words[] = {
+        (char *)(uintptr_t)slot->setup->python, "-I", "-S", "-B", script, (char *)(uintptr_t)folder, NULL};
     execve(words[0], words, environment);
     dprintf(2, "execve: %s", strerror(errno));
     _exit(127);

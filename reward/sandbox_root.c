@@ -176,6 +176,15 @@ static bool write_file(const char *path, const void *data, size_t bytes)
     return ok;
 }
 
+bool root_write_ours(const struct guard_filter *filter)
+{
+    return write_file("strop/zygote.py", zygote_python,
+                      (size_t)((uintptr_t)zygote_python_end - (uintptr_t)zygote_python)) &&
+           write_file("strop/calls.py", calls_python,
+                      (size_t)((uintptr_t)calls_python_end - (uintptr_t)calls_python)) &&
+           write_file("strop/filter", filter->code, filter->n * sizeof *filter->code);
+}
+
 static bool make_rest(const struct guard_filter *filter)
 {
     static const char *const folders[] = {"dev", "etc", "proc", "tmp", "box", "strop"};
@@ -194,11 +203,7 @@ static bool make_rest(const struct guard_filter *filter)
             return false;
         }
     }
-    return write_file("strop/zygote.py", zygote_python,
-                      (size_t)((uintptr_t)zygote_python_end - (uintptr_t)zygote_python)) &&
-           write_file("strop/calls.py", calls_python,
-                      (size_t)((uintptr_t)calls_python_end - (uintptr_t)calls_python)) &&
-           write_file("strop/filter", filter->code, filter->n * sizeof *filter->code);
+    return root_write_ours(filter);
 }
 
 /* A proc of our pid namespace that is mounted nowhere. */

@@ -35,6 +35,8 @@ struct root {
     int proc;      /* the slot's processes, seen by the slot only; -1 */
 };
 
+/* Writes our Python files and the filter into strop/ of the current folder. False with errno. */
+bool root_write_ours(const struct guard_filter *filter);
 /* Opens what the class needs; before the user changes. */
 bool root_gather(struct root *root, enum slot_class class, const struct wire_setup *setup, char text[WIRE_TEXT]);
 /* Builds the tree and makes it the root; after the user changed, in mount and pid namespaces of its own. */

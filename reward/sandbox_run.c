@@ -172,7 +172,8 @@ static bool run_failed(struct run *run, const char *what)
 
 static bool write_source(struct run *run)
 {
-    const char *path = run->python ? "/box/main.py" : "/box/source";
+    char path[LANDLOCK_FOLDER + 16];
+    snprintf(path, sizeof path, "%s/box/%s", run->slot->landlock.folder, run->python ? "main.py" : "source");
     int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
     struct stat status;
     if (fd < 0 || fstat(run->file, &status) != 0) {
@@ -226,15 +227,17 @@ static bool python_order(struct run *run)
     const struct slot *slot = run->slot;
     const struct sandbox_limits *limits = &run->job->limits;
     bool answers = run->job->what == SANDBOX_FUNCTION || run->job->what == SANDBOX_TEST;
+    bool shared_user = slot->landlock.shared_user; /* all that the caller runs would count */
     struct python_order order = {.what = (int32_t)run->job->what,
                                  .has_channel = run->channel >= 0,
                                  .cpu_s = (uint64_t)(limits->cpu_s + 0.999),
                                  .space_bytes = guard_address_space(limits, slot->cgroup.has_memory),
                                  .file_bytes = (uint64_t)limits->fsize_mb << 20,
-                                 .tasks = (uint64_t)limits->processes + GUARD_KEEP_COUNT,
+                                 .tasks = shared_user ? 1u << 22 : (uint64_t)limits->processes + GUARD_KEEP_COUNT,
                                  .files = GUARD_FILES,
                                  .stack_bytes = (uint64_t)GUARD_STACK_MB << 20};
-    int fds[6] = {run->first_fd, run->input, run->out[1], run->err[1]}, n = 4;
+    int fds[6] = {slot->setup->landlock ? slot->landlock.rules : run->first_fd, run->input, run->out[1], run->err[1]},
+        n = 4;
     if (answers) {
         fds[n++] = run->answer[1];
     }
@@ -257,7 +260,7 @@ static bool python_order(struct run *run)
     return true;
 }
 
-static bool run_start(struct run *run)
+static bool first_start(struct run *run)
 {
     run->first = userns_clone(CLONE_NEWPID | CLONE_NEWNS | CLONE_NEWIPC | CLONE_NEWUTS, &run->first_fd);
     if (run->first == 0) {
@@ -268,7 +271,12 @@ static bool run_start(struct run *run)
         return run_failed(run, "cannot make the run's namespaces");
     }
     struct run_notice ready;
-    if (!read_notice(run, &ready, SETUP_MS) || (run->python && !python_order(run))) {
+    return read_notice(run, &ready, SETUP_MS);
+}
+
+static bool run_start(struct run *run)
+{
+    if ((!run->slot->setup->landlock && !first_start(run)) || (run->python && !python_order(run))) {
         return false;
     }
     close(run->out[1]);
@@ -353,7 +361,8 @@ static void run_watch(struct run *run)
             return;
         }
         if (watched[CALLER].revents & (POLLHUP | POLLERR)) {
-            _exit(0); /* nobody waits for this any more */
+            run->reply->stop = SANDBOX_WALL; /* nobody waits for this any more */
+            return;
         }
         if (watched[END].revents) {
             take_end(run);
@@ -404,14 +413,18 @@ static void run_end(struct run *run)
 {
     if (run->first > 0) {
         syscall(SYS_pidfd_send_signal, run->first_fd, SIGKILL, NULL, 0);
-        struct pollfd wait = {.fd = run->slot->python, .events = POLLIN};
-        if (run->program && !run->ended) { /* its parent, the warm Python, reaps it; the namespace ends after that */
-            if (poll(&wait, 1, KILLED_MS) == 1) {
-                take_end(run);
-            } else {
-                python_stop(run->slot);
-            }
+    } else if (run->program && !run->ended) {
+        kill(run->program, SIGKILL); /* without namespaces; it is all there is */
+    }
+    struct pollfd wait = {.fd = run->slot->python, .events = POLLIN};
+    if (run->program && !run->ended) { /* its parent, the warm Python, reaps it; the namespace ends after that */
+        if (poll(&wait, 1, KILLED_MS) == 1) {
+            take_end(run);
+        } else {
+            python_stop(run->slot);
         }
+    }
+    if (run->first > 0) {
         while (waitpid(run->first, NULL, 0) < 0 && errno == EINTR) {
         }
         close(run->first_fd);
@@ -421,6 +434,9 @@ static void run_end(struct run *run)
         if (pipes[i / 2][i % 2] >= 0) {
             close(pipes[i / 2][i % 2]);
         }
+    }
+    if (run->slot->setup->landlock && !landlock_empty(&run->slot->landlock)) {
+        run_failed(run, "cannot empty the folder of a run");
     }
 }
 

@@ -13,14 +13,32 @@
 #include <unistd.h>
 
 #include "base/arena.h"
+#include "reward/sandbox_userns.h"
 
 enum { PYTHON_MOST_RUNS = 2000 }; /* then a fresh one, should it have grown */
+
+/* Without namespaces. */
+static bool slot_set_up_landlock(struct slot *slot, char text[WIRE_TEXT])
+{
+    slot->landlock.shared_user = geteuid() != 0;
+    if (geteuid() == 0 && !userns_become(slot->number)) {
+        return wire_fail(text, "cannot take a user that belongs to nobody; run as an ordinary user");
+    }
+    if (prctl(PR_SET_PDEATHSIG, SIGKILL) != 0) {
+        return wire_fail(text, "cannot tie the slot to its supervisor");
+    }
+    slot->root.proc = open("/proc", O_PATH | O_CLOEXEC);
+    return landlock_open(&slot->landlock, slot->setup, &slot->filter, text) && python_start(slot, text);
+}
 
 /* From the supervisor's copy to a process that sees nothing of the host. */
 static bool slot_set_up(struct slot *slot, char text[WIRE_TEXT])
 {
     if (setsid() < 0) { /* a pid namespace does not cut process groups: kill(0) would reach the caller */
         return wire_fail(text, "cannot start a session");
+    }
+    if (slot->setup->landlock) {
+        return slot_set_up_landlock(slot, text);
     }
     if (!root_gather(&slot->root, slot->class, slot->setup, text)) {
         return false;
@@ -43,7 +61,8 @@ static bool slot_set_up(struct slot *slot, char text[WIRE_TEXT])
 static void slot_mode(const struct slot *slot, char text[WIRE_TEXT])
 {
     static const char *const groups[] = {"no cgroup", "cgroup v1", "cgroup v2"};
-    snprintf(text, WIRE_TEXT, "namespaces, seccomp, %s%s%s%s", groups[slot->cgroup.version],
+    snprintf(text, WIRE_TEXT, "%s, seccomp, %s%s%s%s", slot->setup->landlock ? "landlock" : "namespaces",
+             groups[slot->cgroup.version],
              slot->cgroup.version ? (slot->cgroup.has_memory ? " (memory" : " (") : " (limits per process",
              slot->cgroup.tasks >= 0 ? (slot->cgroup.has_memory ? ", tasks)" : "tasks)") : ")",
              slot->root.has_proc ? "" : ", no /proc");
@@ -106,6 +125,10 @@ void slot_main(struct slot *slot)
     bool going = slot_answer(slot, &hello, &output) && hello.ok;
     while (going) {
         going = slot_serve(slot, &output);
+    }
+    if (slot->setup->landlock) {
+        python_stop(slot);
+        landlock_close(&slot->landlock);
     }
     _exit(0); /* pid 1 of its namespace: all below it go with it */
 }

@@ -1,13 +1,14 @@
 /* reward/sandbox_slot.h - a slot: the process that runs one program after the other.
  *
- * It is pid 1 of its own pid namespace, so that its end, however it comes, ends all below it.
+ * It is pid 1 of its own pid namespace, so that its end, however it comes, ends all below it. Without namespaces
+ * (sandbox_landlock.h) each process below it asks the kernel to die with its parent.
  *
  * SPDX-License-Identifier: Apache-2.0 */
 #ifndef REWARD_SANDBOX_SLOT_H
 #define REWARD_SANDBOX_SLOT_H
 
 #include "reward/sandbox_cgroup.h"
-#include "reward/sandbox_guard.h"
+#include "reward/sandbox_landlock.h"
 #include "reward/sandbox_root.h"
 
 #define SLOT_USER 65534 /* user and group inside */
@@ -18,6 +19,8 @@ struct slot {
     const struct wire_setup *setup;
     struct guard_filter filter;
     struct root root;
+    struct landlock landlock;
+    unsigned number; /* chooses its user, where it does not have one by its namespace */
     struct cgroup cgroup;
     int python; /* socket to the warm interpreter; -1 */
     pid_t python_pid;
@@ -31,7 +34,8 @@ void slot_main(struct slot *slot) __attribute__((noreturn));
 bool python_start(struct slot *slot, char text[WIRE_TEXT]);
 void python_stop(struct slot *slot);
 
-/* What the warm Python is asked to do; its descriptors: the run's pid 1, stdin, stdout, stderr, answer, channel. */
+/* What the warm Python is asked to do; its descriptors: the run's pid 1 (or the rules of Landlock), stdin, stdout, stderr,
+ * answer, channel. */
 struct python_order {
     int32_t what; /* enum sandbox_what */
     int32_t has_channel;

@@ -27,7 +27,8 @@ struct supervisor {
     struct wire_setup setup;
     struct guard_filter filter;
     struct {
-        pid_t pid; /* 0: free */
+        pid_t pid;       /* 0: free */
+        unsigned number; /* chooses its user; no other slot of this machine has it, as far as process numbers go */
         struct cgroup cgroup;
     } slots[MOST_SLOTS];
 };
@@ -60,6 +61,7 @@ static void slot_begin(struct supervisor *s, int index, enum slot_class class, c
                         .setup = &s->setup,
                         .filter = s->filter,
                         .cgroup = s->slots[index].cgroup,
+                        .number = s->slots[index].number,
                         .python = -1};
     slot_main(&slot);
 }
@@ -70,11 +72,12 @@ static bool slot_make(struct supervisor *s, int index, enum slot_class class, co
     int go[2], pidfd;
     snprintf(name, sizeof name, "strop-%d-%d", (int)getpid(), index);
     cgroup_make(&s->slots[index].cgroup, name);
+    s->slots[index].number = (unsigned)getpid() * 64 + (unsigned)index;
     if (pipe2(go, 0) != 0) {
         return wire_fail(text, "cannot make a pipe");
     }
-    pid_t child =
-        userns_clone(CLONE_NEWUSER | CLONE_NEWPID | CLONE_NEWNS | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWNET, &pidfd);
+    const uint64_t namespaces = CLONE_NEWUSER | CLONE_NEWPID | CLONE_NEWNS | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWNET;
+    pid_t child = userns_clone(s->setup.landlock ? 0 : namespaces, &pidfd);
     if (child == 0) {
         close(go[1]);
         slot_begin(s, index, class, pair, go[0]);
@@ -89,7 +92,7 @@ static bool slot_make(struct supervisor *s, int index, enum slot_class class, co
     } else {
         s->slots[index].pid = child;
         close(pidfd);
-        ok = userns_map(child, SLOT_USER, (unsigned)getpid() * 64 + (unsigned)index, text);
+        ok = s->setup.landlock || userns_map(child, SLOT_USER, s->slots[index].number, text);
         if (ok) {
             ok = cgroup_join(&s->slots[index].cgroup, child) ? write(go[1], "", 1) == 1
                                                              : wire_fail(text, "cannot put a slot into its cgroup");
@@ -130,7 +133,7 @@ static bool answer_ask(struct supervisor *s, const struct wire_ask *ask)
 static void end_all(struct supervisor *s)
 {
     for (int i = 0; i < MOST_SLOTS; i++) {
-        if (s->slots[i].pid) {
+        if (s->slots[i].pid && !s->setup.landlock) { /* those end by themselves, since they have folders to remove */
             kill(s->slots[i].pid, SIGKILL);
         }
     }
@@ -154,7 +157,7 @@ static int supervisor_main(void)
     if (!wire_receive(WIRE_CONTROL, &s.setup, sizeof s.setup, NULL)) {
         return 1;
     }
-    ready.ok = ready.ok && guard_build(&s.filter, ready.text);
+    ready.ok = ready.ok && guard_build(&s.filter, s.setup.landlock, ready.text);
     bool going = wire_send(WIRE_CONTROL, &ready, sizeof ready, NULL, 0) && ready.ok;
     while (going) {
         struct pollfd wait = {.fd = WIRE_CONTROL, .events = POLLIN};

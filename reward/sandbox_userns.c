@@ -4,6 +4,7 @@
 #include "reward/sandbox_userns.h"
 
 #include <errno.h>
+#include <grp.h>
 #include <linux/sched.h>
 #include <signal.h>
 #include <string.h>
@@ -79,6 +80,15 @@ bool userns_map(pid_t child, unsigned inside, unsigned number, char text[WIRE_TE
         }
     }
     return write_map(child, "uid_map", inside, user, text) && write_map(child, "gid_map", inside, group, text);
+}
+
+bool userns_become(unsigned number)
+{
+    gid_t group = (gid_t)pick_id("/proc/self/gid_map", number, 0);
+    uid_t user = (uid_t)pick_id("/proc/self/uid_map", number, 0);
+    errno = EPERM;
+    return user && group && setgroups(0, NULL) == 0 && setresgid(group, group, group) == 0 &&
+           setresuid(user, user, user) == 0;
 }
 
 static bool setting_is(const char *path, const char *value)

@@ -13,6 +13,9 @@ pid_t userns_clone(uint64_t flags, int *pidfd);
  * belongs to nobody, by `number`. The process limit would not hold for root itself. */
 bool userns_map(pid_t child, unsigned inside, unsigned number, char text[WIRE_TEXT]);
 
+/* As root, without a user namespace: takes for this process the user and group of that range. False with errno. */
+bool userns_become(unsigned number);
+
 /* The setting of this machine that most likely refused, and what to do, as a sentence; `reason` is the errno. */
 void userns_mend(int reason, char *text, size_t capacity);
 

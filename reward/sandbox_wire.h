@@ -27,6 +27,7 @@ struct wire_setup {
     char stdlib[512];  /* its standard library */
     char dynload[512]; /* compiled modules, where they are elsewhere; else "" */
     char headers[512]; /* folder of precompiled headers, seen by compilers; "" for none */
+    bool landlock;     /* slots without namespaces (sandbox_landlock.h) */
 };
 
 /* To the supervisor: start a slot. The answer is a wire_reply, with a descriptor if it is ok. */

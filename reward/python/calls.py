@@ -328,15 +328,18 @@ class Remote:
     __hash__ = object.__hash__
 
 
-def load_program(path="/box/main.py"):
+PROGRAM = "/box/main.py"
+
+
+def load_program():
     """Runs the model's program as a module that is not __main__; its names."""
     import types
 
     module = types.ModuleType("solution")
-    module.__file__ = path
+    module.__file__ = PROGRAM
     sys.modules["solution"] = module
-    with open(path, "rb") as f:
-        code = compile(f.read(), path, "exec")
+    with open(PROGRAM, "rb") as f:
+        code = compile(f.read(), PROGRAM, "exec")
     exec(code, module.__dict__)
     return module.__dict__
 

@@ -7,10 +7,12 @@
 # SPDX-License-Identifier: Apache-2.0
 import sys
 
-sys.path.insert(0, "/strop")
+ROOT = sys.argv[1]  # "", or the slot's folder where there are no namespaces (sandbox_landlock.h)
+sys.path.insert(0, ROOT + "/strop")
 import calls
 
-sys.path.remove("/strop")
+sys.path.remove(ROOT + "/strop")
+calls.PROGRAM = ROOT + "/box/main.py"
 del sys.modules["calls"]
 
 import _sitebuiltins
@@ -34,7 +36,9 @@ SCRIPT, FUNCTION, SERVE, TEST = 0, 1, 2, 3
 ORDER = struct.Struct("=ii6Q")
 NOTICE = struct.Struct("=iiiiqq")
 NEW_PID, NEW_REST = 0x20000000, 0x00020000 | 0x08000000 | 0x04000000  # mounts, ipc, uts
-PR_SET_SECCOMP, PR_CAP_AMBIENT, AMBIENT_CLEAR = 22, 47, 4
+PR_SET_PDEATHSIG, PR_SET_SECCOMP, PR_CAP_AMBIENT, AMBIENT_CLEAR = 1, 22, 47, 4
+SIGKILL, LANDLOCK_RESTRICT_SELF = 9, 446
+WARM = os.getpid()
 FIRST_HIGH = 64  # descriptors are moved here first, so that none is overwritten
 libc = ctypes.CDLL(None, use_errno=True)
 
@@ -43,7 +47,7 @@ class Filter(ctypes.Structure):
     _fields_ = [("n", ctypes.c_ushort), ("code", ctypes.c_void_p)]
 
 
-with open("/strop/filter", "rb") as f:
+with open(ROOT + "/strop/filter", "rb") as f:
     filter_bytes = f.read()
 filter_code = ctypes.create_string_buffer(filter_bytes, len(filter_bytes))
 seccomp_filter = Filter(len(filter_bytes) // 8, ctypes.addressof(filter_code))
@@ -67,14 +71,20 @@ def place_descriptors(fds, trouble):
 
 
 def enter(run):
-    must(libc.setns(run, NEW_REST))
+    if not ROOT:
+        must(libc.setns(run, NEW_REST))
     os.setsid()
-    os.chdir("/tmp")
+    os.chdir(ROOT + "/tmp")
     try:
         with open("/proc/self/oom_score_adj", "w") as f:
             f.write("1000")  # where memory is limited as a whole, the program goes first
     except OSError:
         pass
+    if ROOT:
+        must(libc.prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0))
+        if os.getppid() != WARM:
+            os._exit(1)  # it died before it could be told
+        must(libc.syscall(LANDLOCK_RESTRICT_SELF, run, 0))
 
 
 def confine(order):
@@ -147,7 +157,7 @@ def guarded(work):
         code = 1
         try:
             here = e.__traceback__
-            while here and here.tb_frame.f_code.co_filename.startswith("/strop/"):
+            while here and here.tb_frame.f_code.co_filename.startswith(ROOT + "/strop/"):
                 here = here.tb_next
             sys.excepthook(type(e), e, here)
         except BaseException:
@@ -157,11 +167,11 @@ def guarded(work):
 
 def run_script():
     main = types.ModuleType("__main__")
-    main.__file__ = "/box/main.py"
+    main.__file__ = calls.PROGRAM
     main.__builtins__ = builtins
     sys.modules["__main__"] = main
-    with open("/box/main.py", "rb") as f:
-        code = compile(f.read(), "/box/main.py", "exec")
+    with open(calls.PROGRAM, "rb") as f:
+        code = compile(f.read(), calls.PROGRAM, "exec")
     exec(code, main.__dict__)
 
 
@@ -175,8 +185,8 @@ def silence():
 
 def run_child(what):
     random.seed(0)
-    sys.argv = ["/box/main.py"]
-    sys.path.insert(0, "/box")
+    sys.argv = [calls.PROGRAM]
+    sys.path.insert(0, ROOT + "/box")
     fresh_streams()
     if what == SCRIPT:
         guarded(run_script)
@@ -206,7 +216,8 @@ def obey(orders, message, fds):
     order = ORDER.unpack(message)
     watch, trouble = os.pipe()
     try:
-        must(libc.setns(fds[0], NEW_PID))
+        if not ROOT:
+            must(libc.setns(fds[0], NEW_PID))
         child = os.fork()
     except OSError as e:
         child, failure = -1, e.errno or 1

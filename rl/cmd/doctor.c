@@ -22,7 +22,7 @@
 #include "base/file.h"
 #include "base/json.h"
 #include "kernels/device.h"
-#include "reward/sandbox.h"
+#include "reward/sandbox_doctor.h"
 #include "rl/cmd/commands.h"
 
 enum level { LEVEL_OK, LEVEL_WARN, LEVEL_FAIL };
@@ -316,53 +316,17 @@ static void check_gpu(struct doctor *d)
 
 /* ---- what rewards run ---- */
 
-static void check_program(struct doctor *d, const char *name, const char *mend)
-{
-    char line[160] = "";
-    FILE *pipe = popen(arena_printf(&d->arena, "%s --version 2>/dev/null", name), "re");
-    bool works = pipe && fgets(line, sizeof line, pipe);
-    works = pipe && pclose(pipe) == 0 && works;
-    line[strcspn(line, "\n")] = '\0';
-    report(d, name, works ? LEVEL_OK : LEVEL_WARN, works ? line : "not found", works ? "" : mend);
-}
-
-/* Runs a program as the code rewards do; `sandbox` is open. */
-static void try_sandbox(struct doctor *d, struct sandbox *sandbox)
-{
-    const struct sandbox_job job = {
-        .what = SANDBOX_SCRIPT, .source = STR("print(6 * 7)"), .file = -1, .channel = -1, .limits = SANDBOX_LIMITS};
-    struct sandbox_result result;
-    if (sandbox_run(sandbox, &job, clock_seconds() + 10, &result) != ERR_NONE) {
-        report(d, "sandbox", LEVEL_WARN, err_text(), "rewards that run programs do not work without it");
-        return;
-    }
-    bool right = result.stop == SANDBOX_ENDED && str_equal(strbuf_view(&result.out), STR("42\n"));
-    bool limits_only = strstr(sandbox_mode(sandbox), "cgroup") == NULL;
-    report(d, "sandbox", right ? LEVEL_OK : LEVEL_WARN,
-           arena_printf(&d->arena, "%s; Python %s", sandbox_mode(sandbox), right ? "runs in it" : "does not run in it"),
-           !right        ? "see what python3 -c 'print(42)' says; rewards that run Python need it"
-           : limits_only ? "a memory limit for all of a program's processes needs a control group that can be written"
-                         : "");
-    sandbox_result_release(&result);
-}
-
-/* What is missing is in the sentence of sandbox_open, with the mend. */
+/* Runs go on without the code reward, so that none of it fails here. */
 static void check_sandbox(struct doctor *d)
 {
-    struct sandbox *sandbox;
-    if (sandbox_open(&sandbox, &(struct sandbox_options){.n_slots = 1}) != ERR_NONE) {
-        report(d, "sandbox", LEVEL_WARN, err_text(), "only rewards that run programs need it");
-        return;
+    struct doctor_finding findings[SANDBOX_FINDINGS];
+    int n = sandbox_doctor(findings);
+    for (int i = 0; i < n; i++) {
+        const struct doctor_finding *f = &findings[i];
+        bool fails = f->level == DOCTOR_FAIL;
+        report(d, f->layer, f->level == DOCTOR_OK ? LEVEL_OK : LEVEL_WARN, f->text,
+               fails && !f->mend[0] ? "only rewards that run programs need it" : f->mend);
     }
-    try_sandbox(d, sandbox);
-    sandbox_close(sandbox);
-}
-
-static void check_rewards(struct doctor *d)
-{
-    check_program(d, "python3", "rewards that run Python need it: apt-get install python3");
-    check_program(d, "g++", "rewards that compile C++ need it: apt-get install g++");
-    check_sandbox(d);
 }
 
 /* ---- all ---- */
@@ -371,7 +335,7 @@ static enum err doctor_command(const struct cmd_args *args)
 {
     static void (*const checks[])(struct doctor * d) = {
         check_processor, check_memory,   check_gpu,       check_disk,  check_file_system,
-        check_fsync,     check_database, check_libraries, check_pcre2, check_rewards,
+        check_fsync,     check_database, check_libraries, check_pcre2, check_sandbox,
     };
     struct doctor d = {.folder = cmd_text(args, "folder"), .json = cmd_flag(args, "json")};
     for (size_t i = 0; i < sizeof checks / sizeof *checks; i++) {
