@@ -12,7 +12,7 @@
 
 #include "base/clock.h"
 #include "base/file.h"
-#include "base/json.h"
+#include "reward/code_report.h"
 #include "reward/plain.h"
 
 const char *const code_verdict_names[] = {"AC", "WA", "TLE", "MLE", "OLE", "RE", "CE", "IE"};
@@ -130,18 +130,6 @@ static struct sandbox_job program_job(const struct judging *j, const struct code
                                 .limits = j->tests->limits};
 }
 
-/* The one frame of an answer; false if there is another number of them. */
-static bool answer_frame(const struct strbuf *answer, struct str *out)
-{
-    const unsigned char *b = (const unsigned char *)answer->data;
-    if (answer->length < 4) {
-        return false;
-    }
-    size_t length = (size_t)b[0] << 24 | (size_t)b[1] << 16 | (size_t)b[2] << 8 | b[3];
-    *out = (struct str){answer->data + 4, answer->length - 4};
-    return length == answer->length - 4;
-}
-
 static struct ending judge_output(const struct judging *j, const struct code_test *test,
                                   const struct sandbox_result *result)
 {
@@ -157,7 +145,7 @@ static struct ending judge_output(const struct judging *j, const struct code_tes
                    : (struct ending){CODE_WA, 0, "another output"};
     }
     const struct plain *want = plain_parse(test->expected, j->arena);
-    const struct plain *got = answer_frame(&result->answer, &text) ? plain_parse(text, j->arena) : NULL;
+    const struct plain *got = frame_read(strbuf_view(&result->answer), &text) ? plain_parse(text, j->arena) : NULL;
     if (!want) {
         return (struct ending){CODE_IE, 0, "the expected value is not JSON"};
     }
@@ -197,35 +185,27 @@ static struct ending run_program(const struct judging *j, const struct code_test
 
 /* ---- assertions: two sandboxes and a pipe ---- */
 
-/* The report of the tests' side: {"passed", "failed", "planned", "done", "gone", "calls", "fault"}. */
 static struct ending judge_report(const struct judging *j, const struct sandbox_result *report,
                                   const struct sandbox_result *program)
 {
     struct ending ending = ending_of(j, program);
-    struct str text;
-    json_t *said = NULL;
-    if (!answer_frame(&report->answer, &text) || json_parse(&said, text, "the tests' report") != ERR_NONE) {
+    struct code_report said;
+    if (!code_report_read(&said, strbuf_view(&report->answer), j->arena)) {
         /* the tests' own process broke; a value from the program may have done it (too large, say) */
         return ending.verdict != CODE_AC ? ending
                : report->stop == SANDBOX_WALL || report->stop == SANDBOX_CPU
                    ? (struct ending){CODE_TLE, 0, "time, in the tests"}
                    : (struct ending){CODE_RE, 0, "its values broke the tests"};
     }
-    double passed = json_number_value(json_object_get(said, "passed"));
-    double failed = json_number_value(json_object_get(said, "failed"));
-    double planned = json_number_value(json_object_get(said, "planned"));
-    const char *fault = json_string_value(json_object_get(said, "fault"));
-    bool done = json_is_true(json_object_get(said, "done")), gone = json_is_true(json_object_get(said, "gone"));
-    double all = passed + failed > planned ? passed + failed : planned;
-    if (fault) {
-        ending = (struct ending){CODE_IE, 0, arena_printf(j->arena, "the tests are broken: %s", fault)};
-    } else if (done && !gone && failed == 0 && passed > 0) {
+    if (said.fault) {
+        ending = (struct ending){CODE_IE, 0, arena_printf(j->arena, "the tests are broken: %s", said.fault)};
+    } else if (said.done && !said.gone && said.all) {
         ending = (struct ending){CODE_AC, 1, "right"}; /* however the program ends afterwards */
     } else if (ending.verdict == CODE_AC) {
-        ending = (struct ending){gone ? CODE_RE : CODE_WA, 0, gone ? "it left before the tests" : "an assertion fails"};
+        ending = (struct ending){said.gone ? CODE_RE : CODE_WA, 0,
+                                 said.gone ? "it left before the tests" : "an assertion fails"};
     }
-    ending.share = ending.verdict == CODE_AC ? 1 : all > 0 && failed + passed > 0 ? passed / all : 0;
-    json_decref(said);
+    ending.share = ending.verdict == CODE_AC ? 1 : said.share;
     return ending;
 }
 

@@ -26,7 +26,8 @@ struct sandbox_slot {
     int socket; /* -1: not started */
     bool busy;
     enum slot_class class;
-    double wall_s; /* of the job it runs */
+    double wall_s; /* limits of the job it runs */
+    int64_t output_bytes;
 };
 
 struct sandbox {
@@ -249,6 +250,7 @@ enum err sandbox_start(struct sandbox *sandbox, const struct sandbox_job *job, d
     enum err result = taken->socket < 0 ? slot_open(sandbox, taken) : ERR_NONE;
     if (result == ERR_NONE) {
         taken->wall_s = job->limits.wall_s;
+        taken->output_bytes = job->limits.output_bytes;
         result = job_send(taken, job);
         if (result == ERR_IO) {
             slot_lose(taken);
@@ -262,43 +264,15 @@ enum err sandbox_start(struct sandbox *sandbox, const struct sandbox_job *job, d
     return ERR_NONE;
 }
 
-static bool receive_text(int socket, struct strbuf *to, uint64_t bytes)
-{
-    char chunk[65536];
-    while (bytes) {
-        size_t n = bytes < sizeof chunk ? (size_t)bytes : sizeof chunk;
-        if (!wire_receive(socket, chunk, n, NULL)) {
-            return false;
-        }
-        strbuf_add(to, chunk, n);
-        bytes -= n;
-    }
-    return true;
-}
-
 static bool receive_reply(const struct sandbox_slot *slot, struct wire_reply *reply, struct sandbox_result *result)
 {
-    int fds[WIRE_FDS];
     struct pollfd wait = {.fd = slot->socket, .events = POLLIN};
     int ready;
     do { /* the slot has its own clock; this one is for a slot that hangs */
         ready = poll(&wait, 1, (int)((slot->wall_s + GRACE_SECONDS) * 1000));
     } while (ready < 0 && errno == EINTR);
     errno = ready == 0 ? ETIMEDOUT : errno;
-    if (ready != 1 || !wire_receive(slot->socket, reply, sizeof *reply, fds)) {
-        return false;
-    }
-    *result = (struct sandbox_result){.stop = reply->stop,
-                                      .exit_code = reply->exit_code,
-                                      .signal = reply->signal,
-                                      .wall_s = reply->wall_s,
-                                      .cpu_s = reply->cpu_s,
-                                      .starved_s = reply->starved_s,
-                                      .peak_kb = reply->peak_kb,
-                                      .kept = reply->has_kept ? fds[0] : -1};
-    return receive_text(slot->socket, &result->out, reply->out_bytes) &&
-           receive_text(slot->socket, &result->err, reply->err_bytes) &&
-           receive_text(slot->socket, &result->answer, reply->answer_bytes);
+    return ready == 1 && wire_receive_result(slot->socket, slot->output_bytes, reply, result);
 }
 
 enum err sandbox_finish(struct sandbox *sandbox, struct sandbox_slot *slot, struct sandbox_result *result)

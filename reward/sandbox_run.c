@@ -336,7 +336,7 @@ static bool drain_all(struct run *run)
 {
     int64_t most = run->job->limits.output_bytes;
     bool ok = drain(run->out[0], &run->output->out, most, true);
-    ok = drain(run->answer[0], &run->output->answer, most + 64, true) && ok;
+    ok = drain(run->answer[0], &run->output->answer, most + WIRE_ANSWER_MORE, true) && ok;
     drain(run->err[0], &run->output->err, SANDBOX_STDERR, false);
     return ok;
 }

@@ -73,7 +73,6 @@ static bool slot_answer(const struct slot *slot, struct wire_reply *reply, const
     reply->out_bytes = output->out.length;
     reply->err_bytes = output->err.length;
     reply->answer_bytes = output->answer.length;
-    reply->has_kept = output->kept >= 0;
     const struct strbuf *const parts[] = {&output->out, &output->err, &output->answer};
     bool ok = wire_send(slot->socket, reply, sizeof *reply, &output->kept, output->kept >= 0);
     for (int i = 0; i < 3 && ok; i++) {

@@ -111,6 +111,61 @@ bool wire_receive(int socket, void *data, size_t bytes, int fds[WIRE_FDS])
     return ok;
 }
 
+static bool receive_part(int socket, struct strbuf *to, uint64_t bytes)
+{
+    char chunk[65536];
+    while (bytes) {
+        size_t n = bytes < sizeof chunk ? (size_t)bytes : sizeof chunk;
+        if (!wire_receive(socket, chunk, n, NULL)) {
+            return false;
+        }
+        strbuf_add(to, chunk, n);
+        bytes -= n;
+    }
+    return true;
+}
+
+/* Written so that what is no number is false. */
+static bool is_answer(const struct wire_reply *reply, int64_t output_bytes)
+{
+    uint64_t most = output_bytes < 0 ? 0 : (uint64_t)output_bytes;
+    unsigned char ok; /* read as a bool it must be one */
+    memcpy(&ok, &reply->ok, 1);
+    return ok <= 1 && memchr(reply->text, 0, sizeof reply->text) && reply->stop <= SANDBOX_OUTPUT &&
+           reply->wall_s >= 0 && reply->wall_s < 1e9 && reply->cpu_s >= 0 && reply->cpu_s < 1e9 &&
+           reply->starved_s >= 0 && reply->starved_s < 1e9 && reply->out_bytes <= most &&
+           reply->answer_bytes <= most + WIRE_ANSWER_MORE && reply->err_bytes <= SANDBOX_STDERR;
+}
+
+bool wire_receive_result(int socket, int64_t output_bytes, struct wire_reply *reply, struct sandbox_result *result)
+{
+    int fds[WIRE_FDS];
+    *result = (struct sandbox_result){.kept = -1};
+    if (!wire_receive(socket, reply, sizeof *reply, fds)) {
+        return false;
+    }
+    for (int i = 1; i < WIRE_FDS; i++) {
+        if (fds[i] >= 0) {
+            close(fds[i]);
+        }
+    }
+    result->kept = fds[0];
+    if (!is_answer(reply, output_bytes)) {
+        errno = EBADMSG;
+        return false;
+    }
+    result->stop = reply->stop;
+    result->exit_code = reply->exit_code;
+    result->signal = reply->signal;
+    result->wall_s = reply->wall_s;
+    result->cpu_s = reply->cpu_s;
+    result->starved_s = reply->starved_s;
+    result->peak_kb = reply->peak_kb;
+    return receive_part(socket, &result->out, reply->out_bytes) &&
+           receive_part(socket, &result->err, reply->err_bytes) &&
+           receive_part(socket, &result->answer, reply->answer_bytes);
+}
+
 bool wire_fail(char text[WIRE_TEXT], const char *format, ...)
 {
     int reason = errno;

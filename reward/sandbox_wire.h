@@ -11,11 +11,12 @@
 
 #include "reward/sandbox.h"
 
-#define WIRE_TEXT      400
-#define WIRE_COMMAND   2048
-#define WIRE_FDS       6
-#define WIRE_CONTROL   3 /* the supervisor's end of the control socket */
-#define SANDBOX_STDERR 8192
+#define WIRE_TEXT        400
+#define WIRE_COMMAND     2048
+#define WIRE_FDS         6
+#define WIRE_CONTROL     3 /* the supervisor's end of the control socket */
+#define SANDBOX_STDERR   8192
+#define WIRE_ANSWER_MORE 64 /* an answer may be so much longer than the output: its frame */
 
 extern const char supervisor_name[]; /* argv[0] of the supervisor (sandbox_supervisor.c) */
 
@@ -54,12 +55,16 @@ struct wire_reply {
     double wall_s, cpu_s, starved_s;
     int64_t peak_kb;
     uint64_t out_bytes, err_bytes, answer_bytes;
-    bool has_kept;
 };
 
 /* False with errno; ECONNRESET when the peer is gone. fds: what travels along; wire_receive sets the rest to -1. */
 bool wire_send(int socket, const void *data, size_t bytes, const int *fds, int n_fds);
 bool wire_receive(int socket, void *data, size_t bytes, int fds[WIRE_FDS]);
+
+/* A slot's answer to a job of this output limit. The slot is ours, but it stood next to the program: what cannot be an
+ * answer (a longer stream, a text without end, a number that is none) is refused with EBADMSG, like a lost connection.
+ * *result is the caller's to release in any case. */
+bool wire_receive_result(int socket, int64_t output_bytes, struct wire_reply *reply, struct sandbox_result *result);
 
 /* "cannot WHAT: REASON" with errno in `text`; false, so that a caller can return it. */
 bool wire_fail(char text[WIRE_TEXT], const char *format, ...) __attribute__((format(printf, 2, 3)));
