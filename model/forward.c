@@ -28,8 +28,8 @@ void kv_pool_init(struct kv_pool *pool, const struct model *model, int n_pages)
     pool->k = mem_zero(n_layers * sizeof *pool->k);
     pool->v = mem_zero(n_layers * sizeof *pool->v);
     for (size_t i = 0; i < n_layers; i++) {
-        pool->k[i] = device_alloc(model->device, bytes, "key cache");
-        pool->v[i] = device_alloc(model->device, bytes, "value cache");
+        pool->k[i] = device_alloc_in(model->device, DEVICE_ROLLOUT, bytes, "key cache");
+        pool->v[i] = device_alloc_in(model->device, DEVICE_ROLLOUT, bytes, "value cache");
     }
 }
 
@@ -101,15 +101,15 @@ void model_reserve_cached(struct model *model, int max_rows)
     struct model_scratch *s = mem_zero(sizeof *s);
     size_t rows = (size_t)max_rows, row = rows * device->element_bytes;
     s->max_rows = max_rows;
-    s->tokens = device_alloc(device, rows * sizeof *s->tokens, "forward: tokens");
-    s->positions = device_alloc(device, rows * sizeof *s->positions, "forward: positions");
-    s->x = device_alloc(device, row * (size_t)config->d, "forward: residual stream");
-    s->mid = device_alloc(device, row * (size_t)config->d, "forward: residual stream");
-    s->normed = device_alloc(device, row * (size_t)config->d, "forward: after a norm");
-    s->qkv = device_alloc(device, row * (size_t)layer_qkv_width(config), "forward: q, k, v");
-    s->attended = device_alloc(device, row * (size_t)config->H * (size_t)config->D, "forward: attention");
-    s->gate_up = device_alloc(device, row * 2 * (size_t)config->F, "forward: gate, up");
-    s->act = device_alloc(device, row * (size_t)config->F, "forward: swiglu");
+    s->tokens = device_alloc_in(device, DEVICE_ROLLOUT, rows * sizeof *s->tokens, "forward: tokens");
+    s->positions = device_alloc_in(device, DEVICE_ROLLOUT, rows * sizeof *s->positions, "forward: positions");
+    s->x = device_alloc_in(device, DEVICE_ROLLOUT, row * (size_t)config->d, "forward: residual stream");
+    s->mid = device_alloc_in(device, DEVICE_ROLLOUT, row * (size_t)config->d, "forward: residual stream");
+    s->normed = device_alloc_in(device, DEVICE_ROLLOUT, row * (size_t)config->d, "forward: after a norm");
+    s->qkv = device_alloc_in(device, DEVICE_ROLLOUT, row * (size_t)layer_qkv_width(config), "forward: q, k, v");
+    s->attended = device_alloc_in(device, DEVICE_ROLLOUT, row * (size_t)config->H * (size_t)config->D, "forward: attention");
+    s->gate_up = device_alloc_in(device, DEVICE_ROLLOUT, row * 2 * (size_t)config->F, "forward: gate, up");
+    s->act = device_alloc_in(device, DEVICE_ROLLOUT, row * (size_t)config->F, "forward: swiglu");
     model->scratch = s;
 }
 
@@ -139,7 +139,7 @@ void model_forward_cached(struct model *model, const struct cached_batch *batch,
 {
     struct model_scratch *s = model->scratch;
     int T = batch->T;
-    BUG_ON(!s || T < 1 || T > s->max_rows);
+    BUG_ON(!s || T < 1 || T > s->max_rows || !device_holds(model->device, DEVICE_ROLLOUT));
     model_check_rows(model, T, batch->tokens, batch->positions);
     device_write(model->device, s->tokens, batch->tokens, (size_t)T * sizeof *s->tokens);
     device_write(model->device, s->positions, batch->positions, (size_t)T * sizeof *s->positions);

@@ -36,6 +36,13 @@ struct train {
 enum err train_open(struct train *t, struct recipe *recipe, const char *command);
 void train_close(struct train *t);
 
+int train_longest_sequence(const struct recipe *recipe); /* positions */
+bool train_has_reference(const struct recipe *recipe);
+/* All that takes memory of the device beside the models: gradients, moments, activations, the rollout with so many pages, what
+ * operations need. The device may be one that plans (rl/train_plan.h). */
+enum err train_alloc(struct train *t, int kv_pages);
+enum err train_open_rollout(struct train *t, int kv_pages);
+
 /* One update by supervised training (rl/sft.c). */
 enum err sft_step(struct train *t);
 
