@@ -240,7 +240,8 @@ size_t device_free_bytes(const struct device *device)
 
 static void report_line(FILE *out, const char *label, int n, size_t bytes)
 {
-    fprintf(out, n ? "  %-36s %5d  %10.1f MiB\n" : "  %-36s %5.0d  %10.1f MiB\n", label, n, (double)bytes / (1 << 20));
+    bool small = bytes < (1 << 20) / 10;
+    fprintf(out, "  %-40s %5.0d  %10.1f %s\n", label, n, (double)bytes / (small ? 1 << 10 : 1 << 20), small ? "KiB" : "MiB");
 }
 
 static bool same_line(const struct device_slice *a, const struct device_slice *b)

@@ -149,7 +149,7 @@ static bool fits(const struct changes *c, size_t *bytes)
 
 static void tell(struct changes *c, const char *change, size_t bytes)
 {
-    fprintf(c->out, "  %-34s %8.2f GiB\n", change, (double)bytes / GIB);
+    fprintf(c->out, "  %-62s %8.2f GiB\n", change, (double)bytes / GIB);
     c->n++;
 }
 
@@ -159,8 +159,11 @@ static void try_number(struct changes *c, const char *key, int *value, int least
     int now = *value, low = (least + step - 1) / step, high = (now - 1) / step;
     size_t bytes = 0;
     char text[64];
+    if (c->n == CHANGES || low > high) {
+        return;
+    }
     *value = low * step;
-    if (c->n == CHANGES || low > high || !fits(c, &bytes)) {
+    if (!fits(c, &bytes)) {
         *value = now;
         return;
     }
@@ -217,22 +220,34 @@ static double parameters_of(const struct model_config *config)
     return n;
 }
 
-/* The same network with fewer layers. */
-static void try_smaller_model(struct changes *c)
+/* The same network with fewer layers; `with` stands behind it. */
+static void try_smaller_model(struct changes *c, const char *with)
 {
     int now = c->config.n_layers;
     size_t bytes = 0;
-    char text[64];
+    char text[96];
     while (c->n < CHANGES && c->config.n_layers > 1) {
         c->config.n_layers--;
         if (fits(c, &bytes)) {
-            double n = parameters_of(&c->config);
-            snprintf(text, sizeof text, "a model of %.2f B parameters", n / 1e9);
+            snprintf(text, sizeof text, "a model of %.2f B parameters%s", parameters_of(&c->config) / 1e9, with);
             tell(c, text, bytes);
             break;
         }
     }
     c->config.n_layers = now;
+}
+
+/* With the smallest batches, it may be larger. */
+static void try_both(struct changes *c)
+{
+    int *tokens = &c->recipe->run.tokens_per_micro_batch, now = *tokens, longest = train_longest_sequence(c->recipe);
+    char text[64];
+    if (longest < now) {
+        snprintf(text, sizeof text, " and --tokens_per_micro_batch=%d", longest);
+        *tokens = longest;
+        try_smaller_model(c, text);
+        *tokens = now;
+    }
 }
 
 static void try_more_memory(struct changes *c)
@@ -272,8 +287,9 @@ static void tell_changes(const struct train_plan *plan, FILE *out)
         try_number(&c, packs ? "pack_length" : "max_prompt_length", packs ? &r->data.pack_length : &r->data.max_prompt_length,
                    TOKENS_STEP, TOKENS_STEP);
     }
-    try_smaller_model(&c);
+    try_smaller_model(&c, "");
     try_more_memory(&c);
+    try_both(&c);
 }
 
 enum err train_plan_refuse(const struct train_plan *plan, FILE *out)

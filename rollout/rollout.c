@@ -54,7 +54,8 @@ enum err rollout_open(struct rollout **out, struct model *model, const struct ro
     int most = options->max_sequences > 0 ? options->max_sequences : DEFAULT_SEQUENCES;
     int running = most < rows ? most : rows;
     int n_pages = options->n_pages > 0 ? options->n_pages : kvcache_plan(model, running, model->max_positions);
-    scheduler_init(&r->scheduler, n_pages, most, rows, model->max_positions);
+    int scheduled = device_plans(model->device) ? 1 : n_pages; /* there, nothing will be */
+    scheduler_init(&r->scheduler, scheduled, most, rows, model->max_positions);
     sampler_init(&r->sampler, model, &r->options, running);
     kv_pool_init(&r->pool, model, n_pages);
     r->hidden =
