@@ -38,8 +38,9 @@ void train_close(struct train *t);
 
 int train_longest_sequence(const struct recipe *recipe); /* positions */
 bool train_has_reference(const struct recipe *recipe);
-/* All that takes memory of the device beside the models: gradients, moments, activations, the rollout with so many pages, what
- * operations need. The device may be one that plans (rl/train_plan.h). */
+/* What the operations will be asked for, with the policy's shape. */
+struct device_limits train_limits(const struct train *t);
+/* Gradients, moments, activations, and the rollout with so many pages. The device may be one that plans (rl/train_plan.h). */
 enum err train_alloc(struct train *t, int kv_pages);
 enum err train_open_rollout(struct train *t, int kv_pages);
 

@@ -64,6 +64,8 @@ static enum err add_up(struct train_plan *plan, const struct model_config *confi
     const struct recipe *r = t->recipe;
     int longest = train_longest_sequence(r);
     TRY(model_plan(&t->policy, config, source, t->device, longest));
+    struct device_limits limits = train_limits(t);
+    device_alloc_slots(t->device, &limits);
     if (train_has_reference(r)) {
         TRY(model_clone(&t->reference, t->policy));
     }

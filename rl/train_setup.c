@@ -140,7 +140,7 @@ static int most_samples(const struct recipe *r)
     return r->rollout.prompts_per_step * (r->method == METHOD_SFT ? 1 : r->rollout.num_generations);
 }
 
-static struct device_limits limits_of(const struct train *t)
+struct device_limits train_limits(const struct train *t)
 {
     const struct recipe *r = t->recipe;
     const struct rollout_recipe *o = &r->rollout;
@@ -174,9 +174,7 @@ enum err train_alloc(struct train *t, int kv_pages)
 {
     const struct recipe *r = t->recipe;
     int tokens = most_tokens(r), samples = most_samples(r);
-    struct device_limits limits = limits_of(t);
     optim_init(&t->optim, &r->optim, t->policy);
-    device_alloc_slots(t->device, &limits);
     loss_init(&t->loss, r, t->policy, t->reference, t->optim.grads, tokens, tokens + samples, 2 * samples + 1,
               train_longest_sequence(r));
     t->loss.max_completion_length = recipe_schedule_most(&r->rollout.max_completion_length);
@@ -196,6 +194,10 @@ static enum err open_device(struct train *t, const char *path, int *kv_pages)
     if (result == ERR_NONE) {
         result = device_reserve(t->device, plan.made.device);
         *kv_pages = plan.kv_pages;
+    }
+    if (result == ERR_NONE) { /* before the weights come in: that takes a slot */
+        struct device_limits limits = train_limits(&plan.made);
+        device_alloc_slots(t->device, &limits);
     }
     train_plan_release(&plan);
     return result;
