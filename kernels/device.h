@@ -32,18 +32,18 @@ struct device_memory; /* how a kind of device allocates and copies (kernels/devi
 enum device_layout { DEVICE_ALWAYS, DEVICE_ROLLOUT, DEVICE_TRAINING, DEVICE_LAYOUTS };
 
 struct device {
-    const struct ops *ops;             /* planning: only its name and matrix_elements */
+    const struct ops *ops;              /* planning: only its name and matrix_elements */
     const struct device_memory *memory; /* NULL: it only adds up */
-    size_t element_bytes;              /* of a weight or an activation: 4 on the CPU, 2 (bf16) on a GPU */
-    bool shares_memory;                /* with all else that runs on the machine */
-    size_t capacity;                   /* planning: bytes that the device is taken to have */
-    struct device_slice *slices;       /* newest first */
-    enum device_layout layout;         /* whose turn it is; at first DEVICE_ALWAYS: neither's */
-    size_t cut[DEVICE_LAYOUTS];        /* bytes of the slices of each layout, with what alignment takes */
-    size_t reserved[DEVICE_LAYOUTS];   /* bytes that may be cut */
-    char *region;                      /* what device_reserve took; NULL: nothing */
-    int n_allocations;                 /* that the system was asked for */
-    size_t taken, most_taken;          /* bytes from the system: now, and at most */
+    size_t element_bytes;               /* of a weight or an activation: 4 on the CPU, 2 (bf16) on a GPU */
+    bool shares_memory;                 /* with all else that runs on the machine */
+    size_t capacity;                    /* planning: bytes that the device is taken to have */
+    struct device_slice *slices;        /* newest first */
+    enum device_layout layout;          /* whose turn it is; at first DEVICE_ALWAYS: neither's */
+    size_t cut[DEVICE_LAYOUTS];         /* bytes of the slices of each layout, with what alignment takes */
+    size_t reserved[DEVICE_LAYOUTS];    /* bytes that may be cut */
+    char *region;                       /* what device_reserve took; NULL: nothing */
+    int n_allocations;                  /* that the system was asked for */
+    size_t taken, most_taken;           /* bytes from the system: now, and at most */
 };
 
 /* name: "auto" (a GPU if there is one), "cuda", "cpu", or one instruction set of the CPU: "cpu/scalar", "cpu/avx2",

@@ -16,12 +16,12 @@
 #endif
 #if defined(__SANITIZE_ADDRESS__) || defined(HAS_ASAN)
 #include <sanitizer/asan_interface.h>
-#define GAP ALIGNMENT /* between slices, so that a step beyond the end is seen */
+#define GAP   ALIGNMENT /* between slices, so that a step beyond the end is seen */
 #define FILLS true
 #else
 #define ASAN_POISON_MEMORY_REGION(data, bytes)   ((void)(data), (void)(bytes))
 #define ASAN_UNPOISON_MEMORY_REGION(data, bytes) ((void)(data), (void)(bytes))
-#define GAP 0
+#define GAP                                      0
 #if defined(__OPTIMIZE__)
 #define FILLS false
 #else
@@ -63,7 +63,8 @@ static void give_back(struct device *device, void *data, size_t bytes)
 size_t device_plan_bytes(const struct device *plan)
 {
     const size_t *cut = plan->cut;
-    return cut[DEVICE_ALWAYS] + (cut[DEVICE_ROLLOUT] > cut[DEVICE_TRAINING] ? cut[DEVICE_ROLLOUT] : cut[DEVICE_TRAINING]);
+    return cut[DEVICE_ALWAYS] +
+           (cut[DEVICE_ROLLOUT] > cut[DEVICE_TRAINING] ? cut[DEVICE_ROLLOUT] : cut[DEVICE_TRAINING]);
 }
 
 static void poison(const struct device *device, const char *data, size_t bytes)
@@ -92,9 +93,10 @@ enum err device_reserve(struct device *device, const struct device *plan)
     size_t bytes = device_plan_bytes(plan);
     device->region = take(device, bytes);
     if (!device->region) {
-        return err_set(ERR_DEVICE,
-                       "%s has not %.1f GiB in one piece, though it says that %.1f GiB are free; end what else runs there",
-                       device->ops->name, (double)bytes / (1 << 30), (double)device_free_bytes(device) / (1 << 30));
+        return err_set(
+            ERR_DEVICE,
+            "%s has not %.1f GiB in one piece, though it says that %.1f GiB are free; end what else runs there",
+            device->ops->name, (double)bytes / (1 << 30), (double)device_free_bytes(device) / (1 << 30));
     }
     memcpy(device->reserved, plan->cut, sizeof device->reserved);
     poison(device, device->region, bytes);
@@ -241,7 +243,8 @@ size_t device_free_bytes(const struct device *device)
 static void report_line(FILE *out, const char *label, int n, size_t bytes)
 {
     bool small = bytes < (1 << 20) / 10;
-    fprintf(out, "  %-40s %5.0d  %10.1f %s\n", label, n, (double)bytes / (small ? 1 << 10 : 1 << 20), small ? "KiB" : "MiB");
+    fprintf(out, "  %-40s %5.0d  %10.1f %s\n", label, n, (double)bytes / (small ? 1 << 10 : 1 << 20),
+            small ? "KiB" : "MiB");
 }
 
 static bool same_line(const struct device_slice *a, const struct device_slice *b)

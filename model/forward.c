@@ -107,7 +107,8 @@ void model_reserve_cached(struct model *model, int max_rows)
     s->mid = device_alloc_in(device, DEVICE_ROLLOUT, row * (size_t)config->d, "forward: residual stream");
     s->normed = device_alloc_in(device, DEVICE_ROLLOUT, row * (size_t)config->d, "forward: after a norm");
     s->qkv = device_alloc_in(device, DEVICE_ROLLOUT, row * (size_t)layer_qkv_width(config), "forward: q, k, v");
-    s->attended = device_alloc_in(device, DEVICE_ROLLOUT, row * (size_t)config->H * (size_t)config->D, "forward: attention");
+    s->attended =
+        device_alloc_in(device, DEVICE_ROLLOUT, row * (size_t)config->H * (size_t)config->D, "forward: attention");
     s->gate_up = device_alloc_in(device, DEVICE_ROLLOUT, row * 2 * (size_t)config->F, "forward: gate, up");
     s->act = device_alloc_in(device, DEVICE_ROLLOUT, row * (size_t)config->F, "forward: swiglu");
     model->scratch = s;

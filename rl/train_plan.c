@@ -115,12 +115,12 @@ void train_plan_print(const struct train_plan *plan, FILE *out)
     fprintf(out, "memory on %s:\n", device->ops->name);
     device_report(device, out);
     if (plan->kv_pages > 0) {
-        fprintf(out, "  the key/value cache has %d pages of %d positions; %d could be of use\n", plan->kv_pages, OPS_PAGE,
-                plan->kv_pages_wanted);
+        fprintf(out, "  the key/value cache has %d pages of %d positions; %d could be of use\n", plan->kv_pages,
+                OPS_PAGE, plan->kv_pages_wanted);
     }
     if (plan->memory > 0) {
-        fprintf(out, "  %.2f GiB of %.2f GiB, of which %.2f GiB can be planned\n", (double)device_plan_bytes(device) / GIB,
-                (double)plan->memory / GIB, (double)usable(plan) / GIB);
+        fprintf(out, "  %.2f GiB of %.2f GiB, of which %.2f GiB can be planned\n",
+                (double)device_plan_bytes(device) / GIB, (double)plan->memory / GIB, (double)usable(plan) / GIB);
     }
 }
 
@@ -286,8 +286,8 @@ static void tell_changes(const struct train_plan *plan, FILE *out)
         try_number(&c, "max_batch_tokens", &r->rollout.max_batch_tokens, 16, 16);
     } else {
         bool packs = r->data.pack_length > 0;
-        try_number(&c, packs ? "pack_length" : "max_prompt_length", packs ? &r->data.pack_length : &r->data.max_prompt_length,
-                   TOKENS_STEP, TOKENS_STEP);
+        try_number(&c, packs ? "pack_length" : "max_prompt_length",
+                   packs ? &r->data.pack_length : &r->data.max_prompt_length, TOKENS_STEP, TOKENS_STEP);
     }
     try_smaller_model(&c, "");
     try_more_memory(&c);
@@ -298,10 +298,10 @@ enum err train_plan_refuse(const struct train_plan *plan, FILE *out)
 {
     train_plan_print(plan, out);
     tell_changes(plan, out);
-    return err_set(ERR_LIMIT,
-                   "%s does not fit on %s: %.2f GiB are needed, and of its %.2f GiB %.2f can be planned; see the table and "
-                   "the changes above",
-                   plan->made.recipe->path[0] ? plan->made.recipe->path : "the recipe", plan->made.device->ops->name,
-                   (double)device_plan_bytes(plan->made.device) / GIB, (double)plan->memory / GIB,
-                   (double)usable(plan) / GIB);
+    return err_set(
+        ERR_LIMIT,
+        "%s does not fit on %s: %.2f GiB are needed, and of its %.2f GiB %.2f can be planned; see the table and "
+        "the changes above",
+        plan->made.recipe->path[0] ? plan->made.recipe->path : "the recipe", plan->made.device->ops->name,
+        (double)device_plan_bytes(plan->made.device) / GIB, (double)plan->memory / GIB, (double)usable(plan) / GIB);
 }

@@ -18,8 +18,8 @@ struct train_plan {
     int kv_pages_wanted; /* that could be of use */
 };
 
-/* From the shape of the model at made.policy's path (`path`), without its weights. `device` is a name of device_open_planning.
- * Release with train_plan_release, also after an error. */
+/* From the shape of the model at `path`, without its weights. `device` is a name of device_open_planning. Release with
+ * train_plan_release, also after an error. */
 enum err train_plan_make(struct train_plan *plan, struct recipe *recipe, const char *path, const char *device,
                          size_t memory);
 void train_plan_release(struct train_plan *plan);

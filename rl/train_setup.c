@@ -391,7 +391,8 @@ static enum err find_memory(const char *name, size_t *memory, FILE *out)
         return ERR_DEVICE;
     }
     *memory = TRAIN_ASSUMED_GIB << 30;
-    fprintf(out, "\nthere is no GPU here: one of %zu GiB is assumed (--memory=GIB says otherwise)\n", TRAIN_ASSUMED_GIB);
+    fprintf(out, "\nthere is no GPU here: one of %zu GiB is assumed (--memory=GIB says otherwise)\n",
+            TRAIN_ASSUMED_GIB);
     return ERR_NONE;
 }
 

@@ -19,7 +19,7 @@
 
 #define WORKSPACE_BYTES CUDA_BLAS_BYTES
 #define CANDIDATES      8
-#define ALIGNMENT       16    /* of all pointers, in bytes */
+#define ALIGNMENT       16                 /* of all pointers, in bytes */
 #define TRIAL_TOKENS    CUDA_TRIAL_TOKENS  /* at most: M of a forward product, K of a weight's gradient */
 #define TRIAL_OUTPUTS   CUDA_TRIAL_OUTPUTS /* at most, of a weight's gradient */
 #define TRIAL_ROUNDS    4

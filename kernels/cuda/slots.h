@@ -38,7 +38,7 @@ enum cuda_slot {
 #define CUDA_PART_TILES    160  /* most tiles of a product that is summed in parts */
 #define CUDA_SQUARES       4096 /* elements of a partial sum of squares */
 #define CUDA_BLAS_BYTES    ((size_t)64 << 20)
-#define CUDA_TRIAL_TOKENS  2048 /* at most: rows of a trial, */
+#define CUDA_TRIAL_TOKENS  2048  /* at most: rows of a trial, */
 #define CUDA_TRIAL_OUTPUTS 16384 /* and outputs, of a weight's gradient */
 
 /* Elements of a matrix [N, K]: rows, one after the other. Tensors begin at multiples of 16 elements (model/weights.h), and that

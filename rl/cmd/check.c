@@ -56,7 +56,8 @@ static enum err check_command(const struct cmd_args *args)
 
 static const struct cmd_option check_options[] = {
     {"keys", CMD_FLAG, NULL, NULL, "print every key of a recipe, as Markdown"},
-    {"memory", CMD_NUMBER, "GIB", "0", "memory that the device is taken to have; 0: what it has, or 80 if it is not here"},
+    {"memory", CMD_NUMBER, "GIB", "0",
+     "memory that the device is taken to have; 0: what it has, or 80 if it is not here"},
     {0},
 };
 

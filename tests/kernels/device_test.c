@@ -258,8 +258,8 @@ static void a_planning_device_adds_up(void **state)
     FILE *out = open_memstream(&text, &size);
     device_report(plan, out);
     fclose(out);
-    static const char *const lines[] = {"weights", "61440.0 MiB", "while sampling", "cache", "while training",
-                                        "gradients", "total", "70656.0 MiB"};
+    static const char *const lines[] = {"weights",        "61440.0 MiB", "while sampling", "cache",
+                                        "while training", "gradients",   "total",          "70656.0 MiB"};
     const char *at = text;
     for (size_t i = 0; i < sizeof lines / sizeof *lines; i++) {
         at = strstr(at, lines[i]);

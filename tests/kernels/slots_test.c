@@ -39,11 +39,11 @@ static void sizes_are_those_that_kernels_ask_for(void **state)
     struct device_limits l = small_run();
     size_t bytes[DEVICE_LAYOUTS][CUDA_SLOTS], *training = bytes[DEVICE_TRAINING], *rollout = bytes[DEVICE_ROLLOUT];
     cuda_slots_plan(&l, bytes);
-    assert_int_equal(training[CUDA_SLOT_ROWS], 1032 * 4);                 /* scatter_add of the targets */
-    assert_int_equal(training[CUDA_SLOT_DELTA], 1024 * 14 * 4);           /* a number a row and head */
-    assert_int_equal(training[CUDA_SLOT_TILES], 1032 * (1187 * 24 + 4));  /* tiles of 128 tokens */
-    assert_int_equal(training[CUDA_SLOT_LOGITS], 1032ull * 151936 * 2);   /* all rows at once */
-    assert_int_equal(training[CUDA_SLOT_PARTS], 160 * 128 * 128 * 4);     /* a product in parts */
+    assert_int_equal(training[CUDA_SLOT_ROWS], 1032 * 4);                /* scatter_add of the targets */
+    assert_int_equal(training[CUDA_SLOT_DELTA], 1024 * 14 * 4);          /* a number a row and head */
+    assert_int_equal(training[CUDA_SLOT_TILES], 1032 * (1187 * 24 + 4)); /* tiles of 128 tokens */
+    assert_int_equal(training[CUDA_SLOT_LOGITS], 1032ull * 151936 * 2);  /* all rows at once */
+    assert_int_equal(training[CUDA_SLOT_PARTS], 160 * 128 * 128 * 4);    /* a product in parts */
     assert_int_equal(training[CUDA_SLOT_SAMPLING], 0);
     assert_int_equal(rollout[CUDA_SLOT_TILES], 256 * (1187 * 24 + 4));
     assert_int_equal(rollout[CUDA_SLOT_LOGITS], 0); /* logits stay on the chip */

@@ -81,8 +81,9 @@ static void two_hundred_steps_take_what_was_planned(void **state)
 {
     (void)state;
     double least[256], most[256];
-    run_and_compare("long", "max_steps=200\nprompts_per_step=2\nmax_completion_length=24\nstop=[e, t, a, \" \", o]\nbeta=0.01\n"
-                            "eval_dataset_name=countdown:split=eval\neval_steps=50\neval_num_prompts=2\nsave_steps=80\n",
+    run_and_compare("long",
+                    "max_steps=200\nprompts_per_step=2\nmax_completion_length=24\nstop=[e, t, a, \" \", o]\nbeta=0.01\n"
+                    "eval_dataset_name=countdown:split=eval\neval_steps=50\neval_num_prompts=2\nsave_steps=80\n",
                     200);
     int n = read_metric("long", "completions/min_length", least, 256), full = 0, drawn = 0;
     read_metric("long", "completions/max_length", most, 256);
@@ -134,8 +135,9 @@ static void pages_fill_what_is_left(void **state)
     (void)state;
     struct recipe recipe;
     struct train_plan plan;
-    open_recipe(&recipe, "pages", "max_completion_length=900\nmax_sequences=500\nprompts_per_step=200\n"
-                                  "tokens_per_micro_batch=1000\n");
+    open_recipe(&recipe, "pages",
+                "max_completion_length=900\nmax_sequences=500\nprompts_per_step=200\n"
+                "tokens_per_micro_batch=1000\n");
     make_plan(&plan, &recipe, "cuda", (size_t)80 << 30);
     int wanted = 500 * 8;
     assert_int_equal(plan.kv_pages_wanted, wanted);
