@@ -213,8 +213,8 @@ void device_alloc_slots(struct device *device, const struct device_limits *limit
         return;
     }
     cuda_slots_plan(limits, bytes);
-    for (int layout = 0; layout < DEVICE_LAYOUTS; layout++) {
-        for (int slot = 0; slot < CUDA_SLOTS; slot++) {
+    for (enum device_layout layout = DEVICE_ALWAYS; layout < DEVICE_LAYOUTS; layout++) {
+        for (enum cuda_slot slot = CUDA_SLOT_ROWS; slot < CUDA_SLOTS; slot++) {
             size_t n = bytes[layout][slot];
             void *data = n ? device_alloc_in(device, layout, n, cuda_slot_label(slot)) : NULL;
             if (n && !device_plans(device)) {
@@ -283,7 +283,7 @@ void device_report(const struct device *device, FILE *out)
     static const char *const names[DEVICE_LAYOUTS] = {"", "while sampling, in the same place as training",
                                                       "while training, in the same place as sampling"};
     bool shares = device->region || device_plans(device);
-    for (int layout = 0; layout < DEVICE_LAYOUTS; layout++) {
+    for (enum device_layout layout = DEVICE_ALWAYS; layout < DEVICE_LAYOUTS; layout++) {
         if (shares && layout != DEVICE_ALWAYS && device->cut[layout] > 0) {
             fprintf(out, "  %s:\n", names[layout]);
         }

@@ -94,14 +94,14 @@ static void what_is_not_done_takes_nothing(void **state)
     size_t bytes[DEVICE_LAYOUTS][CUDA_SLOTS];
     l.rollout_rows = l.rollout_sequences = 0;
     cuda_slots_plan(&l, bytes);
-    for (int slot = 0; slot < CUDA_SLOTS; slot++) {
+    for (enum cuda_slot slot = CUDA_SLOT_ROWS; slot < CUDA_SLOTS; slot++) {
         assert_int_equal(bytes[DEVICE_ROLLOUT][slot], 0);
         assert_non_null(cuda_slot_label(slot));
     }
     l = small_run();
     l.tokens = l.targets = l.contexts = l.groups = 0;
     cuda_slots_plan(&l, bytes);
-    for (int slot = 0; slot < CUDA_SLOTS; slot++) {
+    for (enum cuda_slot slot = CUDA_SLOT_ROWS; slot < CUDA_SLOTS; slot++) {
         assert_int_equal(bytes[DEVICE_TRAINING][slot], 0);
     }
 }
