@@ -17,7 +17,7 @@ FOLDERS := base kernels model rollout reward rl
 OUT     := $(BUILD)/$(MODE)
 
 PACKAGES := gcc make pkg-config libjansson-dev libpcre2-dev libyaml-dev libutf8proc-dev libsqlite3-dev libxxhash-dev \
-            libgmp-dev libmpfr-dev libmpc-dev libjs-chart.js libseccomp-dev
+            libgmp-dev libmpfr-dev libmpc-dev libjs-chart.js libseccomp-dev libcurl4-openssl-dev
 CHECK_PACKAGES := libcmocka-dev clang clang-format-14 clang-tidy-14 cppcheck libclang-rt-14-dev libomp-14-dev \
                   python3 g++
 
@@ -194,7 +194,7 @@ check: ## everything: layout, warnings of two compilers, lint, layers, tests pla
 	  $(patsubst %,$(BUILD)/tsan/%,$(TSAN_TESTS)) $(CHECK_SCRIPTS)
 # a quick form of `make fault`, and what a person can get wrong
 CHECK_SCRIPTS := $(OUT)/tests/fault/kill tests/bad_input.sh
-TSAN_TESTS := $(patsubst %.c,%,$(wildcard tests/reward/pool_test.c tests/reward/command_test.c))
+TSAN_TESTS := $(patsubst %.c,%,$(wildcard tests/reward/pool_test.c tests/reward/command_test.c tests/reward/http_test.c))
 
 FUZZERS := $(patsubst tests/fuzz/%.c,%,$(wildcard tests/fuzz/*_fuzz.c))
 FUZZ_SECONDS ?= 60

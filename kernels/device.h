@@ -32,7 +32,7 @@ struct device_memory; /* how a kind of device allocates and copies (kernels/devi
 enum device_layout { DEVICE_ALWAYS, DEVICE_ROLLOUT, DEVICE_TRAINING, DEVICE_LAYOUTS };
 
 struct device {
-    const struct ops *ops;              /* planning: only its name and matrix_elements */
+    const struct ops *ops;              /* planning: only sizes and what it can do */
     const struct device_memory *memory; /* NULL: it only adds up */
     size_t element_bytes;               /* of a weight or an activation: 4 on the CPU, 2 (bf16) on a GPU */
     bool shares_memory;                 /* with all else that runs on the machine */

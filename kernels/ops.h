@@ -274,6 +274,18 @@ struct adamw_args {
     float correction1, correction2; /* 1 - beta^step */
 };
 
+/* A list of operations that is the same again and again: a pass of decoding. Equal keys promise the same calls in the same order
+ * with the same arguments and `spans`, but for what lies in device memory and what the n_spans single rows of `spans` say. */
+struct repeat_args {
+    const void *key;
+    size_t key_bytes; /* at most OPS_REPEAT_KEY */
+    const struct span *spans;
+    int n_spans;
+    void (*work)(void *context); /* calls the operations; reads and writes nothing else */
+    void *context;
+};
+#define OPS_REPEAT_KEY 64
+
 struct ops {
     const char *name; /* "cpu/avx2" */
     size_t (*matrix_elements)(int N, int K);
@@ -305,6 +317,8 @@ struct ops {
     void (*adamw)(const struct adamw_args *);
     double (*sum_squares)(const float *x, size_t n); /* fixed order: blocks of 4096 in fp64, added ascending */
     void (*mix)(void *to, const void *from, size_t n, float share); /* to = share from + (1 - share) to */
+    /* Does the work, or what it recorded when it did it before: for devices whose host is slow. NULL: just do the work. */
+    void (*repeat)(const struct repeat_args *);
 };
 
 #endif

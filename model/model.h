@@ -25,6 +25,13 @@
 
 struct tokenizer;
 struct activations;
+struct model;
+
+/* Who wants to see the rows x [T, d] (device) after each layer of a forward pass; see NULL: nobody. Positions are on the host. */
+struct model_watch {
+    void (*see)(void *context, const struct model *model, int layer, int T, const int32_t *positions, const void *x);
+    void *context;
+};
 
 struct model {
     struct device *device; /* borrowed */
@@ -35,6 +42,7 @@ struct model {
     int max_positions;             /* rows of the two tables */
     char *source;                  /* the path it was opened from */
     struct model_scratch *scratch; /* buffers of model_forward_cached */
+    struct model_watch watch;      /* set by whoever watches */
     bool is_clone;                 /* tokenizer and rope tables belong to the model it was cloned from */
 };
 
@@ -75,7 +83,8 @@ enum err model_save(const struct model *model, const char *folder, const char *d
 
 struct kv_pool {
     int n_pages;
-    void **k, **v; /* [layers], each n_pages * ops_page_elements(J, D) elements; device */
+    void **k,
+        **v; /* [layers], each n_pages (and one to spare, on a device that repeats work) of ops_page_elements(J, D); device */
 };
 
 void kv_pool_init(struct kv_pool *pool, const struct model *model, int n_pages);

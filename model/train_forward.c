@@ -70,6 +70,7 @@ void model_forward(struct model *model, const struct train_batch *batch, struct 
     for (int layer = 0; layer < model->config.n_layers; layer++) {
         struct layer_io io = activations_layer(acts, model, layer);
         layer_forward(model, layer, &io);
+        model_show_layer(model, layer, T, batch->positions, io.out);
     }
     const void *last = activations_layer(acts, model, model->config.n_layers - 1).out;
     layer_norm(model, model->weights.final_norm, T, last, acts->hidden);

@@ -5,6 +5,7 @@
 
 #include <inttypes.h>
 #include <math.h>
+#include <stdio.h>
 #include <string.h>
 
 enum { TEXT_MOST = 500, SHOWN_MOST = 80 };
@@ -59,19 +60,27 @@ const json_t *dialog_truth(const json_t *row, const char *field)
     return NULL;
 }
 
-void dialog_score(struct strbuf *out, int64_t seq, const struct reward_item *item, const char *field, double seconds)
+void dialog_item(struct strbuf *out, const char *id, const struct reward_item *item, const char *field)
 {
-    strbuf_printf(out,
-                  "{\"type\": \"score\", \"seq\": %" PRId64 ", \"deadline_ms\": %.0f, \"items\": [{\"id\": \"%" PRId64
-                  "\", ",
-                  seq, seconds > 0 ? seconds * 1000 : 0, seq);
+    strbuf_puts(out, "{");
+    put_text(out, "id", str_of(id));
     put_text(out, "prompt", item->prompt);
     put_text(out, "completion", item->completion);
     put_value(out, "ground_truth", dialog_truth(item->fields, field));
     put_value(out, "data_source", json_object_get(item->fields, "data_source"));
     put_value(out, "extra", item->fields);
-    strbuf_printf(out, "\"finish\": \"%s\", \"n_tokens\": %d, \"max_tokens\": %d}]}\n",
-                  item->truncated ? "length" : "stop", item->n_tokens, item->max_tokens);
+    strbuf_printf(out, "\"finish\": \"%s\", \"n_tokens\": %d, \"max_tokens\": %d}", item->truncated ? "length" : "stop",
+                  item->n_tokens, item->max_tokens);
+}
+
+void dialog_score(struct strbuf *out, int64_t seq, const struct reward_item *item, const char *field, double seconds)
+{
+    char id[24];
+    snprintf(id, sizeof id, "%" PRId64, seq);
+    strbuf_printf(out, "{\"type\": \"score\", \"seq\": %s, \"deadline_ms\": %.0f, \"items\": [", id,
+                  seconds > 0 ? seconds * 1000 : 0);
+    dialog_item(out, id, item, field);
+    strbuf_puts(out, "]}\n");
 }
 
 /* ---- what is answered ---- */
@@ -100,7 +109,7 @@ static void quote_words(struct strbuf *out, struct str line)
     }
 }
 
-static json_t *parse(struct str line)
+json_t *dialog_parse(struct str line)
 {
     const size_t flags = JSON_REJECT_DUPLICATES | JSON_ALLOW_NUL;
     json_t *document = line.length ? json_loadb(line.data, line.length, flags, NULL) : NULL;
@@ -132,11 +141,8 @@ static struct dialog_answer broken(const char *text)
     return (struct dialog_answer){.kind = DIALOG_BROKEN, .text = text};
 }
 
-static struct verdict read_score(const json_t *result, struct arena *arena)
+struct verdict dialog_number(const json_t *score, const json_t *reason, struct str extracted, struct arena *arena)
 {
-    const json_t *score = json_object_get(result, "score");
-    struct str extracted = kept_text(json_object_get(result, "extracted"), arena);
-    const json_t *reason = json_object_get(result, "reason");
     if (json_is_null(score)) {
         return verdict_abstain(kept_reason(reason, arena, "it has no opinion"));
     }
@@ -147,6 +153,20 @@ static struct verdict read_score(const json_t *result, struct arena *arena)
         return verdict_error("the score is not a finite number");
     }
     return verdict_ok(json_number_value(score), kept_reason(reason, arena, "scored"), extracted);
+}
+
+bool dialog_result(const json_t *result, struct verdict *verdict, bool *retryable, struct arena *arena)
+{
+    const json_t *error = json_object_get(result, "error"), *score = json_object_get(result, "score");
+    if (error && !json_is_null(error)) {
+        *verdict = verdict_error(kept_reason(error, arena, "it failed without a reason"));
+        *retryable = json_is_true(json_object_get(result, "retryable"));
+        return true;
+    }
+    *retryable = false;
+    *verdict = dialog_number(score, json_object_get(result, "reason"),
+                             kept_text(json_object_get(result, "extracted"), arena), arena);
+    return score != NULL;
 }
 
 static struct dialog_answer read_scores(const json_t *document, int64_t seq, struct arena *arena)
@@ -163,17 +183,10 @@ static struct dialog_answer read_scores(const json_t *document, int64_t seq, str
     if (!id || strcmp(id, arena_printf(arena, "%" PRId64, seq)) != 0) {
         return broken(arena_printf(arena, "its result is for another item than \"%" PRId64 "\"", seq));
     }
-    const json_t *error = json_object_get(result, "error");
     struct dialog_answer answer = {.kind = DIALOG_SCORED};
-    if (error && !json_is_null(error)) {
-        answer.verdict = verdict_error(kept_reason(error, arena, "it failed without a reason"));
-        answer.retryable = json_is_true(json_object_get(result, "retryable"));
-    } else if (!json_object_get(result, "score")) {
-        return broken("its result has neither a score nor an error");
-    } else {
-        answer.verdict = read_score(result, arena);
-    }
-    return answer;
+    return dialog_result(result, &answer.verdict, &answer.retryable, arena)
+               ? answer
+               : broken("its result has neither a score nor an error");
 }
 
 static struct dialog_answer read_ready(const json_t *document, struct arena *arena)
@@ -188,7 +201,7 @@ static struct dialog_answer read_ready(const json_t *document, struct arena *are
     return (struct dialog_answer){.kind = DIALOG_READY};
 }
 
-static const char *shown(struct str line, struct arena *arena)
+const char *dialog_shown(struct str line, struct arena *arena)
 {
     struct strbuf clean = STRBUF_INIT;
     strbuf_add_json(&clean, str_slice(line, 0, SHOWN_MOST));
@@ -200,11 +213,11 @@ static const char *shown(struct str line, struct arena *arena)
 
 struct dialog_answer dialog_read(struct str line, int64_t seq, struct arena *arena)
 {
-    json_t *document = parse(line);
+    json_t *document = dialog_parse(line);
     const char *type = json_string_value(json_object_get(document, "type"));
     struct dialog_answer answer;
     if (!document) {
-        answer = broken(arena_printf(arena, "its line is no JSON object: %s", shown(line, arena)));
+        answer = broken(arena_printf(arena, "its line is no JSON object: %s", dialog_shown(line, arena)));
     } else if (type && strcmp(type, "log") == 0) {
         answer = (struct dialog_answer){.kind = DIALOG_LOG,
                                         .text = kept_reason(json_object_get(document, "msg"), arena, "")};
@@ -212,7 +225,7 @@ struct dialog_answer dialog_read(struct str line, int64_t seq, struct arena *are
         answer = seq < 0 ? read_ready(document, arena) : read_scores(document, seq, arena);
     } else {
         answer = broken(arena_printf(arena, "a line of type \"%s\" was awaited, not %s", seq < 0 ? "ready" : "scores",
-                                     shown(line, arena)));
+                                     dialog_shown(line, arena)));
     }
     json_decref(document);
     return answer;

@@ -27,6 +27,8 @@ void dialog_hello(struct strbuf *out, const char *name, const char *config, int 
 /* `field`: the field that is the ground truth; "": ground_truth, reward_model.ground_truth, answer, solution or label,
  * the first that the row has. Without one, "ground_truth" is null. */
 void dialog_score(struct strbuf *out, int64_t seq, const struct reward_item *item, const char *field, double seconds);
+void dialog_item(struct strbuf *out, const char *id, const struct reward_item *item,
+                 const char *field);                              /* one of its items */
 const json_t *dialog_truth(const json_t *row, const char *field); /* NULL: none */
 
 enum dialog_kind { DIALOG_READY, DIALOG_SCORED, DIALOG_LOG, DIALOG_BROKEN };
@@ -40,5 +42,15 @@ struct dialog_answer {
 
 /* Reads a line (any bytes). seq < 0: "ready" is awaited, else the scores of that request; anything else is BROKEN. */
 struct dialog_answer dialog_read(struct str line, int64_t seq, struct arena *arena);
+
+/* What it is made of, for others that speak in JSON (reward/http_form.h). */
+
+/* An object or array in strict JSON, but for NaN and Infinity, which become texts; NULL for anything else. */
+json_t *dialog_parse(struct str text);
+/* One result; false if it has neither a score nor an error. */
+bool dialog_result(const json_t *result, struct verdict *verdict, bool *retryable, struct arena *arena);
+/* A score: a number, true, false, or null to abstain; else an error. `reason` may be NULL. */
+struct verdict dialog_number(const json_t *score, const json_t *reason, struct str extracted, struct arena *arena);
+const char *dialog_shown(struct str text, struct arena *arena); /* its beginning, quoted */
 
 #endif

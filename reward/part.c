@@ -32,12 +32,22 @@ void reward_part_close(struct reward_part *part)
     *part = (struct reward_part){0};
 }
 
+static struct verdict checked(struct verdict v)
+{
+    return v.kind == VERDICT_OK && !isfinite(v.score) ? verdict_error("the score is not a finite number") : v;
+}
+
 struct verdict reward_part_judge(const struct reward_part *part, const struct reward_item *item,
                                  const struct reward_call *call)
 {
-    struct verdict v = part->values.kind->judge(part->state, item, call);
-    if (v.kind == VERDICT_OK && !isfinite(v.score)) {
-        v = verdict_error("the score is not a finite number");
+    return checked(part->values.kind->judge(part->state, item, call));
+}
+
+void reward_part_judge_all(const struct reward_part *part, const struct reward_item *items, int n, double seconds,
+                           struct arena *arena, struct verdict *verdicts)
+{
+    part->values.kind->judge_all(part->state, items, n, seconds, arena, verdicts);
+    for (int i = 0; i < n; i++) {
+        verdicts[i] = checked(verdicts[i]);
     }
-    return v;
 }

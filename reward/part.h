@@ -19,5 +19,8 @@ void reward_part_close(struct reward_part *part); /* an all-zero part is fine */
 /* The kind's verdict; a score that is not finite becomes an error. Any number of threads at once. */
 struct verdict reward_part_judge(const struct reward_part *part, const struct reward_item *item,
                                  const struct reward_call *call);
+/* The same for a whole batch, of a kind that has judge_all. */
+void reward_part_judge_all(const struct reward_part *part, const struct reward_item *items, int n, double seconds,
+                           struct arena *arena, struct verdict *verdicts);
 
 #endif

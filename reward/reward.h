@@ -85,6 +85,10 @@ struct reward_kind {
     void (*close)(void *state); /* also after an open that failed; NULL: nothing to give back */
     size_t state_bytes;
     struct verdict (*judge)(const void *state, const struct reward_item *item, const struct reward_call *call);
+    /* For a reward that waits for others more than it computes: a set hands it a whole batch at once, on one thread, while
+     * the others judge. `seconds` is what an item may take, not counting that it waits for its turn. NULL: there is none. */
+    void (*judge_all)(const void *state, const struct reward_item *items, int n, double seconds, struct arena *arena,
+                      struct verdict *verdicts);
 };
 
 /* Option values of an opened reward, checked against its table (type, range, choice; unknown names are refused with the

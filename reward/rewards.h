@@ -24,5 +24,6 @@ extern const struct reward_kind reward_reasoning_steps;
 extern const struct reward_kind reward_ifeval;
 extern const struct reward_kind reward_command;
 extern const struct reward_kind reward_plugin;
+extern const struct reward_kind reward_http;
 
 #endif

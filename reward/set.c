@@ -33,6 +33,7 @@ const struct reward_kind *const reward_kinds[] = {
     &reward_ifeval,
     &reward_command,
     &reward_plugin,
+    &reward_http,
     NULL,
 };
 /* clang-format on */
@@ -141,19 +142,55 @@ double reward_set_weight(const struct reward_set *set, int i)
 struct batch {
     struct reward_set *set;
     const struct reward_item *items;
+    int n;
     struct judgement *judgements;
 };
 
-static void judge_item(void *context, int job, int worker)
+static bool takes_all(const struct reward_set *set, int part)
 {
-    struct batch *batch = context;
-    struct judgement *judgement = &batch->judgements[job];
-    struct reward_call call = {.arena = &batch->set->arenas[worker]};
+    return set->parts[part].values.kind->judge_all != NULL;
+}
+
+/* One part on every item; each is said to have taken its share of the time. */
+static void judge_all(const struct batch *batch, int part, struct arena *arena)
+{
+    struct verdict *verdicts = ARENA_NEW(arena, struct verdict, batch->n);
+    double start = clock_seconds();
+    reward_part_judge_all(&batch->set->parts[part], batch->items, batch->n, batch->set->seconds_per_item, arena,
+                          verdicts);
+    double share = (clock_seconds() - start) / batch->n;
+    for (int i = 0; i < batch->n; i++) {
+        batch->judgements[i].parts[part] = verdicts[i];
+        batch->judgements[i].seconds[part] = share;
+    }
+}
+
+/* All other parts on one item. */
+static void judge_item(const struct batch *batch, int item, struct arena *arena)
+{
+    struct judgement *judgement = &batch->judgements[item];
+    struct reward_call call = {.arena = arena};
     for (int i = 0; i < batch->set->n_parts; i++) {
+        if (takes_all(batch->set, i)) {
+            continue;
+        }
         double start = clock_seconds();
         call.deadline = start + batch->set->seconds_per_item;
-        judgement->parts[i] = reward_part_judge(&batch->set->parts[i], &batch->items[job], &call);
+        judgement->parts[i] = reward_part_judge(&batch->set->parts[i], &batch->items[item], &call);
         judgement->seconds[i] = clock_seconds() - start;
+    }
+}
+
+/* The first jobs are the parts, since those that take all need longest; then come the items. */
+static void judge_job(void *context, int job, int worker)
+{
+    const struct batch *batch = context;
+    int n_parts = batch->set->n_parts;
+    struct arena *arena = &batch->set->arenas[worker];
+    if (job >= n_parts) {
+        judge_item(batch, job - n_parts, arena);
+    } else if (takes_all(batch->set, job)) {
+        judge_all(batch, job, arena);
     }
 }
 
@@ -186,7 +223,7 @@ enum err reward_judge(struct reward_set *set, const struct reward_item *items, i
         judgements[i] = (struct judgement){.parts = ARENA_NEW(arena, struct verdict, set->n_parts),
                                            .seconds = ARENA_NEW(arena, double, set->n_parts)};
     }
-    pool_run(set->pool, n, judge_item, &(struct batch){set, items, judgements});
+    pool_run(set->pool, n > 0 ? set->n_parts + n : 0, judge_job, &(struct batch){set, items, n, judgements});
     for (int i = 0; i < n; i++) {
         TRY(finish_item(set, i, &judgements[i], arena));
     }

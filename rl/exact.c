@@ -9,6 +9,7 @@
 #include "base/clock.h"
 #include "kernels/rng.h"
 #include "rl/batch.h"
+#include "rl/exact_hidden.h"
 
 #define MAX_POSITIONS 1024
 #define MAX_PROMPT    320
@@ -18,6 +19,9 @@
 #define ROUND_TOKENS  24000 /* of completions, at most */
 #define FEW_TOKENS    100   /* a sample should have more of them: its prompt is computed but not compared */
 #define MAX_TARGETS   6
+#define GROUP_MOST    8
+#define PROMPTS_MOST  128
+#define HIDDEN_EVERY  4 /* rounds */
 
 /* ---- what is gone over ---- */
 
@@ -26,17 +30,19 @@ struct setup {
     int rows, sequences, pages, threads;
     bool shared; /* one prompt a group, not one a sample */
     int weight;  /* share of the tokens: less for what is slow */
+    int prompts; /* of a round, at most */
 };
 
 static const struct setup setups[] = {
-    {"512 rows", 512, 256, 600, 1, true, 30},
-    {"512 rows, 2 threads", 512, 256, 600, 2, true, 20},
-    {"64 rows", 64, 48, 300, 1, true, 15},
-    {"100 rows, own prompts", 100, 64, 400, 2, false, 15},
-    {"7 rows", 7, 7, 56, 1, true, 5},
-    {"1 row", 1, 1, 8, 1, true, 2},
-    {"256 rows, pre-empted", 256, 128, 24, 1, true, 8},
-    {"33 rows, pre-empted, 2 threads", 33, 16, 10, 2, true, 5},
+    {"1024 rows", 1024, 1024, 1300, 1, true, 1000, PROMPTS_MOST},
+    {"512 rows", 512, 256, 600, 1, true, 60, 12},
+    {"512 rows, 2 threads", 512, 256, 600, 2, true, 40, 12},
+    {"64 rows", 64, 48, 300, 1, true, 30, 12},
+    {"100 rows, own prompts", 100, 64, 400, 2, false, 30, 12},
+    {"7 rows", 7, 7, 56, 1, true, 5, 12},
+    {"1 row", 1, 1, 8, 1, true, 1, 12},
+    {"256 rows, pre-empted", 256, 128, 24, 1, true, 16, 12},
+    {"33 rows, pre-empted, 2 threads", 33, 16, 10, 2, true, 10, 12},
 };
 
 #define N_SETUPS ((int)(sizeof setups / sizeof *setups))
@@ -115,6 +121,8 @@ struct exact {
     struct rng rng;
     uint64_t next_sequence;
     struct iteration it; /* one round */
+    struct hidden_set hidden;
+    int n_rounds;
 };
 
 /* ---- devices and models ---- */
@@ -201,13 +209,15 @@ static int random_count(struct exact *e, int most, int64_t limit)
 }
 
 /* Prompts of a round that gives about `left` tokens, or less. */
-static void draw_prompts(struct exact *e, const struct model *model, int64_t left, int *max_tokens)
+static void draw_prompts(struct exact *e, const struct model *model, const struct setup *setup, int64_t left,
+                         int *max_tokens)
 {
     struct iteration *it = &e->it;
     iteration_clear(it);
     int64_t budget = left < ROUND_TOKENS ? left : ROUND_TOKENS;
-    it->G = random_count(e, 8, budget / FEW_TOKENS);
-    it->n_prompts = random_count(e, 12, budget / FEW_TOKENS / it->G);
+    int few = setup->prompts == PROMPTS_MOST ? FEW_TOKENS / 5 : FEW_TOKENS;
+    it->G = random_count(e, GROUP_MOST, budget / few);
+    it->n_prompts = random_count(e, setup->prompts, budget / few / it->G);
     int64_t each = budget / (it->G * it->n_prompts) + 1;
     bool is_long = rng_below(&e->rng, 4) == 0;
     int longest = 1 + (int)rng_below(&e->rng, is_long ? MAX_POSITIONS - MAX_PROMPT : SHORT_LENGTH);
@@ -313,12 +323,22 @@ static enum err run_setup(struct exact *e, const struct pair *pair, const struct
     enum err result = ERR_NONE;
     while (result == ERR_NONE && row->compared < tokens) {
         int max_tokens;
-        draw_prompts(e, pair->rollout, tokens - row->compared, &max_tokens);
+        bool hidden = e->n_rounds++ % HIDDEN_EVERY == 0;
+        draw_prompts(e, pair->rollout, setup, tokens - row->compared, &max_tokens);
         device_set_threads(setup->threads);
+        if (hidden) {
+            hidden_clear(&e->hidden);
+            hidden_note(&e->hidden, pair->rollout);
+        }
         result = sample_round(e, rollout, setup->shared, max_tokens);
+        hidden_stop(pair->rollout);
         if (result == ERR_NONE) {
             device_set_threads(3 - setup->threads);
+            if (hidden) {
+                hidden_look(&e->hidden, pair->train);
+            }
             compare_round(e, pair->train, pair->acts, 1.0f / temperature, row);
+            hidden_stop(pair->train);
             row->preempted += rollout_stats(rollout)->n_preempted;
         }
         if (e->options->tell) {
@@ -327,6 +347,9 @@ static enum err run_setup(struct exact *e, const struct pair *pair, const struct
         }
     }
     rollout_close(rollout);
+    row->hidden_compared = e->hidden.compared;
+    row->hidden_different = e->hidden.different;
+    e->hidden.compared = e->hidden.different = 0;
     return result;
 }
 
@@ -339,10 +362,13 @@ static enum err run_pair(struct exact *e, const struct target *target, const str
     }
     for (int i = 0; i < N_SETUPS; i++) {
         struct exact_row *row = &e->result->rows[e->result->n_rows++];
-        *row = (struct exact_row){name, target->rollout->ops->name, target->train->ops->name, setups[i].name, 0, 0, 0};
+        *row = (struct exact_row){
+            name, target->rollout->ops->name, target->train->ops->name, setups[i].name, 0, 0, 0, 0, 0};
         TRY(run_setup(e, pair, &setups[i], (int64_t)ceil(share * setups[i].weight / total), row));
         e->result->compared += row->compared;
         e->result->different += row->different;
+        e->result->hidden_compared += row->hidden_compared;
+        e->result->hidden_different += row->hidden_different;
     }
     return ERR_NONE;
 }
@@ -358,7 +384,8 @@ static enum err run_models(struct exact *e, const struct target *target, int sha
     }
     if (result == ERR_NONE) {
         const char *name = e->options->model ? arena_strdup(e->arena, e->options->model) : shapes[shape].name;
-        pair.acts = activations_new(pair.train, MICRO_ROWS, MICRO_ROWS + 12 * 8, 12 * 8 * 2, MAX_POSITIONS);
+        pair.acts = activations_new(pair.train, MICRO_ROWS, MICRO_ROWS + PROMPTS_MOST * GROUP_MOST,
+                                    2 * PROMPTS_MOST * GROUP_MOST, MAX_POSITIONS);
         result = run_pair(e, target, &pair, name, share);
         activations_free(pair.acts, pair.train);
         if (pair.train != pair.rollout) {
@@ -395,6 +422,7 @@ enum err exact_run(const struct exact_options *options, struct arena *arena, str
     enum err err = run_all(&e);
     device_set_threads(0);
     iteration_release(&e.it);
+    hidden_release(&e.hidden);
     for (int i = 0; i < e.n_devices; i++) {
         device_close(e.devices[i]);
     }

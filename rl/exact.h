@@ -5,8 +5,10 @@
  *
  *   models   random ones of the families Qwen2, Qwen3 and Llama with widths that no tile divides; or the one given
  *   devices  every instruction set of the machine; also rollout on one and training on another
- *   rollout  rows of a step (512 to 1), prompts shared or not, so few pages that sequences are pre-empted, 1 and 2 threads
+ *   rollout  rows of a step (1024 to 1), prompts shared or not, so few pages that sequences are pre-empted, 1 and 2 threads
  *   training packed with shared prompts, or every sample with a prompt of its own, on the other number of threads
+ *
+ * In every fourth round the hidden states after each layer are compared too (rl/exact_hidden.h).
  *
  * SPDX-License-Identifier: Apache-2.0 */
 #ifndef RL_EXACT_H
@@ -32,10 +34,12 @@ struct exact_options {
 struct exact_row {
     const char *model, *rollout_device, *train_device, *setup;
     int64_t compared, different, preempted;
+    int64_t hidden_compared, hidden_different; /* rows after a layer */
 };
 
 struct exact_result {
-    int64_t compared, different; /* tokens; a token differs if one bit of its logprob or lse does */
+    int64_t compared, different;               /* tokens; a token differs if one bit of its logprob or lse does */
+    int64_t hidden_compared, hidden_different; /* rows after a layer */
     struct exact_row *rows;
     int n_rows;
     double seconds;

@@ -91,6 +91,7 @@ struct rollout_recipe {
 struct reward_recipe {
     struct recipe_list reward_funcs; /* each "name:key=value,..." */
     enum reward_on_error on_reward_error;
+    double max_error_rate; /* of a rollout's samples */
     double reward_timeout; /* seconds an item */
     int reward_threads;    /* 0: num_threads */
     bool mask_truncated_completions;

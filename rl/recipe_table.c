@@ -92,6 +92,8 @@ const struct recipe_field recipe_fields[] = {
      "the rewards that are summed: names, name:key=value,... or mappings {name: ..., weight: ...}", true},
     {"on_reward_error", GROUP_REWARD, FIELD_CHOICE, AT(reward.on_reward_error), "drop", 0, 0, "drop|zero|abort", "", NULL,
      "when a reward fails to judge: drop the completion, count it as zero, or stop the run", true},
+    {"max_error_rate", GROUP_REWARD, FIELD_NUMBER, AT(reward.max_error_rate), "0.2", 0, 1, NULL, "", NULL,
+     "stop the run when rewards fail on a larger share of the completions, three rollouts in a row; 1: never", true},
     {"reward_timeout", GROUP_REWARD, FIELD_NUMBER, AT(reward.reward_timeout), "10.0", 0.001, 86400, NULL, "seconds", NULL,
      "longest judgement of one completion by one reward", true},
     {"reward_threads", GROUP_REWARD, FIELD_INT, AT(reward.reward_threads), "0", 0, 1024, NULL, "threads", NULL,

@@ -58,6 +58,24 @@ enum err score_groups(struct reward_set *rewards, struct iteration *it, int max_
     return ERR_NONE;
 }
 
+double score_error_rate(const struct reward_set *rewards, struct iteration *it, const char **why)
+{
+    int n_failed = 0;
+    *why = NULL;
+    for (int i = 0; i < it->n_samples; i++) {
+        bool failed = false;
+        for (int part = 0; part < reward_set_count(rewards); part++) {
+            const struct verdict *v = &it->samples[i].judgement.parts[part];
+            if (v->kind == VERDICT_ERROR) {
+                failed = true;
+                *why = arena_printf(&it->arena, "%s: %s", reward_set_label(rewards, part), v->reason);
+            }
+        }
+        n_failed += failed;
+    }
+    return it->n_samples ? (double)n_failed / it->n_samples : 0;
+}
+
 static void part_metrics(const struct reward_set *rewards, const struct iteration *it, int part,
                          struct metrics *metrics)
 {

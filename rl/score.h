@@ -10,6 +10,10 @@
 /* Makes it->samples from it->groups and judges them. mask_truncated: samples that ran out of tokens are not trained on. */
 enum err score_groups(struct reward_set *rewards, struct iteration *it, int max_tokens, bool mask_truncated);
 
+/* The share of the samples that a reward failed to judge; *why: of the last of them, its reward and the reason, in the iteration's
+ * arena; NULL if there is none. */
+double score_error_rate(const struct reward_set *rewards, struct iteration *it, const char **why);
+
 /* rewards/NAME/{mean,std}, completions/{mean,min,max}_length, clipped_ratio, terminated lengths, entropy, aha/WORD, frac_dropped. */
 void score_metrics(const struct reward_set *rewards, const struct iteration *it, struct metrics *metrics);
 

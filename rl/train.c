@@ -43,6 +43,24 @@ static bool on_rollout(void *context, int64_t tokens, int finished, int total)
 
 /* ---- the parts of an iteration ---- */
 
+#define FAILING_ROLLOUTS 3
+
+/* A judge that is dead would have the run train on nothing, and nobody would see it. */
+static enum err check_judges(struct train *t, struct iteration *it)
+{
+    const char *why;
+    double rate = score_error_rate(t->rewards, it, &why);
+    metrics_set(&t->metrics, rate, "reward/error_rate");
+    t->n_failing = rate > t->recipe->reward.max_error_rate ? t->n_failing + 1 : 0;
+    if (t->n_failing < FAILING_ROLLOUTS) {
+        return ERR_NONE;
+    }
+    return err_set(ERR_STATE,
+                   "step %lld: in %d rollouts in a row rewards failed on more than %g of the completions, now on %g; "
+                   "the last said: %s; mend it and run the same command again, or raise max_error_rate",
+                   (long long)t->state.step + 1, FAILING_ROLLOUTS, t->recipe->reward.max_error_rate, rate, why);
+}
+
 static enum err sample_groups(struct train *t, struct iteration *it)
 {
     double start = clock_seconds();
@@ -54,7 +72,7 @@ static enum err sample_groups(struct train *t, struct iteration *it)
     progress_phase(&t->progress, "reward");
     TRY(score_groups(t->rewards, it, most, t->recipe->reward.mask_truncated_completions));
     it->seconds_reward += clock_seconds() - start;
-    return ERR_NONE;
+    return check_judges(t, it);
 }
 
 enum err refill_groups(struct train *t, struct iteration *it)

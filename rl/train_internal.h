@@ -29,6 +29,7 @@ struct train {
     struct metrics metrics;        /* of the step under way */
     int64_t max_steps;
     int64_t bits_different;
+    int n_failing; /* rollouts in a row whose rewards failed too often */
     double step_start;
 };
 

@@ -66,6 +66,10 @@ printf 'loss_type: dapo\n  x: [1\n' >r.yaml;  fails 'recipe is not YAML'     2 '
 fails 'no such recipe'                        1 'absent.yaml' train absent.yaml
 fails 'unknown command'                       2 'trian strop~train' "$STROP" trian good.yaml
 with 'reward_funcs: [formt]' >r.yaml;         fails 'unknown reward'         2 'formt format' train r.yaml
+with 'reward_funcs: ["http:url=localhost:5000/score"]' >r.yaml
+fails 'reward server without a scheme'        2 'localhost:5000/score http://HOST:PORT/PATH' train r.yaml
+with 'reward_funcs: ["http:url=http://h/,token_env=NO_SUCH_TOKEN"]' >r.yaml
+fails 'reward token that is not set'          2 'NO_SUCH_TOKEN token_env' train r.yaml
 with 'report_to: [wandb]' >r.yaml;            fails 'report_to what is not written' 2 'r.yaml:16:12 wandb tensorboard' train r.yaml
 
 # ---- models ----

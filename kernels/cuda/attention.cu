@@ -306,8 +306,7 @@ template <int DP> static void launch_many(const struct block *b, int n)
     constexpr size_t bytes = sizeof(bf16) * (size_t)(MANY_ROWS + 2 * OPS_PAGE) * line_of<DP>();
     static bool allowed;
     if (!allowed) {
-        cuda_check(cudaFuncSetAttribute(many_kernel<DP>, cudaFuncAttributeMaxDynamicSharedMemorySize, (int)bytes),
-                   "cudaFuncSetAttribute");
+        allow_shared(many_kernel<DP>, bytes);
         allowed = true;
     }
     if (n > 0) {
@@ -322,8 +321,7 @@ template <int DP> static void launch_few(const struct block *b, int n)
     constexpr size_t bytes = lines + sizeof(bf16) * FEW_ROWS * line_of<OPS_PAGE>();
     static bool allowed;
     if (!allowed) {
-        cuda_check(cudaFuncSetAttribute(few_kernel<DP>, cudaFuncAttributeMaxDynamicSharedMemorySize, (int)bytes),
-                   "cudaFuncSetAttribute");
+        allow_shared(few_kernel<DP>, bytes);
         allowed = true;
     }
     if (n > 0) {

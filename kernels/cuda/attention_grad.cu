@@ -66,12 +66,23 @@ static __device__ __forceinline__ void load_lines(const bf16 *base, size_t strid
 
 /* ---- dQ: blockIdx.y is the query head ---- */
 
-template <int DP, int KEYS> __global__ void __launch_bounds__(THREADS) dq_kernel(struct grad g)
+/* Keys and values `start` .. of the n_keys of a context, into one stage. */
+template <int DP, int KEYS>
+static __device__ __forceinline__ void load_keys(const struct grad &g, const struct context &c, int start, int n_keys,
+                                                 size_t j, bf16 *keys)
+{
+    auto there = [&](int i) { return key_row(c, start + i); };
+    size_t at = j * (size_t)g.D;
+    load_lines<DP, KEYS>(g.k + at, (size_t)g.qkv_stride, g.D, n_keys - start, there, keys);
+    load_lines<DP, KEYS>(g.v + at, (size_t)g.qkv_stride, g.D, n_keys - start, there, keys + KEYS * line_of<DP>());
+    copies_commit();
+}
+
+template <int DP, int KEYS> __global__ void __launch_bounds__(THREADS, 2) dq_kernel(struct grad g)
 {
     extern __shared__ uint4 shared[];
-    constexpr int LINE = line_of<DP>();
-    bf16 *queries = reinterpret_cast<bf16 *>(shared), *douts = queries + ROWS * LINE;
-    bf16 *keys = douts + ROWS * LINE, *values = keys + KEYS * LINE;
+    constexpr int LINE = line_of<DP>(), STAGE = 2 * KEYS * LINE;
+    bf16 *queries = reinterpret_cast<bf16 *>(shared), *douts = queries + ROWS * LINE, *stages = douts + ROWS * LINE;
     const struct cuda_grad_task t = g.tasks[blockIdx.x];
     const struct context c = g.contexts[t.context];
     size_t head = blockIdx.y, j = head / (size_t)g.heads, D = (size_t)g.D;
@@ -82,6 +93,7 @@ template <int DP, int KEYS> __global__ void __launch_bounds__(THREADS) dq_kernel
     auto own = [&](int i) { return c.row + t.first + i; };
     load_lines<DP, ROWS>(g.q + head * D, (size_t)g.qkv_stride, g.D, n, own, queries);
     load_lines<DP, ROWS>(g.dout + head * D, (size_t)g.out_stride, g.D, n, own, douts);
+    load_keys<DP, KEYS>(g, c, 0, n_keys, j, stages);
 #pragma unroll
     for (int half = 0; half < 2; half++) {
         int r = row + 8 * half;
@@ -90,14 +102,13 @@ template <int DP, int KEYS> __global__ void __launch_bounds__(THREADS) dq_kernel
         delta[half] = r < n ? g.delta[at] : 0;
         limit[half] = r < n ? c.n_prefix + t.first + r + 1 : 0;
     }
-    for (int start = 0; start < n_keys; start += KEYS) {
-        auto there = [&](int i) { return key_row(c, start + i); };
-        __syncthreads(); /* the last keys are done with */
-        load_lines<DP, KEYS>(g.k + j * D, (size_t)g.qkv_stride, g.D, n_keys - start, there, keys);
-        load_lines<DP, KEYS>(g.v + j * D, (size_t)g.qkv_stride, g.D, n_keys - start, there, values);
-        copies_commit();
+    for (int start = 0, stage = 0; start < n_keys; start += KEYS, stage ^= 1) {
+        const bf16 *keys = stages + stage * STAGE, *values = keys + KEYS * LINE;
         copies_wait<0>();
-        __syncthreads();
+        __syncthreads(); /* this stage is there, and the other is done with */
+        if (start + KEYS < n_keys) {
+            load_keys<DP, KEYS>(g, c, start + KEYS, n_keys, j, stages + (stage ^ 1) * STAGE);
+        }
         float s[KEYS / 8][4], dp[KEYS / 8][4];
         uint32_t a[DP / 16][4];
         load_rows<DP>(a, queries + warp * 16 * LINE);
@@ -132,34 +143,44 @@ template <int DP, int KEYS> __global__ void __launch_bounds__(THREADS) dq_kernel
 
 /* ---- dK, dV: blockIdx.y is the key/value head ---- */
 
-/* One block of queries of one head: from line `start` of context w on. */
+/* A stage: a block of queries of one head, with what belongs to each. */
+template <int DP, int QUERIES> struct query_stage {
+    bf16 queries[QUERIES * line_of<DP>()], douts[QUERIES * line_of<DP>()];
+    float lse[QUERIES], delta[QUERIES];
+};
+
+/* The n queries from line `start` of context w on. */
 template <int DP, int QUERIES>
-static __device__ __forceinline__ void add_queries(const struct grad &g, const struct context &w, int start, int n,
-                                                   size_t head, int first_key, int end_key, const bf16 *keys,
-                                                   const bf16 *values, bf16 *queries, bf16 *douts, float *lse,
-                                                   float *delta, float dk[DP / 8][4], float dv[DP / 8][4])
+static __device__ __forceinline__ void load_queries(const struct grad &g, const struct context &w, int start, int n,
+                                                    size_t head, struct query_stage<DP, QUERIES> *to)
 {
-    constexpr int LINE = line_of<DP>();
-    int warp = threadIdx.x / LANES, key = first_key + warp * 16 + (int)threadIdx.x % LANES / 4;
     size_t D = (size_t)g.D;
     auto rows = [&](int i) { return w.row + start + i; };
-    __syncthreads(); /* the last queries are done with */
-    load_lines<DP, QUERIES>(g.q + head * D, (size_t)g.qkv_stride, g.D, n, rows, queries);
-    load_lines<DP, QUERIES>(g.dout + head * D, (size_t)g.out_stride, g.D, n, rows, douts);
+    load_lines<DP, QUERIES>(g.q + head * D, (size_t)g.qkv_stride, g.D, n, rows, to->queries);
+    load_lines<DP, QUERIES>(g.dout + head * D, (size_t)g.out_stride, g.D, n, rows, to->douts);
     copies_commit();
     for (int i = threadIdx.x; i < QUERIES; i += THREADS) {
         size_t at = (size_t)(w.row + start + i) * (size_t)g.H + head;
-        lse[i] = i < n ? g.lse[at] * LOG2_E : 0;
-        delta[i] = i < n ? g.delta[at] : 0;
+        to->lse[i] = i < n ? g.lse[at] * LOG2_E : 0;
+        to->delta[i] = i < n ? g.delta[at] : 0;
     }
-    copies_wait<0>();
-    __syncthreads();
+}
+
+/* Adds what the n queries at `start` of context w say of the block's keys. */
+template <int DP, int QUERIES>
+static __device__ __forceinline__ void add_queries(const struct grad &g, const struct context &w, int start, int n,
+                                                   int first_key, int end_key, const bf16 *keys, const bf16 *values,
+                                                   const struct query_stage<DP, QUERIES> &q, float dk[DP / 8][4],
+                                                   float dv[DP / 8][4])
+{
+    constexpr int LINE = line_of<DP>();
+    int warp = threadIdx.x / LANES, key = first_key + warp * 16 + (int)threadIdx.x % LANES / 4;
     float s[QUERIES / 8][4], dp[QUERIES / 8][4];
     uint32_t a[DP / 16][4];
     load_rows<DP>(a, keys + warp * 16 * LINE);
-    rows_times_lines<DP, QUERIES>(s, a, queries);
+    rows_times_lines<DP, QUERIES>(s, a, q.queries);
     load_rows<DP>(a, values + warp * 16 * LINE);
-    rows_times_lines<DP, QUERIES>(dp, a, douts);
+    rows_times_lines<DP, QUERIES>(dp, a, q.douts);
 #pragma unroll
     for (int i = 0; i < QUERIES / 8; i++) {
 #pragma unroll
@@ -167,13 +188,13 @@ static __device__ __forceinline__ void add_queries(const struct grad &g, const s
             int query = i * 8 + (int)threadIdx.x % 4 * 2 + e % 2;
             int k = key + e / 2 * 8;
             bool sees = query < n && k < end_key && k <= w.n_prefix + start + query;
-            float p = sees ? fast_exp2(__fmaf_rn(s[i][e], g.scale_log2, -lse[query])) : 0.0f;
+            float p = sees ? fast_exp2(__fmaf_rn(s[i][e], g.scale_log2, -q.lse[query])) : 0.0f;
             s[i][e] = p;
-            dp[i][e] = p * (dp[i][e] - delta[query]) * g.scale;
+            dp[i][e] = p * (dp[i][e] - q.delta[query]) * g.scale;
         }
     }
-    weights_times_columns<DP, QUERIES, DP>(dv, s, douts);
-    weights_times_columns<DP, QUERIES, DP>(dk, dp, queries);
+    weights_times_columns<DP, QUERIES, DP>(dv, s, q.douts);
+    weights_times_columns<DP, QUERIES, DP>(dk, dp, q.queries);
 }
 
 template <int DP>
@@ -204,16 +225,15 @@ static __device__ __forceinline__ void store_keys(const struct grad &g, const st
     }
 }
 
-template <int DP, int QUERIES> __global__ void __launch_bounds__(THREADS) dkv_kernel(struct grad g)
+template <int DP, int QUERIES> __global__ void __launch_bounds__(THREADS, 2) dkv_kernel(struct grad g)
 {
     extern __shared__ uint4 shared[];
-    __shared__ float lse[QUERIES], delta[QUERIES];
     constexpr int LINE = line_of<DP>();
     bf16 *keys = reinterpret_cast<bf16 *>(shared), *values = keys + ROWS * LINE;
-    bf16 *queries = values + ROWS * LINE, *douts = queries + QUERIES * LINE;
+    struct query_stage<DP, QUERIES> *stages = (struct query_stage<DP, QUERIES> *)(values + ROWS * LINE);
     const struct cuda_grad_task t = g.tasks[blockIdx.x];
     const struct context c = g.contexts[t.context], w = g.contexts[t.with];
-    size_t j = blockIdx.y, D = (size_t)g.D;
+    size_t j = blockIdx.y, D = (size_t)g.D, head0 = j * (size_t)g.heads;
     int n = c.n_rows - t.first < ROWS ? c.n_rows - t.first : ROWS;
     int first_key = c.n_prefix + t.first; /* its position */
     float dk[DP / 8][4] = {}, dv[DP / 8][4] = {};
@@ -223,14 +243,23 @@ template <int DP, int QUERIES> __global__ void __launch_bounds__(THREADS) dkv_ke
     auto own = [&](int i) { return c.row + t.first + i; };
     load_lines<DP, ROWS>(g.k + j * D, (size_t)g.qkv_stride, g.D, n, own, keys);
     load_lines<DP, ROWS>(g.v + j * D, (size_t)g.qkv_stride, g.D, n, own, values);
-    int begin = t.with == t.context ? t.first / QUERIES * QUERIES : 0;
-    for (int start = begin; start < w.n_rows; start += QUERIES) {
-        int n_queries = w.n_rows - start < QUERIES ? w.n_rows - start : QUERIES;
-        for (int h = 0; h < g.heads; h++) {
-            add_queries<DP, QUERIES>(g, w, start, n_queries, j * (size_t)g.heads + (size_t)h, first_key, first_key + n,
-                                     keys, values, queries, douts, lse, delta, dk, dv);
-        }
+    int start = t.with == t.context ? t.first / QUERIES * QUERIES : 0, h = 0, stage = 0;
+    if (start < w.n_rows) {
+        load_queries(g, w, start, min(QUERIES, w.n_rows - start), head0, &stages[0]);
     }
+    while (start < w.n_rows) { /* all heads of a block of queries, then the next block */
+        int next_h = h + 1 < g.heads ? h + 1 : 0, next_start = next_h ? start : start + QUERIES;
+        copies_wait<0>();
+        __syncthreads(); /* this stage is there, and the other is done with */
+        if (next_start < w.n_rows) {
+            load_queries(g, w, next_start, min(QUERIES, w.n_rows - next_start), head0 + (size_t)next_h,
+                         &stages[stage ^ 1]);
+        }
+        add_queries<DP, QUERIES>(g, w, start, min(QUERIES, w.n_rows - start), first_key, first_key + n, keys, values,
+                                 stages[stage], dk, dv);
+        start = next_start, h = next_h, stage ^= 1;
+    }
+    copies_wait<0>();
     /* keys of the block behind the prefix get zeros as their part */
     store_keys<DP>(g, t, c, t.part < 0 ? n : ROWS, dk, dv);
 }
@@ -256,24 +285,23 @@ __global__ void add_parts_kernel(struct grad g)
 
 /* ---- launches ---- */
 
-template <int DP, int QUERIES> static void launch(struct grad *g, const struct cuda_grad_plan *plan)
+/* N: keys of a stage, or queries */
+template <int DP, int N> static void launch(struct grad *g, const struct cuda_grad_plan *plan)
 {
-    constexpr size_t bytes = sizeof(bf16) * 2 * (size_t)(ROWS + QUERIES) * line_of<DP>();
+    constexpr size_t block = sizeof(bf16) * 2 * (size_t)ROWS * line_of<DP>();
+    constexpr size_t bytes_q = block + 2 * sizeof(bf16) * 2 * (size_t)N * line_of<DP>();
+    constexpr size_t bytes_kv = block + 2 * sizeof(struct query_stage<DP, N>);
     static bool allowed;
     if (!allowed) {
-        cuda_check(
-            cudaFuncSetAttribute(dq_kernel<DP, QUERIES>, cudaFuncAttributeMaxDynamicSharedMemorySize, (int)bytes),
-            "cudaFuncSetAttribute");
-        cuda_check(
-            cudaFuncSetAttribute(dkv_kernel<DP, QUERIES>, cudaFuncAttributeMaxDynamicSharedMemorySize, (int)bytes),
-            "cudaFuncSetAttribute");
+        allow_shared(dq_kernel<DP, N>, bytes_q);
+        allow_shared(dkv_kernel<DP, N>, bytes_kv);
         allowed = true;
     }
     g->tasks = plan->queries;
-    dq_kernel<DP, QUERIES><<<dim3((unsigned)plan->n_queries, (unsigned)g->H), THREADS, bytes, cuda.stream>>>(*g);
+    dq_kernel<DP, N><<<dim3((unsigned)plan->n_queries, (unsigned)g->H), THREADS, bytes_q, cuda.stream>>>(*g);
     cuda_launched("attention's dQ");
     g->tasks = plan->keys;
-    dkv_kernel<DP, QUERIES><<<dim3((unsigned)plan->n_keys, (unsigned)g->J), THREADS, bytes, cuda.stream>>>(*g);
+    dkv_kernel<DP, N><<<dim3((unsigned)plan->n_keys, (unsigned)g->J), THREADS, bytes_kv, cuda.stream>>>(*g);
     cuda_launched("attention's dK, dV");
 }
 

@@ -69,6 +69,20 @@ struct cuda_plan {
  * apart. Valid until the next call but two. */
 const struct cuda_plan *cuda_plan_spans(const struct span *spans, int n_spans, int rows, int few);
 
+/* What cuda_plan_spans was asked for. */
+struct cuda_plan_wish {
+    int rows, few;
+};
+#define CUDA_PLAN_WISHES 2 /* of a repeated piece of work: where keys and values go, and attention */
+
+/* From here on cuda_plan_spans notes what it is asked for; how many there were, and the end of noting. */
+void cuda_plan_listen(void);
+int cuda_plan_heard(struct cuda_plan_wish *wishes);
+/* Makes and uploads the plans that work on these spans, single rows all, will ask for. They lie where those of the last spans
+ * lay, if n_spans is the same. Until cuda_plan_end, cuda_plan_spans hands out these and no others. */
+void cuda_plan_begin(const struct span *spans, int n_spans, const struct cuda_plan_wish *wishes, int n_wishes);
+void cuda_plan_end(void);
+
 /* Attention backward. Queries first .. of a context, or its keys first .. against the queries of context `with`. */
 struct cuda_grad_task {
     int32_t context, first;
@@ -92,6 +106,9 @@ struct cuda_grad_plan {
 /* The plan of these contexts, uploaded if the last ones were others. Valid until the next call. */
 const struct cuda_grad_plan *cuda_plan_contexts(const struct context *contexts, int n_contexts);
 void cuda_plan_forget(void);
+
+/* Drops what was recorded: memory that it names is about to be given back. */
+void cuda_repeat_forget(void);
 
 /* ---- matrix products ---- */
 
@@ -160,6 +177,7 @@ void cuda_head_grad(const struct head_grad_args *);
 void cuda_adamw(const struct adamw_args *);
 double cuda_sum_squares(const float *x, size_t n);
 void cuda_mix(void *to, const void *from, size_t n, float share);
+void cuda_repeat(const struct repeat_args *);
 
 #ifdef __cplusplus
 }

@@ -105,6 +105,7 @@ static void *gpu_alloc(size_t bytes)
 
 static void gpu_free(void *data)
 {
+    cuda_repeat_forget();
     cuda_check(cudaStreamSynchronize(cuda.stream), "waiting");
     cuda_check(cudaFree(data), "cudaFree");
 }
@@ -155,7 +156,8 @@ void *cuda_borrow(size_t bytes)
 void cuda_give_back(void *data)
 {
     if (data != slots[layout_of(CUDA_SLOT_TRIAL)][CUDA_SLOT_TRIAL].data) {
-        gpu_free(data);
+        cuda_check(cudaStreamSynchronize(cuda.stream), "waiting");
+        cuda_check(cudaFree(data), "cudaFree");
     }
 }
 
@@ -214,6 +216,7 @@ static void gpu_close(void)
     if (cuda.time_each) {
         print_times();
     }
+    cuda_repeat_forget();
     cuda_blas_close();
     cuda_plan_forget();
     cuda_check(cudaFreeHost(ring.data), "cudaFreeHost");
@@ -328,4 +331,5 @@ const struct ops ops_cuda = {
     .adamw = cuda_adamw,
     .sum_squares = cuda_sum_squares,
     .mix = cuda_mix,
+    .repeat = cuda_repeat,
 };

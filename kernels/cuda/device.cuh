@@ -62,9 +62,8 @@ struct eight {
     float x[8];
 };
 
-__device__ __forceinline__ struct eight load8(const bf16 *p)
+__device__ __forceinline__ struct eight unpack8(const uint4 &raw)
 {
-    uint4 raw = *reinterpret_cast<const uint4 *>(p);
     uint32_t words[4] = {raw.x, raw.y, raw.z, raw.w};
     struct eight e;
 #pragma unroll
@@ -73,6 +72,11 @@ __device__ __forceinline__ struct eight load8(const bf16 *p)
         e.x[2 * i + 1] = __uint_as_float(words[i] & 0xFFFF0000u);
     }
     return e;
+}
+
+__device__ __forceinline__ struct eight load8(const bf16 *p)
+{
+    return unpack8(*reinterpret_cast<const uint4 *>(p));
 }
 
 __device__ __forceinline__ void store8(bf16 *p, const struct eight &e)
@@ -243,6 +247,13 @@ __device__ __forceinline__ void copies_commit()
 template <int N> __device__ __forceinline__ void copies_wait()
 {
     asm volatile("cp.async.wait_group %0;" ::"n"(N));
+}
+
+/* Lets a kernel use more than 48 KiB; once each is enough. */
+template <class K> static void allow_shared(K *kernel, size_t bytes)
+{
+    cuda_check(cudaFuncSetAttribute((const void *)kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, (int)bytes),
+               "cudaFuncSetAttribute");
 }
 
 #endif

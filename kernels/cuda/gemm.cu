@@ -238,6 +238,80 @@ __global__ void add_bias_parts_kernel(int N, int n_parts, const float *parts, fl
     dbias[n] = sum;
 }
 
+/* ---- the gradient of a small matrix ----
+ *
+ * It has few tiles of 128 x 128, and a sum over all tokens: so tokens are cut into parts, as many as keep the GPU busy, and the
+ * sums of the parts are added in order. How they are cut depends on the shape alone. */
+
+#define BUSY_TILES 128 /* blocks that keep a GPU busy */
+#define FEW_TILES  32  /* fewer than these are helped */
+#define PART_ROWS  512 /* tokens of a part, at least */
+
+__global__ void __launch_bounds__(gemm_threads<BM>(), 2)
+    product_parts_kernel(struct cuda_product p, int part, float *sums)
+{
+    extern __shared__ uint4 shared[];
+    int m0 = (int)blockIdx.x * BM, n0 = (int)blockIdx.y * GEMM_BN, first = (int)blockIdx.z * part;
+    int depth = p.K - first < part ? p.K - first : part;
+    struct operand a = {(const bf16 *)p.a + (size_t)first * p.lda, p.lda, p.M, depth};
+    struct operand b = {(const bf16 *)p.b + (size_t)first * p.ldb, p.ldb, p.N, depth};
+    struct sums s = {};
+    multiply<BM, true, true, true>(s, a, b, m0, n0, reinterpret_cast<bf16 *>(shared));
+    sums += (size_t)blockIdx.z * (size_t)p.M * (size_t)p.N;
+#pragma unroll
+    for (int i = 0; i < 64; i++) {
+        int m = m0 + sum_row(i / 16, i % 4), n = n0 + sum_column(i / 4 % 4, i % 4);
+        if (m < p.M && n < p.N) {
+            sums[(size_t)m * (size_t)p.N + (size_t)n] = s.c[i / 16][i / 4 % 4][i % 4];
+        }
+    }
+}
+
+__global__ void add_parts_kernel(size_t n, int n_parts, const float *sums, float *to)
+{
+    size_t i = (size_t)blockIdx.x * TRIAL_THREADS + threadIdx.x;
+    if (i < n) {
+        float sum = 0;
+        for (int part = 0; part < n_parts; part++) {
+            sum = __fadd_rn(sum, sums[(size_t)part * n + i]);
+        }
+        to[i] = __fadd_rn(to[i], sum);
+    }
+}
+
+static void launch_parts(const struct cuda_product *p, int n_parts, int part)
+{
+    static bool allowed;
+    constexpr size_t bytes = gemm_shared_bytes<BM, true, true>();
+    size_t n = (size_t)p->M * (size_t)p->N;
+    float *sums = (float *)cuda_slot(CUDA_SLOT_PARTS, (size_t)n_parts * n * sizeof(float));
+    if (!allowed) {
+        allow_shared(product_parts_kernel, bytes);
+        allowed = true;
+    }
+    dim3 grid((unsigned)ceil_div(p->M, BM), (unsigned)ceil_div(p->N, GEMM_BN), (unsigned)n_parts);
+    product_parts_kernel<<<grid, gemm_threads<BM>(), bytes, cuda.stream>>>(*p, part, sums);
+    cuda_launched("matmul_weight_grad parts");
+    add_parts_kernel<<<(unsigned)((n + TRIAL_THREADS - 1) / TRIAL_THREADS), TRIAL_THREADS, 0, cuda.stream>>>(
+        n, n_parts, sums, (float *)p->c);
+    cuda_launched("add_parts");
+}
+
+/* C += A^T B in parts, if that helps. */
+static bool product_in_parts(const struct cuda_product *p)
+{
+    int tiles = ceil_div(p->M, BM) * ceil_div(p->N, GEMM_BN), most = p->K / PART_ROWS;
+    int n_parts = tiles < FEW_TILES ? ceil_div(BUSY_TILES, tiles) : 1;
+    n_parts = n_parts < most ? n_parts : most;
+    bool fast = operand_is_fast(p->a, p->lda, p->M, p->K, true) && operand_is_fast(p->b, p->ldb, p->N, p->K, true);
+    if (n_parts < 2 || !fast || p->ldc != (size_t)p->N) {
+        return false;
+    }
+    int part = ceil_div(ceil_div(p->K, n_parts), GEMM_BK) * GEMM_BK;
+    launch_parts(p, ceil_div(p->K, part), part);
+    return true;
+}
+
 void cuda_matmul_weight_grad(const struct matmul_weight_grad_args *a)
 {
     struct cuda_product p = {};
@@ -246,7 +320,9 @@ void cuda_matmul_weight_grad(const struct matmul_weight_grad_args *a)
     p.a = a->dy, p.lda = (size_t)a->dy_stride, p.a_turned = true;
     p.b = a->x, p.ldb = (size_t)a->x_stride, p.b_turned = true;
     p.c = a->dw, p.ldc = (size_t)a->K, p.wide = true, p.accumulate = true;
-    cuda_product_run(&p);
+    if (!product_in_parts(&p)) {
+        cuda_product_run(&p);
+    }
     if (a->dbias && a->T > 0) {
         int n_parts = ceil_div(a->T, BIAS_ROWS);
         unsigned columns = (unsigned)ceil_div(a->N, BIAS_THREADS);

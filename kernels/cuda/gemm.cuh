@@ -151,11 +151,4 @@ __device__ __forceinline__ int sum_column(int j, int e)
     return (int)threadIdx.x / LANES % 4 * 32 + j * 8 + (int)threadIdx.x % 4 * 2 + e % 2;
 }
 
-/* Lets a kernel use more than 48 KiB; once each is enough. */
-template <class K> static void allow_shared(K *kernel, size_t bytes)
-{
-    cuda_check(cudaFuncSetAttribute((const void *)kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, (int)bytes),
-               "cudaFuncSetAttribute");
-}
-
 #endif

@@ -8,9 +8,10 @@
 #include <string.h>
 
 #include "base/arena.h"
+#include "base/err.h"
 #include "kernels/cuda/cuda.h"
 
-#define PLANS (CUDA_SLOTS - CUDA_SLOT_PLAN)
+#define PLANS (CUDA_SLOT_REPEAT - CUDA_SLOT_PLAN)
 
 struct buffer {
     char *data;
@@ -95,20 +96,21 @@ static int add_stores(const struct span *spans, int n_spans)
     return n;
 }
 
-static void make_plan(struct plan *plan, enum cuda_slot slot, const struct span *spans, int n_spans, int rows, int few)
+/* The pages come last: their number changes from step to step of decoding, and nothing else may move (cuda_plan_begin). */
+static void make_plan(struct cuda_plan *made, enum cuda_slot slot, const struct span *spans, int n_spans, int rows,
+                      int few)
 {
-    struct cuda_plan *made = &plan->made;
     image.used = 0;
     made->n_stores = add_stores(spans, n_spans);
+    align_image();
+    size_t tasks_at = image.used;
+    made->n_few = add_tasks(spans, n_spans, rows, few, false);
+    made->n_many = add_tasks(spans, n_spans, rows, few, true);
     align_image();
     size_t pages_at = image.used;
     for (int i = 0; i < n_spans; i++) {
         buffer_add(&image, spans[i].pages, pages_of(&spans[i]) * sizeof(int32_t));
     }
-    align_image();
-    size_t tasks_at = image.used;
-    made->n_few = add_tasks(spans, n_spans, rows, few, false);
-    made->n_many = add_tasks(spans, n_spans, rows, few, true);
     char *to = cuda_slot(slot, image.used);
     cuda_upload(to, image.data, image.used);
     made->stores = (const int2 *)(void *)to;
@@ -116,9 +118,66 @@ static void make_plan(struct plan *plan, enum cuda_slot slot, const struct span 
     made->tasks = (const struct cuda_task *)(void *)(to + tasks_at);
 }
 
+/* ---- plans of work that is repeated ---- */
+
+static struct {
+    bool listening, ready;
+    struct cuda_plan_wish wishes[CUDA_PLAN_WISHES];
+    int n_wishes;
+    struct cuda_plan made[CUDA_PLAN_WISHES]; /* if ready */
+} repeated;
+
+static int wish_index(int rows, int few)
+{
+    int i = 0;
+    while (i < repeated.n_wishes && (repeated.wishes[i].rows != rows || repeated.wishes[i].few != few)) {
+        i++;
+    }
+    return i;
+}
+
+void cuda_plan_listen(void)
+{
+    repeated.listening = true;
+    repeated.n_wishes = 0;
+}
+
+int cuda_plan_heard(struct cuda_plan_wish *wishes)
+{
+    repeated.listening = false;
+    memcpy(wishes, repeated.wishes, sizeof repeated.wishes);
+    return repeated.n_wishes;
+}
+
+void cuda_plan_begin(const struct span *spans, int n_spans, const struct cuda_plan_wish *wishes, int n_wishes)
+{
+    repeated.ready = true;
+    repeated.n_wishes = n_wishes;
+    memcpy(repeated.wishes, wishes, sizeof repeated.wishes);
+    for (int i = 0; i < n_wishes; i++) {
+        make_plan(&repeated.made[i], (enum cuda_slot)(CUDA_SLOT_REPEAT + i), spans, n_spans, wishes[i].rows,
+                  wishes[i].few);
+    }
+}
+
+void cuda_plan_end(void)
+{
+    repeated.ready = false;
+}
+
+/* ---- plans of any spans ---- */
+
 const struct cuda_plan *cuda_plan_spans(const struct span *spans, int n_spans, int rows, int few)
 {
-    int oldest = 0;
+    int oldest = 0, wish = wish_index(rows, few);
+    if (repeated.ready) {
+        BUG_ON(wish == repeated.n_wishes);
+        return &repeated.made[wish];
+    }
+    if (repeated.listening && wish == repeated.n_wishes) {
+        BUG_ON(repeated.n_wishes == CUDA_PLAN_WISHES);
+        repeated.wishes[repeated.n_wishes++] = (struct cuda_plan_wish){rows, few};
+    }
     make_key(spans, n_spans, rows, few);
     n_uses++;
     for (int i = 0; i < PLANS; i++) {
@@ -133,7 +192,7 @@ const struct cuda_plan *cuda_plan_spans(const struct span *spans, int n_spans, i
     plan->key = wanted;
     wanted = key;
     plan->last_use = n_uses;
-    make_plan(plan, (enum cuda_slot)(CUDA_SLOT_PLAN + oldest), spans, n_spans, rows, few);
+    make_plan(&plan->made, (enum cuda_slot)(CUDA_SLOT_PLAN + oldest), spans, n_spans, rows, few);
     return &plan->made;
 }
 

@@ -205,6 +205,108 @@ template <int GROUP, int RUN> __global__ void rms_dx_kernel(struct rmsnorm_grad_
     }
 }
 
+/* All of it in one pass over rows of whole runs: a warp a row, RUNS runs a lane, in registers. A block has ROWS_A_PART rows, and
+ * its share of dweight is the sum over its warps, each of which has every WARPS-th row. */
+#define WARPS (THREADS / LANES)
+
+template <int RUNS> __global__ void __launch_bounds__(THREADS) rms_grad_kernel(struct rmsnorm_grad_args a, float *parts)
+{
+    extern __shared__ float shares[]; /* [WARPS, width] */
+    int warp = threadIdx.x / LANES, lane = threadIdx.x % LANES, first = (int)blockIdx.x * ROWS_A_PART;
+    int end = first + ROWS_A_PART < a.T ? first + ROWS_A_PART : a.T;
+    const bf16 *weight = (const bf16 *)a.weight;
+    float dweight[RUNS][8] = {};
+    for (int t = first + warp; t < end; t += WARPS) {
+        const bf16 *x = (const bf16 *)a.x + (size_t)t * a.x_stride, *dy = (const bf16 *)a.dy + (size_t)t * a.dy_stride;
+        bf16 *dx = (bf16 *)a.dx + (size_t)t * a.dx_stride;
+        uint4 xs[RUNS], dys[RUNS];
+        float squares = 0, dot = 0;
+#pragma unroll
+        for (int i = 0; i < RUNS; i++) {
+            int k = (i * LANES + lane) * 8;
+            bool there = k < a.width;
+            xs[i] = there ? *reinterpret_cast<const uint4 *>(x + k) : make_uint4(0, 0, 0, 0);
+            dys[i] = there ? *reinterpret_cast<const uint4 *>(dy + k) : make_uint4(0, 0, 0, 0);
+        }
+#pragma unroll
+        for (int i = 0; i < RUNS; i++) {
+            int k = (i * LANES + lane) * 8;
+            struct eight v = unpack8(xs[i]), d = unpack8(dys[i]), w = {};
+            if (k < a.width) {
+                w = load8(weight + k);
+            }
+#pragma unroll
+            for (int e = 0; e < 8; e++) {
+                squares = __fmaf_rn(v.x[e], v.x[e], squares);
+                dot = __fmaf_rn(__fmul_rn(d.x[e], w.x[e]), v.x[e], dot);
+            }
+        }
+        float mean = __fdiv_rn(warp_sum(squares), (float)a.width);
+        float r = __fdiv_rn(1.0f, __fsqrt_rn(__fadd_rn(mean, a.eps)));
+        float pull = __fmul_rn(-r * r * r, __fdiv_rn(warp_sum(dot), (float)a.width));
+#pragma unroll
+        for (int i = 0; i < RUNS; i++) {
+            int k = (i * LANES + lane) * 8;
+            if (k >= a.width) {
+                continue;
+            }
+            struct eight v = unpack8(xs[i]), d = unpack8(dys[i]), w = load8(weight + k), sum = {};
+            if (a.accumulate) {
+                sum = load8(dx + k);
+            }
+#pragma unroll
+            for (int e = 0; e < 8; e++) {
+                float grad = __fmaf_rn(pull, v.x[e], __fmul_rn(r, __fmul_rn(d.x[e], w.x[e])));
+                sum.x[e] = a.accumulate ? __fadd_rn(sum.x[e], grad) : grad;
+                dweight[i][e] = __fmaf_rn(__fmul_rn(d.x[e], v.x[e]), r, dweight[i][e]);
+            }
+            store8(dx + k, sum);
+        }
+    }
+#pragma unroll
+    for (int i = 0; i < RUNS; i++) {
+        for (int e = 0; e < 8; e++) {
+            int k = (i * LANES + lane) * 8 + e;
+            if (k < a.width) {
+                shares[warp * a.width + k] = dweight[i][e];
+            }
+        }
+    }
+    __syncthreads();
+    for (int k = threadIdx.x; k < a.width; k += THREADS) {
+        float sum = shares[k];
+        for (int i = 1; i < WARPS; i++) {
+            sum = __fadd_rn(sum, shares[i * a.width + k]);
+        }
+        parts[(size_t)blockIdx.x * (size_t)a.width + (size_t)k] = sum;
+    }
+}
+
+/* Whether rms_grad_kernel did it. */
+static bool grad_in_one_pass(const struct rmsnorm_grad_args *a, bool runs, int n_parts, float *parts)
+{
+    size_t bytes = (size_t)WARPS * (size_t)a->width * sizeof(float);
+    if (!runs || a->n_heads > 1 || a->width <= WIDE || a->width > 8 * 8 * LANES) {
+        return false;
+    }
+    if (a->width <= 4 * 8 * LANES) {
+        rms_grad_kernel<4><<<(unsigned)n_parts, THREADS, bytes, cuda.stream>>>(*a, parts);
+    } else if (a->width <= 6 * 8 * LANES) {
+        rms_grad_kernel<6><<<(unsigned)n_parts, THREADS, bytes, cuda.stream>>>(*a, parts);
+    } else {
+        rms_grad_kernel<8><<<(unsigned)n_parts, THREADS, bytes, cuda.stream>>>(*a, parts);
+    }
+    cuda_launched("rms_grad");
+    return true;
+}
+
+static void add_parts(const struct rmsnorm_grad_args *a, int n_parts, const float *parts)
+{
+    rms_add_parts_kernel<<<(unsigned)ceil_div(a->width, THREADS), THREADS, 0, cuda.stream>>>(a->width, n_parts, parts,
+                                                                                             a->dweight);
+    cuda_launched("rms_add_parts");
+}
+
 void cuda_rmsnorm_grad(const struct rmsnorm_grad_args *a)
 {
     int n = a->T * a->n_heads, n_parts = ceil_div(n, ROWS_A_PART);
@@ -215,13 +317,15 @@ void cuda_rmsnorm_grad(const struct rmsnorm_grad_args *a)
                                          has_runs(a->width, a->dx_stride, a->dx) && has_runs(a->width, 0, a->weight));
     float *r = (float *)cuda_slot(CUDA_SLOT_ROWS, (size_t)n * sizeof(float));
     float *parts = (float *)cuda_slot(CUDA_SLOT_PARTS, (size_t)n_parts * (size_t)a->width * sizeof(float));
+    if (grad_in_one_pass(a, runs, n_parts, parts)) {
+        add_parts(a, n_parts, parts);
+        return;
+    }
     LAUNCH_GROUPS(rms_inverse_kernel, runs, a->width, n, *a, r);
     /* before dx may take dy's place */
     dim3 grid((unsigned)ceil_div(a->width, 2 * THREADS), (unsigned)n_parts);
     rms_dweight_kernel<<<grid, THREADS, 0, cuda.stream>>>(*a, r, parts);
     cuda_launched("rms_dweight");
-    rms_add_parts_kernel<<<(unsigned)ceil_div(a->width, THREADS), THREADS, 0, cuda.stream>>>(a->width, n_parts, parts,
-                                                                                             a->dweight);
-    cuda_launched("rms_add_parts");
+    add_parts(a, n_parts, parts);
     LAUNCH_GROUPS(rms_dx_kernel, runs, a->width, n, *a, r);
 }

@@ -8,13 +8,14 @@
 #include "kernels/device.h"
 
 static const char *const labels[CUDA_SLOTS] = {
-    [CUDA_SLOT_ROWS] = "kernels: rows",       [CUDA_SLOT_PARTS] = "kernels: partial sums",
-    [CUDA_SLOT_DELTA] = "kernels: attention", [CUDA_SLOT_TILES] = "kernels: vocabulary tiles",
-    [CUDA_SLOT_LOGITS] = "kernels: logits",   [CUDA_SLOT_SAMPLING] = "kernels: sampling",
-    [CUDA_SLOT_WIDE] = "kernels: fp32 sums",  [CUDA_SLOT_BLAS] = "kernels: cuBLASLt's workspace",
-    [CUDA_SLOT_PLAN] = "kernels: plans",      [CUDA_SLOT_CONTEXTS] = "kernels: plans",
-    [CUDA_SLOT_PLAN + 1] = "kernels: plans",  [CUDA_SLOT_PLAN + 2] = "kernels: plans",
-    [CUDA_SLOT_PLAN + 3] = "kernels: plans",  [CUDA_SLOT_TRIAL] = "kernels: trials of cuBLASLt",
+    [CUDA_SLOT_ROWS] = "kernels: rows",        [CUDA_SLOT_PARTS] = "kernels: partial sums",
+    [CUDA_SLOT_DELTA] = "kernels: attention",  [CUDA_SLOT_TILES] = "kernels: vocabulary tiles",
+    [CUDA_SLOT_LOGITS] = "kernels: logits",    [CUDA_SLOT_SAMPLING] = "kernels: sampling",
+    [CUDA_SLOT_WIDE] = "kernels: fp32 sums",   [CUDA_SLOT_BLAS] = "kernels: cuBLASLt's workspace",
+    [CUDA_SLOT_PLAN] = "kernels: plans",       [CUDA_SLOT_CONTEXTS] = "kernels: plans",
+    [CUDA_SLOT_PLAN + 1] = "kernels: plans",   [CUDA_SLOT_PLAN + 2] = "kernels: plans",
+    [CUDA_SLOT_PLAN + 3] = "kernels: plans",   [CUDA_SLOT_REPEAT] = "kernels: plans",
+    [CUDA_SLOT_REPEAT + 1] = "kernels: plans", [CUDA_SLOT_TRIAL] = "kernels: trials of cuBLASLt",
 };
 
 const char *cuda_slot_label(enum cuda_slot slot)
@@ -161,14 +162,18 @@ static size_t spans_bytes(size_t rows, size_t n_spans, int max_length)
     return 8 * rows + n_spans * pages * sizeof(int) + 16 * (rows + n_spans) + 48;
 }
 
-static size_t plan_bytes(const struct device_limits *l)
+/* Rows are added to a pass of decoding, up to a multiple of 16 (model/forward.c). */
+static size_t rollout_plan_bytes(const struct device_limits *l)
 {
-    size_t contexts = (size_t)l->contexts, tokens = (size_t)l->tokens;
-    size_t running = least((size_t)l->rollout_rows, (size_t)l->rollout_sequences);
-    size_t rollout = spans_bytes((size_t)l->rollout_rows, running, l->max_length);
-    /* the end of a prefix is stored once more for each context that shares it */
-    size_t training = spans_bytes(tokens + contexts * (OPS_PAGE - 1), 2 * contexts, l->max_length);
-    return most(l->rollout_rows ? rollout : 0, tokens ? training : 0);
+    size_t running = least((size_t)l->rollout_rows, (size_t)l->rollout_sequences + 15);
+    return spans_bytes((size_t)l->rollout_rows, running, l->max_length);
+}
+
+/* The end of a prefix is stored once more for each context that shares it. */
+static size_t training_plan_bytes(const struct device_limits *l)
+{
+    size_t contexts = (size_t)l->contexts;
+    return spans_bytes((size_t)l->tokens + contexts * (OPS_PAGE - 1), 2 * contexts, l->max_length);
 }
 
 void cuda_slots_plan(const struct device_limits *l, size_t bytes[][CUDA_SLOTS])
@@ -177,8 +182,11 @@ void cuda_slots_plan(const struct device_limits *l, size_t bytes[][CUDA_SLOTS])
     memset(bytes, 0, DEVICE_LAYOUTS * sizeof *bytes);
     always[CUDA_SLOT_WIDE] = wide_bytes(l);
     always[CUDA_SLOT_BLAS] = CUDA_BLAS_BYTES;
-    for (int i = CUDA_SLOT_PLAN; i < CUDA_SLOTS; i++) {
-        always[i] = plan_bytes(l);
+    for (int i = CUDA_SLOT_PLAN; i < CUDA_SLOT_REPEAT; i++) {
+        always[i] = most(l->rollout_rows ? rollout_plan_bytes(l) : 0, l->tokens ? training_plan_bytes(l) : 0);
+    }
+    for (int i = CUDA_SLOT_REPEAT; i < CUDA_SLOTS; i++) {
+        always[i] = l->rollout_rows ? rollout_plan_bytes(l) : 0;
     }
     if (l->rollout_rows > 0) {
         rollout[CUDA_SLOT_ROWS] = sizeof(long long);

@@ -11,18 +11,19 @@
 #include <stddef.h>
 
 enum cuda_slot {
-    CUDA_SLOT_ROWS,     /* a number or a list entry a row */
-    CUDA_SLOT_PARTS,    /* sums of parts, before they are added in order */
-    CUDA_SLOT_DELTA,    /* attention backward: rowsum(dO O) */
-    CUDA_SLOT_TILES,    /* head: what each vocabulary tile says */
-    CUDA_SLOT_LOGITS,   /* head: logits of filtered rows; gradients of logits */
-    CUDA_SLOT_SAMPLING, /* head: how to draw each row */
-    CUDA_SLOT_WIDE,     /* fp32 sums before they are rounded to elements; import and export */
-    CUDA_SLOT_BLAS,     /* workspace of cuBLASLt */
-    CUDA_SLOT_TRIAL,    /* numbers to try cuBLASLt's algorithms on (cuda_borrow) */
-    CUDA_SLOT_CONTEXTS, /* the plan of attention's backward pass (kernels/cuda/plan.c) */
-    CUDA_SLOT_PLAN,     /* first of four: plans of spans */
-    CUDA_SLOTS = CUDA_SLOT_PLAN + 4,
+    CUDA_SLOT_ROWS,                        /* a number or a list entry a row */
+    CUDA_SLOT_PARTS,                       /* sums of parts, before they are added in order */
+    CUDA_SLOT_DELTA,                       /* attention backward: rowsum(dO O) */
+    CUDA_SLOT_TILES,                       /* head: what each vocabulary tile says */
+    CUDA_SLOT_LOGITS,                      /* head: logits of filtered rows; gradients of logits */
+    CUDA_SLOT_SAMPLING,                    /* head: how to draw each row */
+    CUDA_SLOT_WIDE,                        /* fp32 sums before they are rounded to elements; import and export */
+    CUDA_SLOT_BLAS,                        /* workspace of cuBLASLt */
+    CUDA_SLOT_TRIAL,                       /* numbers to try cuBLASLt's algorithms on (cuda_borrow) */
+    CUDA_SLOT_CONTEXTS,                    /* the plan of attention's backward pass (kernels/cuda/plan.c) */
+    CUDA_SLOT_PLAN,                        /* first of four: plans of spans */
+    CUDA_SLOT_REPEAT = CUDA_SLOT_PLAN + 4, /* first of two: plans of what is repeated (kernels/cuda/repeat.c) */
+    CUDA_SLOTS = CUDA_SLOT_REPEAT + 2,
 };
 
 #define CUDA_IMPORT_FLOATS (1 << 18) /* of weights, in or out at once; or IMPORT_ROWS rows, if that is more */

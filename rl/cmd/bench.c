@@ -27,17 +27,21 @@ static void tell_exact(void *context, int64_t compared, int64_t different)
 static void print_exact_json(const struct exact_result *r)
 {
     struct strbuf text = STRBUF_INIT;
-    strbuf_printf(&text, "{\"compared\": %lld, \"different\": %lld, \"seconds\": %.1f, \"configurations\": [",
-                  (long long)r->compared, (long long)r->different, r->seconds);
+    strbuf_printf(&text,
+                  "{\"compared\": %lld, \"different\": %lld, \"hidden_compared\": %lld, \"hidden_different\": %lld, "
+                  "\"seconds\": %.1f, \"configurations\": [",
+                  (long long)r->compared, (long long)r->different, (long long)r->hidden_compared,
+                  (long long)r->hidden_different, r->seconds);
     for (int i = 0; i < r->n_rows; i++) {
         const struct exact_row *row = &r->rows[i];
         strbuf_printf(&text, "%s\n  {\"model\": \"", i ? "," : "");
         strbuf_add_json(&text, str_of(row->model));
-        strbuf_printf(&text,
-                      "\", \"rollout\": \"%s\", \"training\": \"%s\", \"setup\": \"%s\", \"compared\": %lld, "
-                      "\"different\": %lld, \"preempted\": %lld}",
-                      row->rollout_device, row->train_device, row->setup, (long long)row->compared,
-                      (long long)row->different, (long long)row->preempted);
+        strbuf_printf(
+            &text,
+            "\", \"rollout\": \"%s\", \"training\": \"%s\", \"setup\": \"%s\", \"compared\": %lld, "
+            "\"different\": %lld, \"hidden_compared\": %lld, \"hidden_different\": %lld, \"preempted\": %lld}",
+            row->rollout_device, row->train_device, row->setup, (long long)row->compared, (long long)row->different,
+            (long long)row->hidden_compared, (long long)row->hidden_different, (long long)row->preempted);
     }
     puts(text.data);
     puts("]}");
@@ -46,15 +50,18 @@ static void print_exact_json(const struct exact_result *r)
 
 static void print_exact_table(const struct exact_result *r)
 {
-    printf("%-10s %-11s %-11s %-30s %10s %10s %10s\n", "model", "rollout", "training", "setup", "compared", "different",
-           "pre-empted");
+    printf("%-10s %-11s %-11s %-30s %10s %10s %12s %10s %10s\n", "model", "rollout", "training", "setup", "compared",
+           "different", "hidden rows", "different", "pre-empted");
     for (int i = 0; i < r->n_rows; i++) {
         const struct exact_row *row = &r->rows[i];
-        printf("%-10s %-11s %-11s %-30s %10lld %10lld %10lld\n", row->model, row->rollout_device, row->train_device,
-               row->setup, (long long)row->compared, (long long)row->different, (long long)row->preempted);
+        printf("%-10s %-11s %-11s %-30s %10lld %10lld %12lld %10lld %10lld\n", row->model, row->rollout_device,
+               row->train_device, row->setup, (long long)row->compared, (long long)row->different,
+               (long long)row->hidden_compared, (long long)row->hidden_different, (long long)row->preempted);
     }
-    printf("%lld log-probabilities compared, %lld different, %.1f s\n", (long long)r->compared, (long long)r->different,
-           r->seconds);
+    printf(
+        "%lld log-probabilities compared, %lld different; %lld hidden states after a layer, %lld different; %.1f s\n",
+        (long long)r->compared, (long long)r->different, (long long)r->hidden_compared, (long long)r->hidden_different,
+        r->seconds);
 }
 
 static enum err bench_exact(const struct cmd_args *args, struct arena *arena)
@@ -77,9 +84,12 @@ static enum err bench_exact(const struct cmd_args *args, struct arena *arena)
     } else {
         print_exact_table(&result);
     }
-    if (result.different > 0) {
-        return err_set(ERR_STATE, "%lld of %lld log-probabilities differ between rollout and training",
-                       (long long)result.different, (long long)result.compared);
+    if (result.different > 0 || result.hidden_different > 0) {
+        return err_set(
+            ERR_STATE,
+            "%lld of %lld log-probabilities and %lld of %lld hidden states differ between rollout and training",
+            (long long)result.different, (long long)result.compared, (long long)result.hidden_different,
+            (long long)result.hidden_compared);
     }
     return ERR_NONE;
 }

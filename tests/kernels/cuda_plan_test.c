@@ -7,6 +7,8 @@
 #include "kernels/rng.h"
 #include "tests/kernels/fixture.h"
 
+#define SLOT_BYTES 65536
+
 static void *slots[CUDA_SLOTS];
 static size_t most_bytes[CUDA_SLOTS]; /* that were asked for */
 static int n_uploads;
@@ -14,7 +16,8 @@ static int n_uploads;
 void *cuda_slot(enum cuda_slot slot, size_t bytes)
 {
     most_bytes[slot] = bytes > most_bytes[slot] ? bytes : most_bytes[slot];
-    slots[slot] = mem_grow(slots[slot], bytes + 1);
+    assert_true(bytes < SLOT_BYTES);
+    slots[slot] = slots[slot] ? slots[slot] : mem_zero(SLOT_BYTES);
     return slots[slot];
 }
 
@@ -132,6 +135,36 @@ static void keys_of_a_shared_prompt_come_in_parts(void **state)
     assert_int_equal(plan->n_keys, 16);
 }
 
+/* Repeated work finds its plans where they lay before, though pages have been added. */
+static void repeated_plans_stay_where_they_are(void **state)
+{
+    (void)state;
+    struct cuda_plan_wish wishes[CUDA_PLAN_WISHES];
+    struct span spans[] = {{0, 1, 127, first_pages}, {1, 1, 3, second_pages}};
+    cuda_plan_listen();
+    cuda_plan_spans(spans, 2, 0, 0);
+    cuda_plan_spans(spans, 2, 9, 2);
+    cuda_plan_spans(spans, 2, 0, 0);
+    assert_int_equal(cuda_plan_heard(wishes), 2);
+    cuda_plan_begin(spans, 2, wishes, 2);
+    struct cuda_plan stores = *cuda_plan_spans(spans, 2, 0, 0), tasks = *cuda_plan_spans(spans, 2, 9, 2);
+    cuda_plan_end();
+    assert_int_equal(stores.n_stores, 2);
+    assert_int_equal(tasks.n_few, 2);
+    int uploads = n_uploads;
+    spans[0].position = 128; /* a page more */
+    cuda_plan_begin(spans, 2, wishes, 2);
+    const struct cuda_plan *again = cuda_plan_spans(spans, 2, 9, 2);
+    assert_int_equal(n_uploads, uploads + 2);
+    assert_ptr_equal(cuda_plan_spans(spans, 2, 0, 0)->stores, stores.stores);
+    assert_ptr_equal(again->tasks, tasks.tasks);
+    assert_ptr_equal(again->pages, tasks.pages);
+    assert_int_equal(again->n_few, 2);
+    check_task(again, 0, 0, 1, 128, first_pages);
+    check_task(again, 1, 1, 1, 3, second_pages);
+    cuda_plan_end();
+}
+
 /* Batches of all kinds within the limits never ask for more than cuda_slots_plan says. */
 static void plans_fit_their_slots(void **state)
 {
@@ -189,6 +222,7 @@ int main(void)
         cmocka_unit_test_teardown(rows_find_their_slots, release),
         cmocka_unit_test_teardown(spans_are_cut_into_tasks_the_longest_first, release),
         cmocka_unit_test_teardown(equal_spans_are_uploaded_once, release),
+        cmocka_unit_test_teardown(repeated_plans_stay_where_they_are, release),
         cmocka_unit_test_teardown(keys_of_a_shared_prompt_come_in_parts, release),
         cmocka_unit_test_teardown(plans_fit_their_slots, release),
     };

@@ -182,12 +182,68 @@ static void a_pass_allocates_nothing(void **state)
     model_close(model);
 }
 
+static int n_repeated;
+
+static void repeat_on_the_cpu(const struct repeat_args *a)
+{
+    n_repeated++;
+    assert_true(a->key_bytes > 0 && a->key_bytes <= OPS_REPEAT_KEY);
+    assert_int_equal(a->n_spans % 16, 0);
+    for (int i = 0; i < a->n_spans; i++) {
+        assert_int_equal(a->spans[i].row, i);
+        assert_int_equal(a->spans[i].n_rows, 1);
+    }
+    a->work(a->context);
+}
+
+/* Writes no more rows of hidden than the batch has. */
+static void hidden_keeps_its_size(struct model *model)
+{
+    struct device *device = model->device;
+    size_t d = (size_t)model->config.d;
+    const int32_t tokens[] = {5, 6}, positions[] = {0, 0}, pages[] = {0, 1};
+    const struct span spans[] = {{0, 1, 0, &pages[0]}, {1, 1, 0, &pages[1]}};
+    struct kv_pool pool;
+    kv_pool_init(&pool, model, 2);
+    float *hidden = device_alloc(device, 3 * d * sizeof(float), "hidden"); /* zeros */
+    model_forward_cached(model, &(struct cached_batch){2, tokens, positions, 2, spans}, &pool, hidden);
+    assert_true(hidden[0] != 0 && hidden[d] != 0);
+    for (size_t i = 0; i < d; i++) {
+        assert_true(hidden[2 * d + i] == 0);
+    }
+    device_free(device, hidden);
+    kv_pool_release(&pool, model);
+}
+
+/* A device that records passes of decoding gets them with rows added; nobody sees them. */
+static void bits_do_not_depend_on_padding(void **state)
+{
+    struct device *device = *state;
+    const struct ops *plain = device->ops;
+    struct ops repeating = *plain;
+    static const struct plan one_by_one = {"token by token", 1, 1, true};
+    struct arena arena = ARENA_INIT;
+    struct model *model = fixture_model(FAMILY_QWEN3, device);
+    struct sequences *s = fixture_sequences(&arena);
+    float *want = fixture_hidden(model, s, &fixture_whole, &arena);
+    repeating.repeat = repeat_on_the_cpu;
+    device->ops = &repeating;
+    n_repeated = 0;
+    same_rows("padded", model, s, want, fixture_hidden(model, s, &one_by_one, &arena));
+    assert_true(n_repeated > 0);
+    hidden_keeps_its_size(model);
+    device->ops = plain;
+    model_close(model);
+    arena_release(&arena);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(bits_do_not_depend_on_the_cut, fixture_open, fixture_close),
         cmocka_unit_test_setup_teardown(bits_do_not_depend_on_threads, fixture_open, fixture_close),
         cmocka_unit_test(bits_do_not_depend_on_the_instruction_set),
+        cmocka_unit_test_setup_teardown(bits_do_not_depend_on_padding, fixture_open, fixture_close),
         cmocka_unit_test_setup_teardown(a_shared_prompt_gives_the_same_bits, fixture_open, fixture_close),
         cmocka_unit_test_setup_teardown(page_bytes_and_pool_agree, fixture_open, fixture_close),
         cmocka_unit_test_setup_teardown(a_pass_allocates_nothing, fixture_open, fixture_close),

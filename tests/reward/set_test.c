@@ -137,7 +137,8 @@ static const char *const with_options[] = {
     "soft_overlong:soft_punish_cache=5",
     "cosine_length:correct=exact",
     "command:processes=1,timeout=5,run='python3 tests/reward/plugins/judge.py'",
-    "plugin:path=tests/no/such.so", /* left out here; plugin_test.c gives it any bytes */
+    "http:url=http://127.0.0.1:1/,retries=0", /* nobody is there */
+    "plugin:path=tests/no/such.so",           /* left out here; plugin_test.c gives it any bytes */
     NULL,
 };
 

@@ -3,6 +3,7 @@
  * SPDX-License-Identifier: Apache-2.0 */
 #include "rl/exact.h"
 
+#include <math.h>
 #include <string.h>
 
 #include "tests/rl/iteration_fixture.h"
@@ -51,6 +52,8 @@ static void all_is_compared_and_equal(void **state)
     run(&(struct exact_options){.tokens = 300, .device = "auto", .seed = 1}, &arena, &r);
     assert_true(r.compared >= 300);
     assert_int_equal(r.different, 0);
+    assert_true(r.hidden_compared > 300);
+    assert_int_equal(r.hidden_different, 0);
     for (int i = 0; i < r.n_rows; i++) {
         compared += r.rows[i].compared;
         mixed = mixed || strcmp(r.rows[i].rollout_device, r.rows[i].train_device) != 0;

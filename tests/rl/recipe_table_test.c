@@ -26,7 +26,7 @@ enum effect {
 #define TWICE "num_iterations=2 "
 #define KL    "beta=0.1 "
 #define SYNC  KL "sync_ref_model=true ref_model_sync_steps=1 "
-#define ROWS  "dataset_name=rows.jsonl "
+#define ROWS  "dataset_name=rows.jsonl max_error_rate=1 " /* rows have no numbers to count with */
 #define SFT   "method=sft dataset_name=rows.jsonl "
 #define EVAL  "eval_dataset_name=countdown:split=eval eval_num_prompts=2 "
 
@@ -65,6 +65,7 @@ static const struct row {
     {"kv_pages", "", "4", SAME},
     {"reward_funcs", "", "[format]", CHANGES},
     {"on_reward_error", ROWS "reward_funcs=[countdown] ", "abort", REFUSED},
+    {"max_error_rate", ROWS "reward_funcs=[countdown] ", "0.5", REFUSED},
     {"reward_timeout", "", "tests/reward/pool_test.c", ELSEWHERE},
     {"reward_threads", "", "2", SAME},
     {"scale_rewards", "", "none", CHANGES},

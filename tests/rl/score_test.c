@@ -116,6 +116,23 @@ static void metrics_are_means_over_what_applies(void **state)
     release(&it, set);
 }
 
+static void failures_are_counted_and_the_last_is_told(void **state)
+{
+    (void)state;
+    struct iteration it;
+    struct reward_set *set;
+    const char *why;
+    for (int on_error = ON_ERROR_DROP; on_error <= ON_ERROR_ZERO; on_error++) {
+        ASSERT_OK(judge(&it, &set, (enum reward_on_error)on_error, false));
+        ASSERT_NEAR(score_error_rate(set, &it, &why), 0.5, 1e-15); /* the second prompt lacks its fields */
+        assert_non_null(strstr(why, "countdown: "));
+        it.n_samples = G;
+        ASSERT_NEAR(score_error_rate(set, &it, &why), 0, 1e-15);
+        assert_null(why);
+        release(&it, set);
+    }
+}
+
 static void reflective_words_stand_alone(void **state)
 {
     (void)state;
@@ -139,6 +156,7 @@ int main(void)
         cmocka_unit_test(or_stops_the_run),
         cmocka_unit_test(truncated_ones_are_masked_if_wished),
         cmocka_unit_test(metrics_are_means_over_what_applies),
+        cmocka_unit_test(failures_are_counted_and_the_last_is_told),
         cmocka_unit_test(reflective_words_stand_alone),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
