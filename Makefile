@@ -46,7 +46,7 @@ CUDA_ARCHS ?= 80 90a
 ifeq ($(CUDA),1)
 NVCC       ?= nvcc
 CUDA_HOME  ?= $(patsubst %/bin/,%,$(dir $(realpath $(shell command -v $(NVCC)))))
-CUDA_SRC   := $(wildcard kernels/cuda/*.c)
+CUDA_SRC   := $(filter-out kernels/cuda/slots.c,$(wildcard kernels/cuda/*.c))
 CUDA_CU    := $(wildcard kernels/cuda/*.cu)
 CUDA_HEADERS := $(wildcard kernels/cuda/*.h kernels/cuda/*.cuh)
 NVCC_FLAGS := -std=c++17 -O3 -I. $(if $(filter 90a,$(CUDA_ARCHS)),-DSTROP_SM90A) $(foreach a,$(CUDA_ARCHS),-gencode=arch=compute_$(a),code=sm_$(a)) \
@@ -56,7 +56,7 @@ CFLAGS     += -DSTROP_CUDA
 LDLIBS     += -L$(CUDA_HOME)/lib64 -lcudart_static -ldl -lrt
 endif
 
-SOURCES := $(foreach f,$(FOLDERS),$(wildcard $(f)/*.c)) $(filter-out rl/cmd/main.c,$(wildcard rl/cmd/*.c))
+SOURCES := $(foreach f,$(FOLDERS),$(wildcard $(f)/*.c)) kernels/cuda/slots.c $(filter-out rl/cmd/main.c,$(wildcard rl/cmd/*.c))
 ISA_SRC := $(wildcard kernels/cpu/*.c)
 TESTS   := $(wildcard tests/base/*_test.c tests/kernels/*_test.c tests/model/*_test.c tests/rollout/*_test.c \
              tests/reward/*_test.c tests/rl/*_test.c tests/rl/cmd/*_test.c)

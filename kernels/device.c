@@ -1,9 +1,10 @@
-/* kernels/device.c - choosing a GPU or an instruction set, and memory with names.
+/* kernels/device.c - choosing a GPU or an instruction set, the memory of the CPU, and transfers.
  *
  * SPDX-License-Identifier: Apache-2.0 */
 #include "kernels/device.h"
 
 #include <omp.h>
+#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -11,17 +12,12 @@
 #include "kernels/device_cuda.h"
 #include "kernels/device_memory.h"
 
+#define HOST_ALIGNMENT 64
+
 extern const struct ops ops_cpu_scalar;
 #if defined(__x86_64__)
 extern const struct ops ops_cpu_avx2, ops_cpu_avx512;
 #endif
-
-struct device_slice {
-    struct device_slice *next;
-    char *label;
-    size_t bytes;
-    void *data;
-};
 
 static const struct ops *device_best(void)
 {
@@ -62,14 +58,25 @@ static const struct ops *device_table(const char *name)
 
 /* ---- the memory of the CPU ---- */
 
+/* From calloc, which hands out large pieces as pages that are zero until they are written: what is never used is never there.
+ * Where it began stands before the data. */
 static void *host_alloc(size_t bytes)
 {
-    size_t rounded = (bytes + 63) / 64 * 64;
-    void *data = aligned_alloc(64, rounded ? rounded : 64);
-    if (data) {
-        memset(data, 0, rounded);
+    char *raw = calloc(1, bytes + HOST_ALIGNMENT + sizeof(void *));
+    if (!raw) {
+        return NULL;
     }
+    size_t head = sizeof(void *) + HOST_ALIGNMENT - 1;
+    char *data = raw + head - (uintptr_t)(raw + head) % HOST_ALIGNMENT;
+    memcpy(data - sizeof raw, &raw, sizeof raw);
     return data;
+}
+
+static void host_free(void *data)
+{
+    char *raw;
+    memcpy(&raw, (char *)data - sizeof raw, sizeof raw);
+    free(raw);
 }
 
 static void host_copy(void *to, const void *from, size_t bytes)
@@ -79,9 +86,9 @@ static void host_copy(void *to, const void *from, size_t bytes)
     }
 }
 
-static void host_zero(void *to, size_t bytes)
+static void host_fill(void *to, int byte, size_t bytes)
 {
-    memset(to, 0, bytes);
+    memset(to, byte, bytes);
 }
 
 /* What the system could hand out without swapping. */
@@ -103,11 +110,11 @@ static size_t host_free_bytes(void)
 
 static const struct device_memory host_memory = {
     .alloc = host_alloc,
-    .free = free,
+    .free = host_free,
     .write = host_copy,
     .read = host_copy,
     .copy = host_copy,
-    .zero = host_zero,
+    .fill = host_fill,
     .free_bytes = host_free_bytes,
 };
 
@@ -119,6 +126,7 @@ static enum err open_cpu(struct device *device, const char *name)
     device->ops = any ? device_best() : device_table(name);
     device->memory = &host_memory;
     device->element_bytes = sizeof(float);
+    device->shares_memory = true;
     if (!device->ops) {
         return err_set(ERR_DEVICE, "there is no device '%s' here; use auto, cuda, cpu, or one of cpu/scalar .. %s",
                        name, device_best()->name);
@@ -139,112 +147,85 @@ enum err device_open(struct device **out, const char *name)
     return ERR_NONE;
 }
 
+/* What the GPU would be, where there may be none: only sizes are asked for. */
+static size_t gpu_matrix_elements(int N, int K)
+{
+    return cuda_elements(N, K);
+}
+
+static void never(const struct repeat_args *args)
+{
+    (void)args;
+    BUG_ON(true);
+}
+
+static const struct ops planning_gpu = {
+    .name = "cuda",
+    .matrix_elements = gpu_matrix_elements,
+    .repeat = never, /* but it could: that takes a spare page of the cache (model/forward.c) */
+};
+
+enum err device_open_planning(struct device **out, const char *name, size_t capacity)
+{
+    struct device *device = mem_zero(sizeof *device);
+    bool gpu = strcmp(name, "cuda") == 0 || (strcmp(name, "auto") == 0 && device_cuda_found());
+    if (gpu) {
+        device->ops = &planning_gpu;
+        device->element_bytes = 2;
+    } else if (open_cpu(device, name) != ERR_NONE) {
+        free(device);
+        return ERR_DEVICE;
+    }
+    device->memory = NULL;
+    device->capacity = capacity;
+    *out = device;
+    return ERR_NONE;
+}
+
+bool device_plans(const struct device *device)
+{
+    return device->memory == NULL;
+}
+
 void device_close(struct device *device)
 {
     if (!device) {
         return;
     }
-    while (device->slices) {
-        device_free(device, device->slices->data);
-    }
-    if (device->memory->close) {
+    device_release(device);
+    if (device->memory && device->memory->close) {
         device->memory->close();
     }
     free(device);
 }
 
-/* ---- memory with names ---- */
-
-void *device_alloc(struct device *device, size_t bytes, const char *label)
-{
-    void *data = device->memory->alloc(bytes);
-    if (!data) {
-        fprintf(stderr, "strop: no memory left for %s (%zu bytes); use a smaller batch. In use:\n", label, bytes);
-        device_report(device, stderr);
-        exit(1);
-    }
-    struct device_slice *slice = mem_alloc(sizeof *slice);
-    *slice = (struct device_slice){device->slices, mem_strdup(label), bytes, data};
-    device->slices = slice;
-    return data;
-}
-
-void device_free(struct device *device, void *data)
-{
-    for (struct device_slice **at = &device->slices; data && *at; at = &(*at)->next) {
-        if ((*at)->data == data) {
-            struct device_slice *slice = *at;
-            *at = slice->next;
-            device->memory->free(slice->data);
-            free(slice->label);
-            free(slice);
-            return;
-        }
-    }
-    BUG_ON(data != NULL);
-}
-
-size_t device_bytes(const struct device *device)
-{
-    size_t bytes = 0;
-    for (const struct device_slice *slice = device->slices; slice; slice = slice->next) {
-        bytes += slice->bytes;
-    }
-    return bytes;
-}
-
-/* One line a label, in the order of first use. */
-static void device_report_from(const struct device_slice *slice, const struct device_slice *all, FILE *out)
-{
-    if (!slice) {
-        return;
-    }
-    device_report_from(slice->next, all, out);
-    for (const struct device_slice *older = slice->next; older; older = older->next) {
-        if (strcmp(older->label, slice->label) == 0) {
-            return;
-        }
-    }
-    size_t bytes = 0;
-    int n = 0;
-    for (const struct device_slice *s = all; s; s = s->next) {
-        if (strcmp(s->label, slice->label) == 0) {
-            bytes += s->bytes;
-            n++;
-        }
-    }
-    fprintf(out, "  %-36s %5d  %10.1f MiB\n", slice->label, n, (double)bytes / (1 << 20));
-}
-
-void device_report(const struct device *device, FILE *out)
-{
-    device_report_from(device->slices, device->slices, out);
-    fprintf(out, "  %-36s        %10.1f MiB\n", "total", (double)device_bytes(device) / (1 << 20));
-}
-
-size_t device_free_bytes(const struct device *device)
-{
-    return device->memory->free_bytes();
-}
+/* ---- transfers ---- */
 
 void device_write(struct device *device, void *to, const void *from, size_t bytes)
 {
-    device->memory->write(to, from, bytes);
+    if (device->memory) {
+        device->memory->write(to, from, bytes);
+    }
 }
 
 void device_read(struct device *device, void *to, const void *from, size_t bytes)
 {
+    BUG_ON(!device->memory); /* there is nothing to read */
     device->memory->read(to, from, bytes);
 }
 
 void device_copy(struct device *device, void *to, const void *from, size_t bytes)
 {
-    device->memory->copy(to, from, bytes);
+    if (device->memory) {
+        device->memory->copy(to, from, bytes);
+    }
 }
 
 void device_zero(struct device *device, void *to, size_t bytes)
 {
-    device->memory->zero(to, bytes);
+    if (device->memory) {
+        device->memory->fill(to, 0, bytes);
+    }
 }
 
 void device_set_threads(int n_threads)

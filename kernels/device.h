@@ -2,12 +2,25 @@
  *
  *   struct device *device;
  *   TRY(device_open(&device, "auto"));
- *   void *x = device_alloc(device, bytes, "activations");
+ *   void *x = device_alloc(device, bytes, "weights");
  *
- * Every allocation has a name, and device_report prints the table. SPDX-License-Identifier: Apache-2.0 */
+ * Every slice of memory has a name, and device_report prints the table.
+ *
+ * Layouts. Sampling and training take turns, so what only one of them needs shares one place:
+ *
+ *   | DEVICE_ALWAYS: weights, moments ... | DEVICE_ROLLOUT: key/value cache, forward scratch ...              |
+ *   |                                     | DEVICE_TRAINING: gradients, activations ...            | (free) |
+ *
+ * device_use says whose turn it is; what the other layout held is lost. A run is laid out before anything is taken: the same
+ * calls are made on a device that only adds up (device_open_planning), then device_reserve takes the sum in one piece, and the
+ * slices are cut from it. From there on the system is not asked for memory again. Without device_reserve each slice is
+ * an allocation of its own, and nothing is shared.
+ *
+ * A device is used by one thread at a time. SPDX-License-Identifier: Apache-2.0 */
 #ifndef KERNELS_DEVICE_H
 #define KERNELS_DEVICE_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdio.h>
 
@@ -16,22 +29,66 @@
 
 struct device_memory; /* how a kind of device allocates and copies (kernels/device_memory.h) */
 
+enum device_layout { DEVICE_ALWAYS, DEVICE_ROLLOUT, DEVICE_TRAINING, DEVICE_LAYOUTS };
+
 struct device {
-    const struct ops *ops;
-    const struct device_memory *memory;
-    size_t element_bytes;        /* of a weight or an activation: 4 on the CPU, 2 (bf16) on a GPU */
-    struct device_slice *slices; /* the allocations, newest first */
+    const struct ops *ops;              /* planning: only sizes and what it can do */
+    const struct device_memory *memory; /* NULL: it only adds up */
+    size_t element_bytes;               /* of a weight or an activation: 4 on the CPU, 2 (bf16) on a GPU */
+    bool shares_memory;                 /* with all else that runs on the machine */
+    size_t capacity;                    /* planning: bytes that the device is taken to have */
+    struct device_slice *slices;        /* newest first */
+    enum device_layout layout;          /* whose turn it is; at first DEVICE_ALWAYS: neither's */
+    size_t cut[DEVICE_LAYOUTS];         /* bytes of the slices of each layout, with what alignment takes */
+    size_t reserved[DEVICE_LAYOUTS];    /* bytes that may be cut */
+    char *region;                       /* what device_reserve took; NULL: nothing */
+    int n_allocations;                  /* that the system was asked for */
+    size_t taken, most_taken;           /* bytes from the system: now, and at most */
 };
 
 /* name: "auto" (a GPU if there is one), "cuda", "cpu", or one instruction set of the CPU: "cpu/scalar", "cpu/avx2",
  * "cpu/avx512". ERR_DEVICE, with what there is, if the machine lacks it. Release with device_close. */
 enum err device_open(struct device **out, const char *name);
+/* The same kind of device with `capacity` bytes, to add up what would be allocated: it has no memory, its slices are addresses
+ * that nobody may follow, and copies do nothing. "cuda" is there on every machine. */
+enum err device_open_planning(struct device **out, const char *name, size_t capacity);
+bool device_plans(const struct device *device);
 void device_close(struct device *device);
 
-/* Zeroed and aligned to 64 bytes. Ends the program with a sentence and the table if there is no memory left. */
+/* Takes from the system what `plan` added up. ERR_DEVICE if it has not that much. */
+enum err device_reserve(struct device *device, const struct device *plan);
+/* Always + the larger of the two layouts. */
+size_t device_plan_bytes(const struct device *plan);
+
+/* Zeroed and aligned to 64 bytes. Ends the program with a sentence and the table if there is no memory left. Of what was
+ * reserved, more than was planned is a bug. */
 void *device_alloc(struct device *device, size_t bytes, const char *label);
+/* Of one layout: of what was reserved, contents are undefined after device_use. */
+void *device_alloc_in(struct device *device, enum device_layout layout, size_t bytes, const char *label);
+/* What was reserved stays so. */
 void device_free(struct device *device, void *data);
-size_t device_bytes(const struct device *device);      /* allocated now */
+/* From here on the slices of `layout` may be used, and those of the other may not. Nothing happens if it is its turn already.
+ * In builds for debugging (MODE=asan, MODE=debug) they are filled with 0xFF, not-a-numbers; under ASan, the others poisoned. */
+void device_use(struct device *device, enum device_layout layout);
+/* Whether the slices of `layout` may be used. */
+bool device_holds(const struct device *device, enum device_layout layout);
+
+/* The largest batches that the operations will be asked for, to size what they need for themselves. */
+struct device_limits {
+    int d, F, H, J, D, V; /* of the model */
+    bool qk_norm, qkv_bias;
+    size_t n_weights;
+    int rollout_rows, rollout_sequences; /* rows of a pass; sequences that run at once. 0: there is no rollout */
+    bool filtered;                       /* draws need whole rows of logits (top_k, top_p, min_p, a penalty) */
+    int max_length;                      /* positions of a sequence */
+    int tokens, targets, contexts;       /* of a training batch. 0: there is no training */
+    int groups, group_size, max_prefix;  /* prefixes that it shares, by how many contexts each, rows of one */
+};
+/* A GPU's operations get their memory (kernels/cuda/slots.h); without this call they take it as they come to need it. The CPU's
+ * use a little memory of their threads instead (kernels/scratch.h). */
+void device_alloc_slots(struct device *device, const struct device_limits *limits);
+
+size_t device_bytes(const struct device *device);      /* of the slices */
 size_t device_free_bytes(const struct device *device); /* what could still be allocated; 0 if the system does not say */
 void device_report(const struct device *device, FILE *out);
 

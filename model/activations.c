@@ -92,7 +92,7 @@ struct activations *activations_new(const struct model *model, int max_tokens, i
     set_limits(a, max_tokens, max_targets, max_contexts, max_length);
     for (int i = 0, n = list_buffers(a, model, list); i < n; i++) {
         if (list[i].n) {
-            *list[i].at = device_alloc(model->device, list[i].n * list[i].bytes, list[i].label);
+            *list[i].at = device_alloc_in(model->device, DEVICE_TRAINING, list[i].n * list[i].bytes, list[i].label);
         }
     }
     a->stores = mem_zero(2 * (size_t)max_contexts * sizeof *a->stores);

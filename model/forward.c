@@ -33,8 +33,8 @@ void kv_pool_init(struct kv_pool *pool, const struct model *model, int n_pages)
     pool->k = mem_zero(n_layers * sizeof *pool->k);
     pool->v = mem_zero(n_layers * sizeof *pool->v);
     for (size_t i = 0; i < n_layers; i++) {
-        pool->k[i] = device_alloc(model->device, bytes, "key cache");
-        pool->v[i] = device_alloc(model->device, bytes, "value cache");
+        pool->k[i] = device_alloc_in(model->device, DEVICE_ROLLOUT, bytes, "key cache");
+        pool->v[i] = device_alloc_in(model->device, DEVICE_ROLLOUT, bytes, "value cache");
     }
 }
 
@@ -118,15 +118,16 @@ void model_reserve_cached(struct model *model, int max_rows)
     s->tokens_padded = mem_zero(PAD_MOST * sizeof *s->tokens_padded);
     s->positions_padded = mem_zero(PAD_MOST * sizeof *s->positions_padded);
     s->spans_padded = mem_zero(PAD_MOST * sizeof *s->spans_padded);
-    s->tokens = device_alloc(device, rows * sizeof *s->tokens, "forward: tokens");
-    s->positions = device_alloc(device, rows * sizeof *s->positions, "forward: positions");
-    s->x = device_alloc(device, row * (size_t)config->d, "forward: residual stream");
-    s->mid = device_alloc(device, row * (size_t)config->d, "forward: residual stream");
-    s->normed = device_alloc(device, row * (size_t)config->d, "forward: after a norm");
-    s->qkv = device_alloc(device, row * (size_t)layer_qkv_width(config), "forward: q, k, v");
-    s->attended = device_alloc(device, row * (size_t)config->H * (size_t)config->D, "forward: attention");
-    s->gate_up = device_alloc(device, row * 2 * (size_t)config->F, "forward: gate, up");
-    s->act = device_alloc(device, row * (size_t)config->F, "forward: swiglu");
+    s->tokens = device_alloc_in(device, DEVICE_ROLLOUT, rows * sizeof *s->tokens, "forward: tokens");
+    s->positions = device_alloc_in(device, DEVICE_ROLLOUT, rows * sizeof *s->positions, "forward: positions");
+    s->x = device_alloc_in(device, DEVICE_ROLLOUT, row * (size_t)config->d, "forward: residual stream");
+    s->mid = device_alloc_in(device, DEVICE_ROLLOUT, row * (size_t)config->d, "forward: residual stream");
+    s->normed = device_alloc_in(device, DEVICE_ROLLOUT, row * (size_t)config->d, "forward: after a norm");
+    s->qkv = device_alloc_in(device, DEVICE_ROLLOUT, row * (size_t)layer_qkv_width(config), "forward: q, k, v");
+    s->attended =
+        device_alloc_in(device, DEVICE_ROLLOUT, row * (size_t)config->H * (size_t)config->D, "forward: attention");
+    s->gate_up = device_alloc_in(device, DEVICE_ROLLOUT, row * 2 * (size_t)config->F, "forward: gate, up");
+    s->act = device_alloc_in(device, DEVICE_ROLLOUT, row * (size_t)config->F, "forward: swiglu");
     model->scratch = s;
 }
 
@@ -252,7 +253,7 @@ void model_forward_cached(struct model *model, const struct cached_batch *batch,
 {
     struct model_scratch *s = model->scratch;
     struct cached_batch all = *batch;
-    BUG_ON(!s || all.T < 1 || all.T > s->max_rows);
+    BUG_ON(!s || all.T < 1 || all.T > s->max_rows || !device_holds(model->device, DEVICE_ROLLOUT));
     int padded = padded_rows(model, batch);
     if (padded) {
         all = pad(s, batch, padded, pool);

@@ -70,6 +70,11 @@ static void make_rope_tables(struct model *model)
 {
     int half = model->config.D / 2;
     size_t bytes = (size_t)model->max_positions * (size_t)half * sizeof(float);
+    model->rope_cos = device_alloc(model->device, bytes, "rope: cos");
+    model->rope_sin = device_alloc(model->device, bytes, "rope: sin");
+    if (device_plans(model->device)) {
+        return;
+    }
     double *frequencies = mem_alloc((size_t)half * sizeof *frequencies), scale = 1;
     float *cosines = mem_alloc(bytes), *sines = mem_alloc(bytes);
     rope_frequencies(&model->config.rope, model->config.D, frequencies, &scale);
@@ -79,8 +84,6 @@ static void make_rope_tables(struct model *model)
             sines[i] = (float)(scale * sin(p * frequencies[j]));
         }
     }
-    model->rope_cos = device_alloc(model->device, bytes, "rope: cos");
-    model->rope_sin = device_alloc(model->device, bytes, "rope: sin");
     device_write(model->device, model->rope_cos, cosines, bytes);
     device_write(model->device, model->rope_sin, sines, bytes);
     free(frequencies);
@@ -140,6 +143,9 @@ static void draw_tensor(struct model *model, const struct weight *w, float mean,
  * section 2.3). Tensor i draws from stream i of the seed. */
 void model_init_random(struct model *model, uint64_t seed)
 {
+    if (device_plans(model->device)) {
+        return;
+    }
     float to_stream = (float)(INIT_DEVIATION / sqrt(2.0 * model->config.n_layers));
     for (int i = 0; i < model->weights.n_tensors; i++) {
         const struct weight *w = &model->weights.table[i];
@@ -159,6 +165,13 @@ enum err model_new(struct model **out, const struct model_config *config, struct
     model->tokenizer = tokenizer;
     *out = model;
     return ERR_NONE;
+}
+
+enum err model_plan(struct model **out, const struct model_config *config, const char *source, struct device *device,
+                    int max_positions)
+{
+    BUG_ON(!device_plans(device));
+    return make(out, config, source, device, max_positions, true);
 }
 
 /* ---- from files ---- */
@@ -200,6 +213,24 @@ enum err model_open(struct model **out, const char *path, struct device *device,
 enum err model_open_trainable(struct model **out, const char *path, struct device *device, int max_positions)
 {
     return open_path(out, path, device, max_positions, true);
+}
+
+enum err model_open_config(struct model_config *out, const char *path)
+{
+    return load_config_of(out, path);
+}
+
+enum err model_read_weights(struct model *model, const char *path)
+{
+    struct load *load;
+    struct model_config config;
+    TRY(load_open(&load, path));
+    enum err result = load_config(load, &config);
+    if (result == ERR_NONE) {
+        result = load_weights(load, &model->weights, model->device);
+    }
+    load_close(load);
+    return result;
 }
 
 /* ---- copies ---- */

@@ -56,6 +56,15 @@ enum err model_open_trainable(struct model **out, const char *path, struct devic
  * nothing and for tests; trainable. Takes the tokenizer over (may be NULL). */
 enum err model_new(struct model **out, const struct model_config *config, struct tokenizer *tokenizer,
                    struct device *device, int max_positions, uint64_t seed);
+/* On a device that plans (device_open_planning) the three of them look at everything but read and draw no weights; and this one
+ * needs no more than a shape. `source` is for messages. */
+enum err model_plan(struct model **out, const struct model_config *config, const char *source, struct device *device,
+                    int max_positions);
+
+/* Of what lies at `path`, the config alone. */
+enum err model_open_config(struct model_config *out, const char *path);
+/* Other weights of the same shape from `path`. */
+enum err model_read_weights(struct model *model, const char *path);
 /* Weights drawn anew, as model_new draws them. */
 void model_init_random(struct model *model, uint64_t seed);
 /* A second set of weights equal to the first (the reference model). It borrows the tokenizer and the rope tables, so it is
@@ -94,7 +103,7 @@ struct cached_batch {
     const struct span *spans;
 };
 
-void model_reserve_cached(struct model *model, int max_rows); /* sizes the buffers once */
+void model_reserve_cached(struct model *model, int max_rows); /* sizes the buffers once, in DEVICE_ROLLOUT */
 void model_forward_cached(struct model *model, const struct cached_batch *batch, struct kv_pool *pool, void *hidden);
 
 /* ---- training ---- */
@@ -111,7 +120,7 @@ struct train_batch {
     const int32_t *target_rows, *targets; /* [n_targets] */
 };
 
-/* Memory for batches of at most max_tokens rows, max_targets targets and max_contexts sequences of at most max_length. */
+/* Memory of DEVICE_TRAINING for batches of at most max_tokens rows, max_targets targets and max_contexts sequences of at most max_length. */
 struct activations *activations_new(const struct model *model, int max_tokens, int max_targets, int max_contexts,
                                     int max_length);
 void activations_free(struct activations *acts, const struct model *model);

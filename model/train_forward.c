@@ -60,7 +60,7 @@ static void lay_out(struct activations *acts, const struct train_batch *batch)
 void model_forward(struct model *model, const struct train_batch *batch, struct activations *acts)
 {
     int T = batch->T;
-    BUG_ON(T < 1 || T > acts->max_tokens);
+    BUG_ON(T < 1 || T > acts->max_tokens || !device_holds(model->device, DEVICE_TRAINING));
     model_check_rows(model, T, batch->tokens, batch->positions);
     lay_out(acts, batch);
     acts->T = T;

@@ -13,7 +13,7 @@ void optim_init(struct optim *optim, const struct optim_options *options, const 
     *optim = (struct optim){
         .options = *options,
         .n = model->weights.n,
-        .grads = device_alloc(model->device, bytes, "gradients"),
+        .grads = device_alloc_in(model->device, DEVICE_TRAINING, bytes, "gradients"),
         .m = device_alloc(model->device, bytes, "optimiser: first moment"),
         .v = device_alloc(model->device, bytes, "optimiser: second moment"),
     };
@@ -29,6 +29,7 @@ void optim_release(struct optim *optim, const struct model *model)
 
 void optim_zero_grads(struct optim *optim, const struct model *model)
 {
+    device_use(model->device, DEVICE_TRAINING);
     device_zero(model->device, optim->grads, optim->n * sizeof(float));
 }
 

@@ -34,6 +34,7 @@ struct optim_stats {
 
 void optim_init(struct optim *optim, const struct optim_options *options, const struct model *model);
 void optim_release(struct optim *optim, const struct model *model);
+/* The turn of DEVICE_TRAINING begins (kernels/device.h). */
 void optim_zero_grads(struct optim *optim, const struct model *model);
 /* Learning rate of step s, counted from 1. */
 double optim_learning_rate(const struct optim_options *options, int64_t step);

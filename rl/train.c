@@ -370,6 +370,8 @@ enum err train_finish_step(struct train *t, const struct optim_stats *stats)
     metrics_set(&t->metrics, stats->skipped, "skipped_updates");
     metrics_set(&t->metrics, (double)t->state.num_tokens, "num_tokens");
     metrics_set(&t->metrics, clock_seconds() - t->step_start, "step_time");
+    metrics_set(&t->metrics, t->device->n_allocations, "memory/allocations");
+    metrics_set(&t->metrics, (double)t->device->most_taken, "memory/peak_bytes");
     t->state.step++;
     t->state.optim_step = t->optim.step;
     t->state.optim_skipped = t->optim.n_skipped;

@@ -11,11 +11,15 @@
 
 #include "rl/recipe.h"
 
-/* Runs, or goes on with, the recipe (finished by recipe_finish). `command` is kept with the run, to reproduce it. */
+/* Runs, or goes on with, the recipe (finished by recipe_finish). All memory of the device is planned and taken before the first
+ * step; a recipe that does not fit is refused like by train_check. `command` is kept with the run, to reproduce it. */
 enum err train_run(struct recipe *recipe, const char *command);
 
-/* Opens model, data and rewards and allocates everything as train_run does, and prints sizes and the table of memory. Writes
- * no file. */
-enum err train_check(struct recipe *recipe, FILE *out);
+#define TRAIN_ASSUMED_GIB ((size_t)80) /* of a GPU that is not there */
+
+/* Prints sizes and the table of memory of a run, and opens its model (but reads no weights), data and rewards. Writes no file,
+ * needs no GPU. memory: bytes that the device is taken to have; 0: what it has. ERR_LIMIT, after the table and what would help,
+ * if the run does not fit. */
+enum err train_check(struct recipe *recipe, size_t memory, FILE *out);
 
 #endif

@@ -37,6 +37,14 @@ struct train {
 enum err train_open(struct train *t, struct recipe *recipe, const char *command);
 void train_close(struct train *t);
 
+int train_longest_sequence(const struct recipe *recipe); /* positions */
+bool train_has_reference(const struct recipe *recipe);
+/* What the operations will be asked for, with the policy's shape. */
+struct device_limits train_limits(const struct train *t);
+/* Gradients, moments, activations, and the rollout with so many pages. The device may be one that plans (rl/train_plan.h). */
+enum err train_alloc(struct train *t, int kv_pages);
+enum err train_open_rollout(struct train *t, int kv_pages);
+
 /* One update by supervised training (rl/sft.c). */
 enum err sft_step(struct train *t);
 

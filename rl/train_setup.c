@@ -7,10 +7,9 @@
 #include <string.h>
 
 #include "base/log.h"
-#include "rl/train_internal.h"
+#include "rl/train_plan.h"
 
-/* Positions of the longest sequence of the recipe. */
-static int longest_sequence(const struct recipe *r)
+int train_longest_sequence(const struct recipe *r)
 {
     if (r->method == METHOD_SFT) {
         return r->data.pack_length > 0 ? r->data.pack_length : r->data.max_prompt_length;
@@ -18,14 +17,17 @@ static int longest_sequence(const struct recipe *r)
     return r->data.max_prompt_length + recipe_schedule_most(&r->rollout.max_completion_length);
 }
 
+bool train_has_reference(const struct recipe *r)
+{
+    return r->method == METHOD_GRPO && r->loss.policy.beta != 0;
+}
+
 /* The policy: from the checkpoint if there is one, else from the recipe's path, or random in its shape. */
 static enum err open_policy(struct train *t, const char *checkpoint)
 {
     struct recipe *r = t->recipe;
     const char *path = recipe_path(r, r->model.model_name_or_path);
-    int positions = longest_sequence(r);
-    TRY(device_open(&t->device, r->model.device));
-    device_set_threads(r->model.num_threads);
+    int positions = train_longest_sequence(r);
     if (checkpoint) {
         TRY(model_open_trainable(&t->policy, checkpoint, t->device, positions));
         if (file_exists(path)) { /* saving copies files from there, and this checkpoint will be removed one day */
@@ -44,21 +46,21 @@ static enum err open_policy(struct train *t, const char *checkpoint)
 static enum err open_reference(struct train *t, const char *checkpoint)
 {
     struct recipe *r = t->recipe;
-    if (r->method == METHOD_SFT || r->loss.policy.beta == 0) {
+    if (!train_has_reference(r)) {
         return ERR_NONE;
     }
-    if (checkpoint && checkpoint_has_reference(checkpoint)) {
-        TRY(model_clone(&t->reference, t->policy));
+    TRY(model_clone(&t->reference, t->policy));
+    if (!checkpoint) {
+        return ERR_NONE;
+    }
+    if (checkpoint_has_reference(checkpoint)) {
         return checkpoint_read_reference(checkpoint, t->reference);
     }
-    if (!checkpoint) {
-        return model_clone(&t->reference, t->policy);
-    }
-    TRY(model_open(&t->reference, recipe_path(r, r->model.model_name_or_path), t->device, longest_sequence(r)));
     if (r->model.init_weights == INIT_RANDOM) {
         model_init_random(t->reference, r->run.seed);
+        return ERR_NONE;
     }
-    return ERR_NONE;
+    return model_read_weights(t->reference, recipe_path(r, r->model.model_name_or_path));
 }
 
 static enum err open_data(struct train *t)
@@ -90,7 +92,7 @@ static enum err open_data(struct train *t)
     return ERR_NONE;
 }
 
-static enum err open_rollout(struct train *t)
+static enum err open_rewards(struct train *t)
 {
     struct recipe *r = t->recipe;
     if (r->method == METHOD_SFT) {
@@ -101,33 +103,104 @@ static enum err open_rollout(struct train *t)
         specs[i].text = r->reward.reward_funcs.items[i];
     }
     int threads = r->reward.reward_threads ? r->reward.reward_threads : device_threads();
-    TRY(reward_set_open(&t->rewards, specs, r->reward.reward_funcs.n, r->reward.on_reward_error,
-                        r->reward.reward_timeout, threads));
+    return reward_set_open(&t->rewards, specs, r->reward.reward_funcs.n, r->reward.on_reward_error,
+                           r->reward.reward_timeout, threads);
+}
+
+/* ---- what takes memory of the device ---- */
+
+enum err train_open_rollout(struct train *t, int kv_pages)
+{
+    const struct rollout_recipe *r = &t->recipe->rollout;
     return rollout_open(&t->rollout, t->policy,
                         &(struct rollout_options){
-                            .temperature = (float)r->rollout.temperature,
-                            .top_p = (float)r->rollout.top_p,
-                            .min_p = (float)r->rollout.min_p,
-                            .repetition_penalty = (float)r->rollout.repetition_penalty,
-                            .top_k = r->rollout.top_k,
-                            .seed = r->run.seed,
-                            .stop = r->rollout.stop.items,
-                            .n_stop = r->rollout.stop.n,
-                            .max_batch_tokens = r->rollout.max_batch_tokens,
-                            .n_pages = r->rollout.kv_pages,
-                            .max_sequences = r->rollout.max_sequences,
+                            .temperature = (float)r->temperature,
+                            .top_p = (float)r->top_p,
+                            .min_p = (float)r->min_p,
+                            .repetition_penalty = (float)r->repetition_penalty,
+                            .top_k = r->top_k,
+                            .seed = t->recipe->run.seed,
+                            .stop = r->stop.items,
+                            .n_stop = device_plans(t->device) ? 0 : r->stop.n, /* it may have no tokenizer */
+                            .max_batch_tokens = r->max_batch_tokens,
+                            .n_pages = kv_pages,
+                            .max_sequences = r->max_sequences,
                         });
 }
 
-static void open_training(struct train *t)
+/* The largest training batch: rows, completions. */
+static int most_tokens(const struct recipe *r)
 {
-    struct recipe *r = t->recipe;
+    int longest = train_longest_sequence(r), rows = r->run.tokens_per_micro_batch;
+    return rows > longest ? rows : longest;
+}
+
+static int most_samples(const struct recipe *r)
+{
+    return r->rollout.prompts_per_step * (r->method == METHOD_SFT ? 1 : r->rollout.num_generations);
+}
+
+struct device_limits train_limits(const struct train *t)
+{
+    const struct recipe *r = t->recipe;
+    const struct rollout_recipe *o = &r->rollout;
+    const struct model_config *c = &t->policy->config;
+    bool grpo = r->method == METHOD_GRPO;
+    int tokens = most_tokens(r), samples = most_samples(r);
+    return (struct device_limits){
+        .d = c->d,
+        .F = c->F,
+        .H = c->H,
+        .J = c->J,
+        .D = c->D,
+        .V = c->V,
+        .qk_norm = c->qk_norm,
+        .qkv_bias = c->qkv_bias,
+        .n_weights = t->policy->weights.n,
+        .rollout_rows = grpo ? o->max_batch_tokens : 0,
+        .rollout_sequences = grpo ? o->max_sequences : 0,
+        .filtered = o->top_k > 0 || o->top_p < 1 || o->min_p > 0 || o->repetition_penalty != 1,
+        .max_length = t->policy->max_positions,
+        .tokens = tokens,
+        .targets = tokens + samples,
+        .contexts = 2 * samples + 1,
+        .groups = grpo ? o->prompts_per_step : 0,
+        .group_size = grpo ? o->num_generations : 0,
+        .max_prefix = r->data.max_prompt_length,
+    };
+}
+
+enum err train_alloc(struct train *t, int kv_pages)
+{
+    const struct recipe *r = t->recipe;
+    int tokens = most_tokens(r), samples = most_samples(r);
     optim_init(&t->optim, &r->optim, t->policy);
-    int longest = longest_sequence(r), rows = r->run.tokens_per_micro_batch;
-    int samples = r->rollout.prompts_per_step * (r->method == METHOD_SFT ? 1 : r->rollout.num_generations);
-    int tokens = rows > longest ? rows : longest;
-    loss_init(&t->loss, r, t->policy, t->reference, t->optim.grads, tokens, tokens + samples, 2 * samples + 1, longest);
+    loss_init(&t->loss, r, t->policy, t->reference, t->optim.grads, tokens, tokens + samples, 2 * samples + 1,
+              train_longest_sequence(r));
     t->loss.max_completion_length = recipe_schedule_most(&r->rollout.max_completion_length);
+    return kv_pages > 0 ? train_open_rollout(t, kv_pages) : ERR_NONE;
+}
+
+/* Opens the device and takes what the run will need of it; a recipe that does not fit is refused with the table. */
+static enum err open_device(struct train *t, const char *path, int *kv_pages)
+{
+    struct train_plan plan;
+    TRY(device_open(&t->device, t->recipe->model.device));
+    device_set_threads(t->recipe->model.num_threads);
+    enum err result = train_plan_make(&plan, t->recipe, path, t->device->ops->name, device_free_bytes(t->device));
+    if (result == ERR_NONE && !train_plan_fits(&plan)) {
+        result = train_plan_refuse(&plan, stderr);
+    }
+    if (result == ERR_NONE) {
+        result = device_reserve(t->device, plan.made.device);
+        *kv_pages = plan.kv_pages;
+    }
+    if (result == ERR_NONE) { /* before the weights come in: that takes a slot */
+        struct device_limits limits = train_limits(&plan.made);
+        device_alloc_slots(t->device, &limits);
+    }
+    train_plan_release(&plan);
+    return result;
 }
 
 /* ---- the run's folder ---- */
@@ -237,6 +310,7 @@ static enum err open_all(struct train *t, const char *command)
 {
     const struct run_recipe *r = &t->recipe->run;
     char checkpoint[FILE_PATH_BYTES];
+    int kv_pages = 0;
     bool found, used = is_used(r->output_dir);
     if (file_exists(r->output_dir) && !file_is_folder(r->output_dir)) {
         return err_set(ERR_USAGE, "output_dir: %s is a file; name a folder, which is made if it is missing",
@@ -252,11 +326,12 @@ static enum err open_all(struct train *t, const char *command)
         TRY(store_open(&t->store, r->output_dir));
     }
     TRY(find_checkpoint(t, checkpoint, sizeof checkpoint, &found));
+    TRY(open_device(t, found ? checkpoint : recipe_path(t->recipe, t->recipe->model.model_name_or_path), &kv_pages));
     TRY(open_policy(t, found ? checkpoint : NULL));
     TRY(open_reference(t, found ? checkpoint : NULL));
     TRY(open_data(t));
-    TRY(open_rollout(t));
-    open_training(t);
+    TRY(open_rewards(t));
+    TRY(train_alloc(t, kv_pages));
     t->state.first_step = 1;
     if (!used && is_used(r->output_dir)) {
         return err_set(ERR_STATE, "%s: another run has just begun there; choose another output_dir", r->output_dir);
@@ -276,15 +351,21 @@ enum err train_open(struct train *t, struct recipe *recipe, const char *command)
     return open_all(t, command);
 }
 
-static void print_plan(const struct train *t, FILE *out)
+/* ---- strop check ---- */
+
+static void print_size(const struct model *model, FILE *out)
 {
-    const struct recipe *r = t->recipe;
-    const struct model_config *c = &t->policy->config;
+    const struct model_config *c = &model->config;
     fprintf(out,
             "\nmodel    %s: %s, %d layers, width %d, %d heads of %d, %d key/value heads, vocabulary %d; %.1f M "
             "parameters\n",
-            t->policy->source, model_family_name(c->family), c->n_layers, c->d, c->H, c->D, c->J, c->V,
-            (double)t->policy->weights.n / 1e6);
+            model->source, model_family_name(c->family), c->n_layers, c->d, c->H, c->D, c->J, c->V,
+            (double)model->weights.n / 1e6);
+}
+
+static void print_work(const struct train *t, FILE *out)
+{
+    const struct recipe *r = t->recipe;
     fprintf(out, "steps    %lld of %d prompts", (long long)t->max_steps, r->rollout.prompts_per_step);
     if (r->method == METHOD_GRPO) {
         fprintf(out, " x %d completions of at most %d tokens; a rollout feeds %d steps", r->rollout.num_generations,
@@ -294,27 +375,57 @@ static void print_plan(const struct train *t, FILE *out)
     if (dataset_size(t->dataset) > 0) {
         fprintf(out, ", %lld rows", (long long)dataset_size(t->dataset));
     }
-    fprintf(out, "\n\nmemory on %s:\n", t->device->ops->name);
-    device_report(t->device, out);
+    fprintf(out, "\n");
 }
 
-enum err train_check(struct recipe *recipe, FILE *out)
+/* What the device has, if it is here; else what is assumed of a GPU that is not. */
+static enum err find_memory(const char *name, size_t *memory, FILE *out)
+{
+    struct device *device = NULL;
+    if (device_open(&device, name) == ERR_NONE) {
+        *memory = device_free_bytes(device);
+        device_close(device);
+        return ERR_NONE;
+    }
+    if (strcmp(name, "cuda") != 0) {
+        return ERR_DEVICE;
+    }
+    *memory = TRAIN_ASSUMED_GIB << 30;
+    fprintf(out, "\nthere is no GPU here: one of %zu GiB is assumed (--memory=GIB says otherwise)\n",
+            TRAIN_ASSUMED_GIB);
+    return ERR_NONE;
+}
+
+/* The files of the run, opened beside a plan that has their places. */
+static enum err check_files(struct train *t, const char *device, FILE *out)
+{
+    TRY(device_open_planning(&t->device, device, 0));
+    TRY(open_policy(t, NULL));
+    TRY(open_data(t));
+    TRY(open_rewards(t));
+    print_work(t, out);
+    return ERR_NONE;
+}
+
+enum err train_check(struct recipe *recipe, size_t memory, FILE *out)
 {
     struct train t = {.recipe = recipe};
-    enum err result = open_policy(&t, NULL);
+    struct train_plan plan;
+    const char *path = recipe_path(recipe, recipe->model.model_name_or_path);
+    if (memory == 0) {
+        TRY(find_memory(recipe->model.device, &memory, out));
+    }
+    enum err result = train_plan_make(&plan, recipe, path, recipe->model.device, memory);
     if (result == ERR_NONE) {
-        result = open_reference(&t, NULL);
+        print_size(plan.made.policy, out);
+        result = train_plan_fits(&plan) ? ERR_NONE : train_plan_refuse(&plan, out);
     }
     if (result == ERR_NONE) {
-        result = open_data(&t);
+        result = check_files(&t, recipe->model.device, out);
+        fprintf(out, "\n");
+        train_plan_print(&plan, out);
     }
-    if (result == ERR_NONE) {
-        result = open_rollout(&t);
-    }
-    if (result == ERR_NONE) {
-        open_training(&t);
-        print_plan(&t, out);
-    }
+    train_plan_release(&plan);
     train_close(&t);
     return result;
 }

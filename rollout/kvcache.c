@@ -64,10 +64,16 @@ int kvcache_pages(int length)
     return (length + OPS_PAGE - 1) / OPS_PAGE;
 }
 
+int kvcache_wanted(int n_sequences, int max_length)
+{
+    int64_t pages = (int64_t)n_sequences * kvcache_pages(max_length);
+    return pages > INT32_MAX ? INT32_MAX : (int)pages;
+}
+
 int kvcache_plan(const struct model *model, int n_sequences, int max_length)
 {
-    uint64_t wanted = (uint64_t)n_sequences * (uint64_t)kvcache_pages(max_length);
+    uint64_t wanted = (uint64_t)kvcache_wanted(n_sequences, max_length);
     uint64_t memory = device_free_bytes(model->device) / MEMORY_SHARE / kv_page_bytes(model);
     uint64_t pages = memory > 0 && memory < wanted ? memory : wanted;
-    return pages < 1 ? 1 : pages > INT32_MAX ? INT32_MAX : (int)pages;
+    return pages < 1 ? 1 : (int)pages;
 }

@@ -54,11 +54,13 @@ enum err rollout_open(struct rollout **out, struct model *model, const struct ro
     int most = options->max_sequences > 0 ? options->max_sequences : DEFAULT_SEQUENCES;
     int running = most < rows ? most : rows;
     int n_pages = options->n_pages > 0 ? options->n_pages : kvcache_plan(model, running, model->max_positions);
-    scheduler_init(&r->scheduler, n_pages, most, rows, model->max_positions);
+    int scheduled = device_plans(model->device) ? 1 : n_pages; /* there, nothing will be */
+    scheduler_init(&r->scheduler, scheduled, most, rows, model->max_positions);
     sampler_init(&r->sampler, model, &r->options, running);
     kv_pool_init(&r->pool, model, n_pages);
-    r->hidden = device_alloc(model->device, (size_t)rows * (size_t)model->config.d * model->device->element_bytes,
-                             "rollout: hidden rows");
+    r->hidden =
+        device_alloc_in(model->device, DEVICE_ROLLOUT,
+                        (size_t)rows * (size_t)model->config.d * model->device->element_bytes, "rollout: hidden rows");
     model_reserve_cached(model, rows);
     *out = r;
     return ERR_NONE;
@@ -318,6 +320,7 @@ enum err rollout_run(struct rollout *r, const struct rollout_prompt *prompts, in
         TRY(check_prompt(r, &prompts[i], i));
     }
     double start = clock_seconds();
+    device_use(r->model->device, DEVICE_ROLLOUT);
     begin(r, prompts, n_prompts);
     struct completion *completions = ARENA_NEW(arena, struct completion, r->n_sequences);
     enum err result = run_steps(r, arena, completions, progress, context);

@@ -74,7 +74,7 @@ struct rollout;
 enum err rollout_open(struct rollout **out, struct model *model, const struct rollout_options *options);
 void rollout_close(struct rollout *rollout);
 
-/* Samples all prompts; groups (one a prompt, in order) live in `arena`. `progress` (may be NULL) is called now and then
+/* Samples all prompts, in the memory of DEVICE_ROLLOUT (kernels/device.h); groups (one a prompt, in order) live in `arena`. `progress` (may be NULL) is called now and then
  * with the tokens drawn so far and the sequences finished; a true return stops the rollout with ERR_STOPPED. */
 typedef bool rollout_progress(void *context, int64_t tokens, int finished, int total);
 enum err rollout_run(struct rollout *rollout, const struct rollout_prompt *prompts, int n_prompts, struct arena *arena,

@@ -15,10 +15,12 @@ void sampler_init(struct sampler *s, struct model *model, const struct rollout_o
     if (model->tokenizer && tokenizer_size(model->tokenizer) < s->n_valid) {
         s->n_valid = tokenizer_size(model->tokenizer); /* a padded vocabulary ends in rows that stand for nothing */
     }
-    s->hidden = device_alloc(device, n * (size_t)model->config.d * device->element_bytes, "rollout: rows to draw from");
-    s->device_rows = device_alloc(device, n * sizeof *s->device_rows, "rollout: drawn tokens");
-    s->device_tokens = device_alloc(device, n * sizeof *s->device_tokens, "rollout: drawn tokens");
-    s->device_numbers = device_alloc(device, 3 * n * sizeof *s->device_numbers, "rollout: drawn tokens");
+    s->hidden = device_alloc_in(device, DEVICE_ROLLOUT, n * (size_t)model->config.d * device->element_bytes,
+                                "rollout: rows to draw from");
+    s->device_rows = device_alloc_in(device, DEVICE_ROLLOUT, n * sizeof *s->device_rows, "rollout: drawn tokens");
+    s->device_tokens = device_alloc_in(device, DEVICE_ROLLOUT, n * sizeof *s->device_tokens, "rollout: drawn tokens");
+    s->device_numbers =
+        device_alloc_in(device, DEVICE_ROLLOUT, 3 * n * sizeof *s->device_numbers, "rollout: drawn tokens");
     s->rows = mem_alloc(n * sizeof *s->rows);
     s->tokens = mem_alloc(n * sizeof *s->tokens);
     s->numbers = mem_alloc(3 * n * sizeof *s->numbers);

@@ -103,6 +103,14 @@ fails 'GGUF with an offset beyond the file'   1 "beyond.gguf: 'b' follow" train 
 gguf 32 $((1 << 62)) >overflow.gguf; with 'model_name_or_path: overflow.gguf' >r.yaml
 fails 'GGUF with sizes that overflow'         1 "overflow.gguf: 'b' shape" train r.yaml
 
+# ---- memory ----
+fails 'does not fit: train'                   1 'good.yaml does~not~fit GiB changes' train good.yaml --kv_pages=1000000000
+says 'does not fit: the table'                'key cache'
+says 'does not fit: what would help'          '--kv_pages='
+fails 'does not fit: check, without a GPU'    1 'good.yaml does~not~fit~on~cuda GiB' "$STROP" check good.yaml --device=cuda --memory=0.1 --kv_pages=10000
+fails 'memory that is no number'              2 '--memory number' "$STROP" check good.yaml --memory=much
+fails 'memory below 0'                        2 '--memory GiB' "$STROP" check good.yaml --memory=-1
+
 # ---- data ----
 for i in $(seq 40); do echo '{"prompt": "What is '"$i"' and '"$i"'?", "answer": "x"}'; done >data.jsonl
 with 'dataset_name: data.jsonl' >data.yaml

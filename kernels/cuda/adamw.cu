@@ -8,7 +8,7 @@ extern "C" {
 }
 
 #define THREADS       256
-#define SQUARES_BLOCK 4096
+#define SQUARES_BLOCK CUDA_SQUARES
 
 __global__ void adamw_kernel(struct adamw_args a)
 {

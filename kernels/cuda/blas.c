@@ -19,11 +19,11 @@
 #include "base/log.h"
 #include "kernels/cuda/cuda.h"
 
-#define WORKSPACE_BYTES ((size_t)64 << 20)
+#define WORKSPACE_BYTES CUDA_BLAS_BYTES
 #define CANDIDATES      8
-#define ALIGNMENT       16    /* of all pointers, in bytes */
-#define TRIAL_TOKENS    2048  /* at most: M of a forward product, K of a weight's gradient */
-#define TRIAL_OUTPUTS   16384 /* at most, of a weight's gradient */
+#define ALIGNMENT       16                 /* of all pointers, in bytes */
+#define TRIAL_TOKENS    CUDA_TRIAL_TOKENS  /* at most: M of a forward product, K of a weight's gradient */
+#define TRIAL_OUTPUTS   CUDA_TRIAL_OUTPUTS /* at most, of a weight's gradient */
 #define TRIAL_ROUNDS    4
 #define ENTRIES         4096 /* a power of 2 */
 

@@ -17,25 +17,10 @@
 extern "C" {
 #endif
 
+#include "kernels/cuda/slots.h"
 #include "kernels/ops.h"
 
 struct device;
-
-/* Memory that operations need for themselves: one array a purpose, which grows and never shrinks. */
-enum cuda_slot {
-    CUDA_SLOT_ROWS,                        /* a number or a list entry a row */
-    CUDA_SLOT_PARTS,                       /* sums of parts, before they are added in order */
-    CUDA_SLOT_DELTA,                       /* attention backward: rowsum(dO O) */
-    CUDA_SLOT_TILES,                       /* head: what each vocabulary tile says */
-    CUDA_SLOT_LOGITS,                      /* head: logits of filtered rows; gradients of logits */
-    CUDA_SLOT_SAMPLING,                    /* head: how to draw each row */
-    CUDA_SLOT_WIDE,                        /* fp32 sums before they are rounded to elements; import and export */
-    CUDA_SLOT_BLAS,                        /* workspace of cuBLASLt */
-    CUDA_SLOT_CONTEXTS,                    /* the plan of attention's backward pass (kernels/cuda/plan.c) */
-    CUDA_SLOT_PLAN,                        /* first of four: plans of spans */
-    CUDA_SLOT_REPEAT = CUDA_SLOT_PLAN + 4, /* first of two: plans of what is repeated (kernels/cuda/repeat.c) */
-    CUDA_SLOTS = CUDA_SLOT_REPEAT + 2,
-};
 
 struct cuda {
     struct device *device; /* NULL: no GPU is open */
@@ -45,17 +30,15 @@ struct cuda {
     bool wait_each;   /* wait for every kernel, to find the one that fails (STROP_CUDA_WAIT=1) */
     bool time_each;   /* the same, and print a table of times at the end (STROP_CUDA_WAIT=time) */
     char name[64];
-    void *slots[CUDA_SLOTS];
-    size_t slot_bytes[CUDA_SLOTS];
-    int n_allocations; /* of the whole process so far */
 };
 
 extern struct cuda cuda;
 extern const struct ops ops_cuda;
 
-/* At least `bytes`, aligned to 256; its contents are undefined. */
+/* At least `bytes`, aligned to 256; its contents are undefined. One array a purpose: it grows and never shrinks, or, where the
+ * memory was reserved (device_reserve), has the size that was planned; more than that is a bug. */
 void *cuda_slot(enum cuda_slot slot, size_t bytes);
-/* Memory for a moment; NULL if there is none left. Freeing waits for all work. */
+/* Memory for a moment: CUDA_SLOT_TRIAL if it is large enough, else the system's; NULL if there is none left. */
 void *cuda_borrow(size_t bytes);
 void cuda_give_back(void *data);
 /* Copies host memory, which may be changed at once, to the device: in stream order, without waiting. */
@@ -111,7 +94,7 @@ struct cuda_parts_task {
     int32_t context, first, part, n_parts;
 };
 
-#define CUDA_GRAD_ROWS 64 /* queries or keys of a task */
+#define CUDA_GRAD_ROWS CUDA_PART_ROWS /* queries or keys of a task */
 
 struct cuda_grad_plan {
     const struct context *contexts; /* all on the device */

@@ -24,16 +24,10 @@ static struct {
     size_t at;
 } ring;
 
-static const char *const slot_labels[CUDA_SLOTS] = {
-    [CUDA_SLOT_ROWS] = "kernels: rows",        [CUDA_SLOT_PARTS] = "kernels: partial sums",
-    [CUDA_SLOT_DELTA] = "kernels: attention",  [CUDA_SLOT_TILES] = "kernels: vocabulary tiles",
-    [CUDA_SLOT_LOGITS] = "kernels: logits",    [CUDA_SLOT_SAMPLING] = "kernels: sampling",
-    [CUDA_SLOT_WIDE] = "kernels: fp32 sums",   [CUDA_SLOT_BLAS] = "kernels: cuBLASLt's workspace",
-    [CUDA_SLOT_PLAN] = "kernels: plans",       [CUDA_SLOT_CONTEXTS] = "kernels: plans",
-    [CUDA_SLOT_PLAN + 1] = "kernels: plans",   [CUDA_SLOT_PLAN + 2] = "kernels: plans",
-    [CUDA_SLOT_PLAN + 3] = "kernels: plans",   [CUDA_SLOT_REPEAT] = "kernels: plans",
-    [CUDA_SLOT_REPEAT + 1] = "kernels: plans",
-};
+static struct {
+    void *data;
+    size_t bytes;
+} slots[DEVICE_LAYOUTS][CUDA_SLOTS];
 
 /* ---- failure ---- */
 
@@ -81,7 +75,7 @@ static void print_times(void)
                 1e6 * times[i].seconds / (double)times[i].n);
         free(times[i].kernel);
     }
-    fprintf(stderr, "%d allocations\n", cuda.n_allocations);
+    fprintf(stderr, "%d allocations\n", cuda.device->n_allocations);
     memset(times, 0, sizeof times);
 }
 
@@ -105,7 +99,6 @@ static void *gpu_alloc(size_t bytes)
         cudaGetLastError();
         return NULL;
     }
-    cuda.n_allocations++;
     cuda_check(cudaMemsetAsync(data, 0, bytes ? bytes : 1, cuda.stream), "a memory fill");
     return data;
 }
@@ -117,34 +110,55 @@ static void gpu_free(void *data)
     cuda_check(cudaFree(data), "cudaFree");
 }
 
+static void gpu_set_slot(enum cuda_slot slot, enum device_layout layout, void *data, size_t bytes)
+{
+    slots[layout][slot].data = data;
+    slots[layout][slot].bytes = bytes;
+}
+
+/* Where the slot is now: its own place, or that of the layout whose turn it is. */
+static enum device_layout layout_of(enum cuda_slot slot)
+{
+    return slots[DEVICE_ALWAYS][slot].bytes > 0 || !cuda.device->region ? DEVICE_ALWAYS : cuda.device->layout;
+}
+
 void *cuda_slot(enum cuda_slot slot, size_t bytes)
 {
-    if (cuda.slot_bytes[slot] < bytes) {
-        if (cuda.slots[slot]) {
-            device_free(cuda.device, cuda.slots[slot]);
+    enum device_layout layout = layout_of(slot);
+    size_t now = slots[layout][slot].bytes;
+    if (now < bytes) {
+        if (slots[layout][slot].data) {
+            device_free(cuda.device, slots[layout][slot].data);
         }
-        size_t more = cuda.slot_bytes[slot] + cuda.slot_bytes[slot] / 4; /* so that it grows a few times only */
+        size_t more = now + (cuda.device->region ? 0 : now / 4); /* so that it grows a few times only */
         more = more > bytes ? more : bytes;
-        cuda.slots[slot] = device_alloc(cuda.device, more, slot_labels[slot]);
-        cuda.slot_bytes[slot] = more;
+        /* of what was reserved, this says what is missing and stops */
+        gpu_set_slot(slot, layout, device_alloc_in(cuda.device, layout, more, cuda_slot_label(slot)), more);
     }
-    return cuda.slots[slot];
+    return slots[layout][slot].data;
 }
 
 void *cuda_borrow(size_t bytes)
 {
+    enum device_layout layout = layout_of(CUDA_SLOT_TRIAL);
     void *data = NULL;
+    if (bytes <= slots[layout][CUDA_SLOT_TRIAL].bytes) {
+        return slots[layout][CUDA_SLOT_TRIAL].data;
+    }
     if (cudaMalloc(&data, bytes) != cudaSuccess) {
         cudaGetLastError();
         return NULL;
     }
+    cuda.device->n_allocations++;
     return data;
 }
 
 void cuda_give_back(void *data)
 {
-    cuda_check(cudaStreamSynchronize(cuda.stream), "waiting");
-    cuda_check(cudaFree(data), "cudaFree");
+    if (data != slots[layout_of(CUDA_SLOT_TRIAL)][CUDA_SLOT_TRIAL].data) {
+        cuda_check(cudaStreamSynchronize(cuda.stream), "waiting");
+        cuda_check(cudaFree(data), "cudaFree");
+    }
 }
 
 static size_t gpu_free_bytes(void)
@@ -190,9 +204,9 @@ static void gpu_copy(void *to, const void *from, size_t bytes)
     cuda_check(cudaMemcpyAsync(to, from, bytes, cudaMemcpyDeviceToDevice, cuda.stream), "a copy");
 }
 
-static void gpu_zero(void *to, size_t bytes)
+static void gpu_fill(void *to, int byte, size_t bytes)
 {
-    cuda_check(cudaMemsetAsync(to, 0, bytes, cuda.stream), "a memory fill");
+    cuda_check(cudaMemsetAsync(to, byte, bytes, cuda.stream), "a memory fill");
 }
 
 /* ---- open and close ---- */
@@ -209,7 +223,8 @@ static void gpu_close(void)
     cuda_check(cudaStreamDestroy(cuda.stream), "cudaStreamDestroy");
     ring.data = NULL;
     ring.at = 0;
-    cuda = (struct cuda){.n_allocations = cuda.n_allocations};
+    memset(slots, 0, sizeof slots);
+    cuda = (struct cuda){0};
 }
 
 static const struct device_memory gpu_memory = {
@@ -218,8 +233,9 @@ static const struct device_memory gpu_memory = {
     .write = cuda_upload,
     .read = cuda_download,
     .copy = gpu_copy,
-    .zero = gpu_zero,
+    .fill = gpu_fill,
     .free_bytes = gpu_free_bytes,
+    .set_slot = gpu_set_slot,
     .close = gpu_close,
 };
 

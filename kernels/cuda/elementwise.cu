@@ -44,10 +44,9 @@ void cuda_widen(float *to, const void *from, size_t n)
     }
 }
 
-/* Tensors begin at multiples of 16 elements (model/weights.h), and that keeps rows that cp.async can read. */
 size_t cuda_matrix_elements(int N, int K)
 {
-    return ((size_t)N * (size_t)K + 15) / 16 * 16;
+    return cuda_elements(N, K);
 }
 
 void cuda_matrix_import(void *matrix, const float *rows, int row, int n_rows, int N, int K)

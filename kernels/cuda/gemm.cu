@@ -208,7 +208,7 @@ void cuda_matmul_input_grad(const struct matmul_input_grad_args *a)
 }
 
 /* dbias: parts of 64 rows, a thread a column; the parts are added in order. */
-#define BIAS_ROWS    64
+#define BIAS_ROWS    CUDA_PART_ROWS
 #define BIAS_THREADS 128
 
 __global__ void bias_parts_kernel(int T, int N, const bf16 *dy, size_t stride, float *parts)

@@ -17,6 +17,8 @@
 #define FEW_ROWS  256 /* rows of a pass that stores its logits */
 #define THREADS   gemm_threads<BM>()
 
+static_assert(PASS_ROWS == CUDA_PASS_ROWS && FEW_ROWS == CUDA_FEW_ROWS && TILE == CUDA_TILE, "kernels/cuda/slots.h");
+
 struct tile {
     float most, sum, weighted; /* maximum; sum of exp(x - most); sum of exp(x - most) x */
     float best, logit;         /* largest x + noise; its x */
@@ -28,6 +30,8 @@ struct draw {
     float inv_temperature;
     uint32_t noisy, position, seed_low, seed_high, sequence_low, sequence_high;
 };
+
+static_assert(sizeof(struct tile) <= CUDA_TILE_BYTES && sizeof(struct draw) <= CUDA_DRAW_BYTES, "kernels/cuda/slots.h");
 
 struct head {
     int n_rows, d, V, n_tiles, n_valid;
@@ -415,7 +419,7 @@ void cuda_head_sample(const struct head_sample_args *a)
 
 /* ---- backward ---- */
 
-#define GRAD_ROWS 4096 /* rows whose gradients of logits are stored at once */
+#define GRAD_ROWS CUDA_DLOGIT_ROWS /* rows whose gradients of logits are stored at once */
 
 struct head_grad {
     int n_rows, d, V;

@@ -12,7 +12,7 @@ extern "C" {
 
 #define WIDE        256 /* wider slices have a block of their own */
 #define THREADS     128
-#define ROWS_A_PART 64 /* slices whose share of dweight is summed apart; the parts are added in order */
+#define ROWS_A_PART CUDA_PART_ROWS /* slices whose share of dweight is summed apart; the parts are added in order */
 
 template <int GROUP> __device__ __forceinline__ float group_sum(float x, float *parts)
 {

@@ -3,15 +3,19 @@
  * SPDX-License-Identifier: Apache-2.0 */
 #include "kernels/cuda/plan.c"
 
+#include "kernels/device.h"
+#include "kernels/rng.h"
 #include "tests/kernels/fixture.h"
 
 #define SLOT_BYTES 65536
 
 static void *slots[CUDA_SLOTS];
+static size_t most_bytes[CUDA_SLOTS]; /* that were asked for */
 static int n_uploads;
 
 void *cuda_slot(enum cuda_slot slot, size_t bytes)
 {
+    most_bytes[slot] = bytes > most_bytes[slot] ? bytes : most_bytes[slot];
     assert_true(bytes < SLOT_BYTES);
     slots[slot] = slots[slot] ? slots[slot] : mem_zero(SLOT_BYTES);
     return slots[slot];
@@ -161,6 +165,57 @@ static void repeated_plans_stay_where_they_are(void **state)
     cuda_plan_end();
 }
 
+/* Batches of all kinds within the limits never ask for more than cuda_slots_plan says. */
+static void plans_fit_their_slots(void **state)
+{
+    (void)state;
+    struct rng rng = rng_stream(3, 0);
+    static int32_t pages[64];
+    enum { MOST_CONTEXTS = 2 * 6 * 5 + 1, MOST_TOKENS = 1500, PREFIX = 300, COMPLETION = 200 };
+    for (int round = 0; round < 3000; round++) {
+        struct device_limits l = {.d = 32, .F = 32, .H = 8, .J = 8, .D = 128, .V = 100, .n_weights = 1};
+        l.groups = 1 + (int)rng_below(&rng, 6);
+        l.group_size = 1 + (int)rng_below(&rng, 5);
+        l.contexts = 2 * l.groups * l.group_size + 1;
+        l.max_prefix = 1 + (int)rng_below(&rng, PREFIX);
+        l.max_length = l.max_prefix + COMPLETION;
+        l.tokens = l.max_length + (int)rng_below(&rng, MOST_TOKENS);
+        struct context contexts[MOST_CONTEXTS];
+        struct span stores[2 * MOST_CONTEXTS], spans[MOST_CONTEXTS];
+        int T = 0, n = 0, n_stores = 0;
+        for (int g = 0; g < l.groups; g++) {
+            int prefix = rng_below(&rng, 3) ? l.max_prefix : 1 + (int)rng_below(&rng, (uint32_t)l.max_prefix), row = T;
+            if (T + prefix > l.tokens) {
+                break;
+            }
+            spans[n] = stores[n_stores++] = (struct span){T, prefix, 0, pages};
+            contexts[n++] = (struct context){.row = T, .n_rows = prefix};
+            T += prefix;
+            for (int i = 0; i < l.group_size; i++) {
+                int rows = rng_below(&rng, 2) ? 1 : 1 + (int)rng_below(&rng, COMPLETION - 1);
+                if (T + rows > l.tokens) {
+                    break;
+                }
+                stores[n_stores++] = (struct span){row, prefix % OPS_PAGE, prefix / OPS_PAGE * OPS_PAGE, pages};
+                spans[n] = stores[n_stores++] = (struct span){T, rows, prefix, pages};
+                contexts[n++] = (struct context){row, prefix, T, rows};
+                T += rows;
+            }
+        }
+        size_t bytes[DEVICE_LAYOUTS][CUDA_SLOTS];
+        cuda_slots_plan(&l, bytes);
+        memset(most_bytes, 0, sizeof most_bytes);
+        cuda_plan_spans(stores, n_stores, 0, 0);
+        cuda_plan_spans(spans, n, 1 + (int)rng_below(&rng, 64), (int)rng_below(&rng, 16));
+        const struct cuda_grad_plan *plan = cuda_plan_contexts(contexts, n);
+        for (int slot = CUDA_SLOT_CONTEXTS; slot < CUDA_SLOTS; slot++) {
+            assert_true(most_bytes[slot] <= bytes[DEVICE_ALWAYS][slot]);
+        }
+        size_t parts = (size_t)plan->n_parts * (size_t)l.J * 2 * CUDA_GRAD_ROWS * (size_t)l.D * sizeof(float);
+        assert_true(parts <= bytes[DEVICE_TRAINING][CUDA_SLOT_PARTS]);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -169,6 +224,7 @@ int main(void)
         cmocka_unit_test_teardown(equal_spans_are_uploaded_once, release),
         cmocka_unit_test_teardown(repeated_plans_stay_where_they_are, release),
         cmocka_unit_test_teardown(keys_of_a_shared_prompt_come_in_parts, release),
+        cmocka_unit_test_teardown(plans_fit_their_slots, release),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -3,7 +3,14 @@
  * SPDX-License-Identifier: Apache-2.0 */
 #include "kernels/device.h"
 
+#include <math.h>
 #include <pthread.h>
+#include <signal.h>
+#include <sys/wait.h>
+#include <unistd.h>
+#if defined(__SANITIZE_ADDRESS__)
+#include <sanitizer/asan_interface.h>
+#endif
 
 #include "kernels/scratch.h"
 #include "tests/kernels/fixture.h"
@@ -100,6 +107,171 @@ static void bytes_travel(void **state)
     device_free(device, b);
 }
 
+/* ---- layouts ---- */
+
+struct slices {
+    char *weights, *cache, *scratch, *grads;
+};
+
+static struct slices lay_out(struct device *device)
+{
+    struct slices s;
+    s.weights = device_alloc(device, 1000, "weights");
+    s.cache = device_alloc_in(device, DEVICE_ROLLOUT, 5000, "cache");
+    s.grads = device_alloc_in(device, DEVICE_TRAINING, 3000, "gradients");
+    s.scratch = device_alloc_in(device, DEVICE_ROLLOUT, 100, "scratch");
+    return s;
+}
+
+static struct device *open_with_plan(struct device **plan)
+{
+    struct device *device = NULL;
+    assert_int_equal(device_open_planning(plan, "cpu", 1 << 20), ERR_NONE);
+    assert_int_equal(device_open(&device, "cpu"), ERR_NONE);
+    lay_out(*plan);
+    assert_int_equal(device_reserve(device, *plan), ERR_NONE);
+    return device;
+}
+
+static void two_layouts_share_one_piece(void **state)
+{
+    (void)state;
+    struct device *plan = NULL, *device = open_with_plan(&plan);
+    struct slices s = lay_out(device);
+    assert_int_equal(device->n_allocations, 1);
+    assert_int_equal(device->taken, device_plan_bytes(plan));
+    assert_int_equal(device->taken, device->cut[DEVICE_ALWAYS] + device->cut[DEVICE_ROLLOUT]);
+    assert_memory_equal(device->cut, plan->cut, sizeof plan->cut);
+    assert_ptr_equal(s.cache, s.grads);
+    assert_true(s.weights + 1000 <= s.cache && s.cache + 5000 <= s.scratch);
+    assert_true(s.scratch + 100 <= device->region + device->taken);
+    assert_int_equal((uintptr_t)s.scratch % 64, 0);
+    assert_true(device_holds(device, DEVICE_ALWAYS) && !device_holds(device, DEVICE_ROLLOUT));
+    memset(s.weights, 7, 1000);
+    for (int turn = 0; turn < 3; turn++) {
+        device_use(device, DEVICE_ROLLOUT);
+        assert_true(device_holds(device, DEVICE_ROLLOUT) && !device_holds(device, DEVICE_TRAINING));
+        memset(s.cache, 1, 5000);
+        memset(s.scratch, 2, 100);
+        device_use(device, DEVICE_ROLLOUT); /* it is its turn already */
+        assert_int_equal(s.cache[4999], 1);
+        device_use(device, DEVICE_TRAINING);
+        memset(s.grads, 3, 3000);
+    }
+    assert_int_equal(s.weights[0] + s.weights[999], 14);
+    assert_int_equal(device->n_allocations, 1);
+    assert_int_equal(device->most_taken, device_plan_bytes(plan));
+    device_close(device);
+    device_close(plan);
+}
+
+static void more_than_was_planned_is_a_bug(void **state)
+{
+    (void)state;
+    struct device *plan = NULL, *device = open_with_plan(&plan);
+    lay_out(device);
+    pid_t child = fork();
+    if (child == 0) {
+        if (!freopen("/dev/null", "w", stderr)) {
+            _exit(0);
+        }
+        signal(SIGABRT, SIG_DFL);
+        device_alloc_in(device, DEVICE_TRAINING, 2300, "one more"); /* less than the cache, but not planned */
+        _exit(0);
+    }
+    int status = 0;
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGABRT);
+    device_close(device);
+    device_close(plan);
+}
+
+static void without_a_plan_nothing_is_shared(void **state)
+{
+    (void)state;
+    struct device *device = NULL;
+    assert_int_equal(device_open(&device, "cpu"), ERR_NONE);
+    struct slices s = lay_out(device);
+    assert_int_equal(device->n_allocations, 4);
+    assert_int_equal(device->taken, 1000 + 5000 + 3000 + 100);
+    device_use(device, DEVICE_ROLLOUT);
+    memset(s.cache, 1, 5000);
+    device_use(device, DEVICE_TRAINING);
+    memset(s.grads, 2, 3000);
+    assert_true(device_holds(device, DEVICE_ROLLOUT));
+    assert_int_equal(s.cache[0] + s.cache[4999], 2);
+    device_free(device, s.cache);
+    assert_int_equal(device->taken, 1000 + 3000 + 100);
+    assert_int_equal(device->most_taken, 1000 + 5000 + 3000 + 100);
+    device_close(device);
+}
+
+/* In builds for debugging nobody can mistake what the other layout left for his own. */
+static void contents_do_not_survive_a_turn(void **state)
+{
+    (void)state;
+#if defined(__SANITIZE_ADDRESS__)
+    struct device *plan = NULL, *device = open_with_plan(&plan);
+    struct slices s = lay_out(device);
+    assert_true(__asan_address_is_poisoned(s.cache));
+    device_use(device, DEVICE_ROLLOUT);
+    assert_false(__asan_address_is_poisoned(s.cache + 4999));
+    assert_true(__asan_address_is_poisoned(s.cache + 5000));
+    float x;
+    memcpy(&x, s.cache, sizeof x);
+    assert_true(isnan(x));
+    memset(s.cache, 0, 5000);
+    device_use(device, DEVICE_TRAINING);
+    memcpy(&x, s.grads, sizeof x);
+    assert_true(isnan(x));
+    assert_false(__asan_address_is_poisoned(s.weights));
+    assert_true(__asan_address_is_poisoned(s.weights + 1000));
+    assert_true(__asan_address_is_poisoned(s.scratch));
+    device_close(device);
+    device_close(plan);
+#else
+    skip();
+#endif
+}
+
+static void a_planning_device_adds_up(void **state)
+{
+    (void)state;
+    struct device *plan = NULL;
+    char *text = NULL, letter = 'a';
+    size_t size = 0;
+    assert_int_equal(device_open_planning(&plan, "cpu/neon", 0), ERR_DEVICE);
+    assert_int_equal(device_open_planning(&plan, "cuda", (size_t)80 << 30), ERR_NONE); /* on every machine */
+    assert_true(device_plans(plan));
+    assert_int_equal(plan->element_bytes, 2);
+    assert_int_equal(plan->ops->matrix_elements(3, 5), 16);
+    assert_int_equal(device_free_bytes(plan), (size_t)80 << 30);
+    void *weights = device_alloc(plan, (size_t)60 << 30, "weights");
+    void *cache = device_alloc_in(plan, DEVICE_ROLLOUT, (size_t)9 << 30, "cache");
+    void *grads = device_alloc_in(plan, DEVICE_TRAINING, (size_t)7 << 30, "gradients");
+    device_write(plan, weights, &letter, 1);
+    device_copy(plan, weights, cache, 1);
+    device_zero(plan, weights, (size_t)60 << 30);
+    device_use(plan, DEVICE_TRAINING);
+    assert_true(device_plan_bytes(plan) >= (size_t)69 << 30 && device_plan_bytes(plan) < ((size_t)69 << 30) + 2048);
+    assert_int_equal(plan->n_allocations, 0);
+    FILE *out = open_memstream(&text, &size);
+    device_report(plan, out);
+    fclose(out);
+    static const char *const lines[] = {"weights",        "61440.0 MiB", "while sampling", "cache",
+                                        "while training", "gradients",   "total",          "70656.0 MiB"};
+    const char *at = text;
+    for (size_t i = 0; i < sizeof lines / sizeof *lines; i++) {
+        at = strstr(at, lines[i]);
+        assert_non_null(at);
+    }
+    free(text);
+    device_free(plan, cache);
+    assert_true(device_plan_bytes(plan) >= (size_t)67 << 30 && device_plan_bytes(plan) < ((size_t)67 << 30) + 2048);
+    device_free(plan, grads);
+    device_close(plan);
+}
+
 static void threads_are_set(void **state)
 {
     (void)state;
@@ -146,6 +318,11 @@ int main(void)
         cmocka_unit_test(memory_is_zeroed_aligned_and_counted),
         cmocka_unit_test(the_report_sums_by_label),
         cmocka_unit_test(bytes_travel),
+        cmocka_unit_test(two_layouts_share_one_piece),
+        cmocka_unit_test(more_than_was_planned_is_a_bug),
+        cmocka_unit_test(without_a_plan_nothing_is_shared),
+        cmocka_unit_test(contents_do_not_survive_a_turn),
+        cmocka_unit_test(a_planning_device_adds_up),
         cmocka_unit_test(threads_are_set),
         cmocka_unit_test(scratch_is_kept_and_of_a_thread),
     };

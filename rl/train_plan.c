@@ -1,0 +1,307 @@
+/* rl/train_plan.c - sums, pages, and what would make a run fit.
+ *
+ * SPDX-License-Identifier: Apache-2.0 */
+#include "rl/train_plan.h"
+
+#include <limits.h>
+#include <string.h>
+
+#include "rollout/kvcache.h"
+
+#define GIB         ((double)(1 << 30))
+#define MARGIN      16 /* 1/16 of the device stays free */
+#define CPU_SHARE   2  /* pages fill the CPU's memory to 1/2 */
+#define CHANGES     3
+#define TOKENS_STEP 64 /* changes of tokens are multiples of it */
+
+/* ---- sums ---- */
+
+static size_t usable(const struct train_plan *plan)
+{
+    return plan->memory - plan->memory / MARGIN;
+}
+
+bool train_plan_fits(const struct train_plan *plan)
+{
+    return plan->memory == 0 || device_plan_bytes(plan->made.device) <= usable(plan);
+}
+
+/* Sequences of the largest rollout or evaluation. */
+static int64_t most_sequences(const struct recipe *r)
+{
+    int64_t samples = (int64_t)recipe_prompts_per_iteration(r) * r->rollout.num_generations;
+    int64_t held_out = (int64_t)r->eval.eval_num_prompts * r->eval.eval_num_generations;
+    if (r->data.eval_dataset_name[0] && r->eval.eval_num_prompts == 0) {
+        held_out = INT_MAX; /* all that there are */
+    }
+    return samples > held_out || !r->data.eval_dataset_name[0] ? samples : held_out;
+}
+
+/* More than these would stay empty. */
+static int pages_wanted(const struct recipe *r, int max_length)
+{
+    int64_t n = most_sequences(r);
+    n = n < r->rollout.max_sequences ? n : r->rollout.max_sequences;
+    n = n < r->rollout.max_batch_tokens ? n : r->rollout.max_batch_tokens;
+    return kvcache_wanted((int)n, max_length);
+}
+
+/* Pages that the memory holds, if `least` of them are in the sums already. */
+static int pages_that_fit(const struct train_plan *plan, int least)
+{
+    const struct device *device = plan->made.device;
+    size_t page = kv_page_bytes(plan->made.policy), always = device->cut[DEVICE_ALWAYS];
+    size_t most = device->shares_memory ? plan->memory / CPU_SHARE : usable(plan);
+    size_t room = most > always ? most - always : 0, others = device->cut[DEVICE_ROLLOUT] - (size_t)least * page;
+    room = room > device->cut[DEVICE_TRAINING] ? room : device->cut[DEVICE_TRAINING];
+    size_t n = room > others ? (room - others) / page : 0;
+    return n < (size_t)plan->kv_pages_wanted ? (int)n : plan->kv_pages_wanted;
+}
+
+static enum err add_up(struct train_plan *plan, const struct model_config *config, const char *source)
+{
+    struct train *t = &plan->made;
+    const struct recipe *r = t->recipe;
+    int longest = train_longest_sequence(r);
+    TRY(model_plan(&t->policy, config, source, t->device, longest));
+    struct device_limits limits = train_limits(t);
+    device_alloc_slots(t->device, &limits);
+    if (train_has_reference(r)) {
+        TRY(model_clone(&t->reference, t->policy));
+    }
+    if (r->method == METHOD_GRPO) {
+        int one = kvcache_pages(longest), least = r->rollout.kv_pages > 0 ? r->rollout.kv_pages : one;
+        plan->kv_pages_wanted = r->rollout.kv_pages > 0 ? r->rollout.kv_pages : pages_wanted(r, longest);
+        plan->kv_pages = least;
+    }
+    TRY(train_alloc(t, plan->kv_pages));
+    if (r->method == METHOD_GRPO && plan->kv_pages < plan->kv_pages_wanted) {
+        int least = plan->kv_pages, n = plan->memory > 0 ? pages_that_fit(plan, least) : plan->kv_pages_wanted;
+        plan->kv_pages = n > least ? n : least;
+        rollout_close(t->rollout);
+        t->rollout = NULL;
+        TRY(train_open_rollout(t, plan->kv_pages));
+    }
+    return ERR_NONE;
+}
+
+static enum err make(struct train_plan *plan, struct recipe *recipe, const struct model_config *config,
+                     const char *source, const char *device, size_t memory)
+{
+    *plan = (struct train_plan){.made.recipe = recipe, .memory = memory};
+    TRY(device_open_planning(&plan->made.device, device, memory));
+    return add_up(plan, config, source);
+}
+
+enum err train_plan_make(struct train_plan *plan, struct recipe *recipe, const char *path, const char *device,
+                         size_t memory)
+{
+    struct model_config config;
+    *plan = (struct train_plan){0};
+    TRY(model_open_config(&config, path));
+    return make(plan, recipe, &config, path, device, memory);
+}
+
+void train_plan_release(struct train_plan *plan)
+{
+    train_close(&plan->made);
+}
+
+/* ---- the table ---- */
+
+void train_plan_print(const struct train_plan *plan, FILE *out)
+{
+    const struct device *device = plan->made.device;
+    fprintf(out, "memory on %s:\n", device->ops->name);
+    device_report(device, out);
+    if (plan->kv_pages > 0) {
+        fprintf(out, "  the key/value cache has %d pages of %d positions; %d could be of use\n", plan->kv_pages,
+                OPS_PAGE, plan->kv_pages_wanted);
+    }
+    if (plan->memory > 0) {
+        fprintf(out, "  %.2f GiB of %.2f GiB, of which %.2f GiB can be planned\n",
+                (double)device_plan_bytes(device) / GIB, (double)plan->memory / GIB, (double)usable(plan) / GIB);
+    }
+}
+
+/* ---- what would make it fit ---- */
+
+/* Changes are tried on the recipe itself, and taken back. */
+struct changes {
+    const struct train_plan *plan; /* that does not fit */
+    struct recipe *recipe;
+    struct model_config config;
+    const char *device;
+    size_t memory;
+    FILE *out;
+    int n; /* told */
+};
+
+/* Whether it fits now; bytes: how many it takes. */
+static bool fits(const struct changes *c, size_t *bytes)
+{
+    struct train_plan plan;
+    bool good = make(&plan, c->recipe, &c->config, "", c->device, c->memory) == ERR_NONE && train_plan_fits(&plan);
+    if (good) {
+        *bytes = device_plan_bytes(plan.made.device);
+    }
+    train_plan_release(&plan);
+    return good;
+}
+
+static void tell(struct changes *c, const char *change, size_t bytes)
+{
+    fprintf(c->out, "  %-62s %8.2f GiB\n", change, (double)bytes / GIB);
+    c->n++;
+}
+
+/* The largest multiple of `step`, at least `least`, with which it fits. */
+static void try_number(struct changes *c, const char *key, int *value, int least, int step)
+{
+    int now = *value, low = (least + step - 1) / step, high = (now - 1) / step;
+    size_t bytes = 0;
+    char text[64];
+    if (c->n == CHANGES || low > high) {
+        return;
+    }
+    *value = low * step;
+    if (!fits(c, &bytes)) {
+        *value = now;
+        return;
+    }
+    while (low < high) {
+        int middle = high - (high - low) / 2;
+        *value = middle * step;
+        if (fits(c, &bytes)) {
+            low = middle;
+        } else {
+            high = middle - 1;
+        }
+    }
+    *value = low * step;
+    fits(c, &bytes);
+    *value = now;
+    snprintf(text, sizeof text, "--%s=%d", key, low * step);
+    tell(c, text, bytes);
+}
+
+/* The schedule becomes one number. */
+static void try_completion_length(struct changes *c)
+{
+    struct recipe_schedule_entry one = {0, recipe_schedule_most(&c->recipe->rollout.max_completion_length)};
+    struct recipe_schedule now = c->recipe->rollout.max_completion_length;
+    c->recipe->rollout.max_completion_length = (struct recipe_schedule){&one, 1};
+    try_number(c, "max_completion_length", &one.value, 1, one.value > TOKENS_STEP ? TOKENS_STEP : 1);
+    c->recipe->rollout.max_completion_length = now;
+}
+
+static void try_without_reference(struct changes *c)
+{
+    double now = c->recipe->loss.policy.beta;
+    size_t bytes = 0;
+    if (c->n == CHANGES || !train_has_reference(c->recipe)) {
+        return;
+    }
+    c->recipe->loss.policy.beta = 0;
+    if (fits(c, &bytes)) {
+        tell(c, "--beta=0 (no reference model)", bytes);
+    }
+    c->recipe->loss.policy.beta = now;
+}
+
+static double parameters_of(const struct model_config *config)
+{
+    struct device *device = NULL;
+    struct model *model = NULL;
+    double n = 0;
+    if (device_open_planning(&device, "cuda", 0) == ERR_NONE && model_plan(&model, config, "", device, 1) == ERR_NONE) {
+        n = (double)model->weights.n;
+        model_close(model);
+    }
+    device_close(device);
+    return n;
+}
+
+/* The same network with fewer layers; `with` stands behind it. */
+static void try_smaller_model(struct changes *c, const char *with)
+{
+    int now = c->config.n_layers;
+    size_t bytes = 0;
+    char text[96];
+    while (c->n < CHANGES && c->config.n_layers > 1) {
+        c->config.n_layers--;
+        if (fits(c, &bytes)) {
+            snprintf(text, sizeof text, "a model of %.2f B parameters%s", parameters_of(&c->config) / 1e9, with);
+            tell(c, text, bytes);
+            break;
+        }
+    }
+    c->config.n_layers = now;
+}
+
+/* With the smallest batches, it may be larger. */
+static void try_both(struct changes *c)
+{
+    int *tokens = &c->recipe->run.tokens_per_micro_batch, now = *tokens, longest = train_longest_sequence(c->recipe);
+    char text[64];
+    if (longest < now) {
+        snprintf(text, sizeof text, " and --tokens_per_micro_batch=%d", longest);
+        *tokens = longest;
+        try_smaller_model(c, text);
+        *tokens = now;
+    }
+}
+
+static void try_more_memory(struct changes *c)
+{
+    size_t now = c->memory, bytes = device_plan_bytes(c->plan->made.device), gib = (size_t)1 << 30;
+    char text[64];
+    c->memory = (bytes + bytes / (MARGIN - 1) + 2 * gib) / gib * gib;
+    if (c->n < CHANGES && fits(c, &bytes)) {
+        snprintf(text, sizeof text, "a device with %zu GiB", c->memory / gib);
+        tell(c, text, bytes);
+    }
+    c->memory = now;
+}
+
+static void tell_changes(const struct train_plan *plan, FILE *out)
+{
+    struct recipe *r = plan->made.recipe;
+    struct changes c = {
+        .plan = plan,
+        .recipe = r,
+        .config = plan->made.policy->config,
+        .device = plan->made.device->ops->name,
+        .memory = plan->memory,
+        .out = out,
+    };
+    fprintf(out, "each of these would make it fit:\n");
+    try_number(&c, "tokens_per_micro_batch", &r->run.tokens_per_micro_batch, TOKENS_STEP, TOKENS_STEP);
+    if (r->method == METHOD_GRPO) {
+        if (r->rollout.kv_pages > 0) {
+            try_number(&c, "kv_pages", &r->rollout.kv_pages, kvcache_pages(train_longest_sequence(r)), 1);
+        }
+        try_completion_length(&c);
+        try_without_reference(&c);
+        try_number(&c, "max_batch_tokens", &r->rollout.max_batch_tokens, 16, 16);
+    } else {
+        bool packs = r->data.pack_length > 0;
+        try_number(&c, packs ? "pack_length" : "max_prompt_length",
+                   packs ? &r->data.pack_length : &r->data.max_prompt_length, TOKENS_STEP, TOKENS_STEP);
+    }
+    try_smaller_model(&c, "");
+    try_more_memory(&c);
+    try_both(&c);
+}
+
+enum err train_plan_refuse(const struct train_plan *plan, FILE *out)
+{
+    train_plan_print(plan, out);
+    tell_changes(plan, out);
+    return err_set(
+        ERR_LIMIT,
+        "%s does not fit on %s: %.2f GiB are needed, and of its %.2f GiB %.2f can be planned; see the table and "
+        "the changes above",
+        plan->made.recipe->path[0] ? plan->made.recipe->path : "the recipe", plan->made.device->ops->name,
+        (double)device_plan_bytes(plan->made.device) / GIB, (double)plan->memory / GIB, (double)usable(plan) / GIB);
+}
