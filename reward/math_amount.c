@@ -4,6 +4,7 @@
 #include "reward/math_amount.h"
 
 #include <string.h>
+#include <strings.h>
 
 #include "reward/math_units.h"
 
@@ -113,8 +114,9 @@ static struct math_node *without_letter(struct math_node *node, const struct mat
 /* 0: no half of the day. */
 static char half_day(const struct math_node *node)
 {
-    bool half = node->op == OP_UNIT && (str_equal(node->text, STR("am")) || str_equal(node->text, STR("pm")));
-    return half ? node->text.data[0] : 0;
+    bool half = node->op == OP_UNIT && node->text.length == 2 &&
+                (strncasecmp(node->text.data, "am", 2) == 0 || strncasecmp(node->text.data, "pm", 2) == 0);
+    return !half ? 0 : strchr("aA", node->text.data[0]) ? 'a' : 'p';
 }
 
 /* 9:30 before am or pm as 9 + 30/60. */
@@ -145,10 +147,18 @@ static bool differ(struct str a, struct str b)
     return false;
 }
 
+static bool is_pound(struct str text)
+{
+    return str_equal(text, STR("pounds")) || str_equal(text, STR("pound"));
+}
+
 /* Both have units: 1 equal, 0 not, -1 the units say nothing. */
 static int units_equal(struct math_check *check, struct math_node *gold, struct math_node *said)
 {
     struct measure g = measure_of(gold->text), s = measure_of(said->text);
+    if ((g.kind == 'p' && s.kind == 'w') || (g.kind == 'w' && s.kind == 'p')) {
+        return is_pound(g.kind == 'w' ? gold->text : said->text) ? -1 : 0; /* "12 pounds" may be money */
+    }
     bool converts = g.kind && g.kind == s.kind && g.power == s.power;
     if ((g.kind && s.kind && !converts) || (!converts && differ(gold->text, said->text))) {
         return 0;
@@ -160,13 +170,42 @@ static int units_equal(struct math_check *check, struct math_node *gold, struct 
     return a && b && math_value_equal(check, a, b);
 }
 
+static struct math_node *amount_of(struct math_node *node)
+{
+    return node->op == OP_UNIT ? node->kids[0] : node;
+}
+
+static bool radians_and_degrees(const struct math_node *a, const struct math_node *b)
+{
+    return a->op == OP_UNIT && measure_of(a->text).kind == 'r' && math_node_has(b, OP_DEGREE);
+}
+
+/* "3 g" as an amount of grams, beside a side that has a unit; else the node itself. */
+static struct math_node *lettered(struct math_check *check, struct math_node *node, const struct math_node *other)
+{
+    bool product =
+        node->op == OP_MUL && node->n == 2 && node->kids[0]->op == OP_NUMBER && node->kids[1]->op == OP_SYMBOL;
+    if (!product || other->op != OP_UNIT || !is_one_of(node->kids[1]->text, "msghlLNJWVKT")) {
+        return node;
+    }
+    struct math_node *unit = math_node_1(&check->work, OP_UNIT, node->kids[0]);
+    if (unit) {
+        unit->text = node->kids[1]->text;
+    }
+    return unit ? unit : node;
+}
+
 bool math_amount_equal(struct math_check *check, struct math_node *gold, struct math_node *said)
 {
     char g_half = half_day(gold), s_half = half_day(said);
     if (g_half && s_half) {
         return g_half == s_half && math_value_equal(check, hours(check, gold->kids[0]), hours(check, said->kids[0]));
     }
-    int units = gold->op == OP_UNIT && said->op == OP_UNIT ? units_equal(check, gold, said) : -1;
+    if (radians_and_degrees(gold, said) || radians_and_degrees(said, gold)) {
+        return math_value_zero(check, amount_of(gold), amount_of(said)) == ZERO_YES;
+    }
+    struct math_node *g_unit = lettered(check, gold, said), *s_unit = lettered(check, said, gold);
+    int units = g_unit->op == OP_UNIT && s_unit->op == OP_UNIT ? units_equal(check, g_unit, s_unit) : -1;
     if (units >= 0) {
         return units;
     }

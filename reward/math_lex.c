@@ -3,6 +3,7 @@
  * SPDX-License-Identifier: Apache-2.0 */
 #include <string.h>
 
+#include "reward/math_idiom.h"
 #include "reward/math_lexer.h"
 
 struct math_token *math_lexer_add(struct math_lexer *l, enum math_token_kind kind, char code, struct str text)
@@ -129,6 +130,43 @@ static void lex_blackboard(struct math_lexer *l, struct str inside)
     lex_inside(l, inside, false);
 }
 
+/* Letters that name a command. */
+static bool command_ahead(struct str text, size_t at)
+{
+    size_t end = at;
+    while (is_letter(at_or(text, end))) {
+        end++;
+    }
+    return end > at && math_words_command(str_slice(text, at, end));
+}
+
+/* A line ends: a row of a matrix; else, between two values or equations, a separator. */
+static void lex_line_end(struct math_lexer *l, struct str text, size_t at)
+{
+    struct str rest = str_trim(str_slice(text, at, text.length));
+    if (l->environments) {
+        math_lexer_add(l, TOKEN_ROW, 0, STR("cr"));
+    } else if (math_lexer_after_operand(l) && rest.length && !strchr("+-=<>*/^_),.;:&}]|!", rest.data[0]) &&
+               !str_starts(rest, STR("\\"))) {
+        math_lexer_add(l, TOKEN_GAP, 0, STR("line"));
+    } else {
+        l->space = true;
+    }
+}
+
+/* Behind \\ in an environment: "[1ex]", the room to leave. */
+static size_t skip_leading(struct str text, size_t at)
+{
+    size_t end = at + 1;
+    if (at_or(text, at) != '[' || !(at_or(text, end) >= '0' && at_or(text, end) <= '9')) {
+        return at;
+    }
+    while (end < text.length && end < at + 10 && (is_letter(text.data[end]) || strchr("0123456789.", text.data[end]))) {
+        end++;
+    }
+    return at_or(text, end) == ']' && is_letter(text.data[end - 1]) ? end + 1 : at;
+}
+
 /* A command that the lexer itself takes (math_words.h). Returns where to go on. */
 static size_t lex_layout(struct math_lexer *l, struct str text, size_t at, char code)
 {
@@ -167,6 +205,7 @@ static size_t lex_layout(struct math_lexer *l, struct str text, size_t at, char 
         }
         return code == 'B' ? skip_columns(text, end, str_trim(inside)) : end;
     case 'n': l->negate = true; return at;
+    case 'L': lex_line_end(l, text, at); return at;
     default: return at;
     }
 }
@@ -193,7 +232,11 @@ static size_t lex_named(struct math_lexer *l, struct str text, size_t at)
         return end;
     }
     end += at_or(text, end) == '*' && (word->code == 'r' || word->code == 'k') && word->kind == TOKEN_COMMAND;
-    if (word->kind == TOKEN_COMMAND && strchr("gpkuxrDBNn", word->code)) {
+    if (word->kind == TOKEN_COMMAND && word->code == '$') {
+        l->currency = word->text[0];
+        return end;
+    }
+    if (word->kind == TOKEN_COMMAND && strchr("gpkuxrDBNnL", word->code)) {
         return lex_layout(l, text, end, (char)word->code);
     }
     bool negated = l->negate && word->kind == TOKEN_RELATION;
@@ -216,17 +259,19 @@ static size_t lex_command(struct math_lexer *l, struct str text, size_t at)
     case '\\':
         if (l->environments) {
             math_lexer_add(l, TOKEN_ROW, 0, source);
-        } else {
-            l->space = true;
-            return is_letter(at_or(text, at + 1)) ? at : at + 1; /* "\\frac": the second backslash is read again */
+            return skip_leading(text, at + 1);
         }
+        if (command_ahead(text, at + 1)) {
+            return at; /* "\\frac": the second backslash is read again */
+        }
+        lex_line_end(l, text, at + 1);
         break;
     case '{': math_lexer_add(l, TOKEN_OPEN, 'S', source); break;
     case '}': math_lexer_add(l, TOKEN_CLOSE, 'S', source); break;
     case '|': math_lexer_add(l, TOKEN_BAR, 0, source); break;
     case '%': math_lexer_add(l, TOKEN_OPERATOR, '%', source); break;
     case '&': math_lexer_add(l, TOKEN_SEPARATOR, '&', source); break;
-    case '$': l->currency = true; break;
+    case '$': l->currency = '$'; break;
     case '!': break;
     default: l->space = true; break; /* \, \; \: \  \( \] and what else there may be */
     }
@@ -291,12 +336,21 @@ static size_t lex_sign(struct math_lexer *l, struct str text, size_t at)
         return at + length;
     }
     struct str source = str_slice(text, at, at + 1);
+    if (str_starts(str_slice(text, at, text.length), STR("+/-"))) {
+        math_lexer_add(l, TOKEN_OPERATOR, 'P', str_slice(text, at, at + 3));
+        return at + 3;
+    }
     switch (c) {
     case '*': return lex_stars(l, text, at);
     case '.':
         if (at_or(text, at + 1) == '.' && at_or(text, at + 2) == '.') {
             math_lexer_add(l, TOKEN_DOTS, 0, str_slice(text, at, at + 3));
             return at + 3;
+        }
+        if (!math_lexer_after_operand(l) && (str_starts(str_slice(text, at + 1, text.length), STR("\\overline")) ||
+                                             str_starts(str_slice(text, at + 1, text.length), STR("\\dot{")))) {
+            math_lexer_add(l, TOKEN_NUMBER, 0, STR("0.")); /* ".\overline{3}" */
+            break;
         }
         l->space = true;
         break;
@@ -375,8 +429,11 @@ bool math_lex(struct math_work *work, struct str text, unsigned flags, struct ma
     out->list = ARENA_NEW(work->arena, struct math_token, most + 1);
     struct math_lexer l = {.work = work, .out = out, .flags = flags, .most = (int)most};
     math_lexer_run(&l, text);
-    out->list[out->n] = (struct math_token){.kind = TOKEN_END, .match = -1, .space = true};
     out->currency = l.currency;
+    out->list[out->n] = (struct math_token){.kind = TOKEN_END, .match = -1, .space = true};
+    if (!out->wrong) {
+        math_idiom_settle(work, out);
+    }
     if (!out->wrong) {
         match_brackets(out);
     }

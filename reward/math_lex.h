@@ -52,7 +52,7 @@ struct math_tokens {
     struct math_token *list; /* list[n] is TOKEN_END */
     int n;
     bool ambiguous;
-    bool currency;     /* "\\$" stands in it */
+    char currency;     /* $ p e y: it has \$, a pound, a euro, a yen sign; 0: none */
     bool comma_point;  /* holds digits, one comma, digits: a decimal comma? */
     const char *wrong; /* it has no tokens: why; static */
 };

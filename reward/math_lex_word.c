@@ -76,7 +76,7 @@ static size_t separator(const struct math_lexer *l, struct str text, size_t at, 
         bool blanks, doubt; /* blanks may follow; it may be a comma of a list */
     } forms[] = {{{",\\!", 3}, true, false}, {{"\\,", 2}, false, false},   {{"\\ ", 2}, false, false},
                  {{"~", 1}, false, false},   {{"{\\,}", 4}, false, false}, {{"\\text{,}", 8}, false, false},
-                 {{",", 1}, false, true},    {{" ", 1}, false, true}};
+                 {{"'", 1}, false, false},   {{",", 1}, false, true},      {{" ", 1}, false, true}};
     size_t braced = braced_comma(text, at);
     if (braced) {
         *doubt = false;
@@ -144,6 +144,35 @@ static size_t read_whole(struct math_lexer *l, struct str text, size_t at, struc
     return end;
 }
 
+/* "1.234.567": points between groups of three, two at least: where they end; `at` itself: there are none. */
+static size_t read_pointed_groups(struct math_lexer *l, struct str text, size_t begin, size_t at, struct number *number)
+{
+    size_t end = at;
+    int groups = 0;
+    while (at_or(text, end) == '.' && three_digits(text, end + 1)) {
+        groups++;
+        end += 4;
+    }
+    bool comma = at_or(text, end) == ',' && is_digit(at_or(text, end + 1)) && (l->flags & MATH_LEX_COMMA_POINT);
+    if (at - begin > 3 || text.data[begin] == '0' || (groups < 2 && !(groups == 1 && comma)) ||
+        at_or(text, end) == '.') {
+        return at;
+    }
+    for (size_t i = at; i < end; i++) {
+        if (text.data[i] != '.') {
+            number_put(l, number, text.data[i]);
+        }
+    }
+    return end;
+}
+
+/* "3{,}14": a comma in braces is a decimal point, where no group of three follows. */
+static size_t braced_point(struct str text, size_t at)
+{
+    size_t length = braced_comma(text, at);
+    return length && is_digit(at_or(text, at + length)) && !three_digits(text, at + length) ? length : 0;
+}
+
 /* "1000,99": a comma that may be a decimal point. */
 static bool decimal_comma(const struct math_lexer *l, struct str text, size_t at)
 {
@@ -175,11 +204,13 @@ size_t math_lexer_number(struct math_lexer *l, struct str text, size_t at)
 {
     struct number number = {.digits = arena_alloc(l->work->arena, MATH_MOST_DIGITS)};
     size_t end = read_whole(l, text, at, &number);
+    end = read_pointed_groups(l, text, at, end, &number);
     bool comma = decimal_comma(l, text, end);
-    if ((at_or(text, end) == '.' && is_digit(at_or(text, end + 1))) || comma) {
+    size_t braced = braced_point(text, end);
+    if ((at_or(text, end) == '.' && is_digit(at_or(text, end + 1))) || comma || braced) {
         number_put(l, &number, '.');
         number.point = true;
-        for (end++; is_digit(at_or(text, end)); end++) {
+        for (end += braced ? braced : 1; is_digit(at_or(text, end)); end++) {
             number_put(l, &number, text.data[end]);
         }
     } else if (at_or(text, end) == '.' && at_or(text, end + 1) != '.') {
@@ -313,13 +344,13 @@ static bool is_unit(const struct math_lexer *l, struct str run)
 {
     const struct math_token *last = math_lexer_last(l);
     bool loose = l->in_text || l->in_letters;
-    bool behind_value = last->kind == TOKEN_NUMBER ||
+    bool per = last->kind == TOKEN_OPERATOR && last->code == '/' && l->out->n > 1 &&
+               l->out->list[l->out->n - 2].kind == TOKEN_TEXT; /* "km/h" */
+    bool behind_value = last->kind == TOKEN_NUMBER || per ||
                         (last->kind == TOKEN_SYMBOL && str_equal(last->text, STR("pi"))) || last->kind == TOKEN_TEXT ||
                         last->kind == TOKEN_CLOSE || last->kind == TOKEN_FINISH ||
-                        (loose && math_lexer_after_operand(l)) ||
-                        (last->kind == TOKEN_OPERATOR && last->code == '/' && l->out->n > 1 &&
-                         l->out->list[l->out->n - 2].kind == TOKEN_TEXT);
-    bool letter = run.length == 1 && (!loose || last->kind == TOKEN_TEXT);
+                        (loose && math_lexer_after_operand(l));
+    bool letter = run.length == 1 && !per && (!loose || last->kind == TOKEN_TEXT);
     return behind_value && !letter && math_units_find(run);
 }
 
@@ -339,6 +370,22 @@ static bool is_ordinal(struct str run)
     return ordinary(run, "th") || ordinary(run, "st") || ordinary(run, "nd") || ordinary(run, "rd");
 }
 
+/* "USD" in front of an amount. */
+static bool lex_currency(struct math_lexer *l, struct str run)
+{
+    static const struct {
+        const char *name;
+        char currency;
+    } names[] = {{"USD", '$'}, {"EUR", 'e'}, {"GBP", 'p'}, {"JPY", 'y'}};
+    for (size_t i = 0; i < sizeof names / sizeof *names && l->out->n == 0; i++) {
+        if (str_equal(run, str_of(names[i].name))) {
+            l->currency = names[i].currency;
+            return true;
+        }
+    }
+    return false;
+}
+
 static void lex_run(struct math_lexer *l, struct str run)
 {
     const struct math_word *word = math_words_plain(run);
@@ -350,6 +397,9 @@ static void lex_run(struct math_lexer *l, struct str run)
         add_word(l, word, run);
         return;
     }
+    if (lex_currency(l, run)) {
+        return;
+    }
     if (lex_scale(l, run) || (math_lexer_last(l)->kind == TOKEN_NUMBER && !l->space && is_ordinal(run))) {
         return;
     }
@@ -358,7 +408,8 @@ static void lex_run(struct math_lexer *l, struct str run)
         lex_run(l, str_slice(run, 0, joint));
         run = str_slice(run, joint, run.length);
     }
-    if (l->in_text && (run.length > 1 || (run.data[0] >= 'a' && math_lexer_after_operand(l)))) {
+    bool imaginary = run.length == 1 && run.data[0] == 'i'; /* 3 + 4\text{i} */
+    if (l->in_text && (run.length > 1 || (run.data[0] >= 'a' && math_lexer_after_operand(l) && !imaginary))) {
         math_lexer_add(l, TOKEN_TEXT, 0, run);
         return;
     }

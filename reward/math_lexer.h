@@ -19,7 +19,7 @@ struct math_lexer {
     bool in_text;     /* letters are words */
     bool in_letters;  /* \mathrm{}: letters may be a unit */
     bool negate;      /* \not was seen */
-    bool currency;    /* \$ was seen */
+    char currency;    /* $ p e y: \$ was seen, pounds, euros, yen; 0: none */
 };
 
 struct math_token *math_lexer_add(struct math_lexer *l, enum math_token_kind kind, char code, struct str text);

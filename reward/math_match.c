@@ -3,6 +3,7 @@
  * SPDX-License-Identifier: Apache-2.0 */
 #include "reward/math_match.h"
 
+#include <stddef.h>
 #include <string.h>
 #include <strings.h>
 
@@ -144,7 +145,10 @@ static struct math_node *tidy(struct math_check *check, struct math_node *node)
         node = once_each(check, node);
         node = node && node->n == 1 ? node->kids[0] : node;
     }
-    bool member = node && math_relation_is(node, 'E') && node->kids[0]->op == OP_SYMBOL && !is_condition(node);
+    bool member =
+        node && math_relation_is(node, 'E') && !is_condition(node) &&
+        (node->kids[0]->op == OP_SYMBOL ||
+         (node->kids[0]->op == OP_TUPLE && math_relation_names(node->kids[0]) && is_collection(node->kids[1])));
     node = member ? node->kids[1] : node;
     node = node ? spread_signs(check, node) : NULL;
     return node ? math_matrix_reduce(&check->work, node) : NULL;
@@ -174,6 +178,63 @@ static struct math_node *without_names(struct math_check *check, struct math_nod
         copy->kids[i] = value ? value : list->kids[i];
     }
     return copy;
+}
+
+/* ---- named members ---- */
+
+static struct str name_of(const struct math_node *list, int i)
+{
+    const struct math_node *kid = list->kids[i];
+    return math_relation_is(kid, '=') && kid->kids[0]->op == OP_SYMBOL ? kid->kids[0]->text : (struct str){0};
+}
+
+/* The place of a name in its family: x, y, z; a, b, c; x_1, x_2. -1: it has none. */
+static int place_of(struct str name)
+{
+    bool numbered = name.length == 3 && name.data[1] == '_' && name.data[2] >= '0' && name.data[2] <= '9';
+    return name.length == 1 ? (unsigned char)name.data[0]
+           : numbered       ? 1000 + name.data[0] * 10 + name.data[2] - '0'
+                            : -1;
+}
+
+/* "y = 2, x = 1" in the order of its names, where these follow each other in the alphabet; else as it is. */
+static struct math_node *by_name(struct math_check *check, struct math_node *list)
+{
+    int first = -1;
+    for (int i = 0; i < list->n; i++) {
+        int place = place_of(name_of(list, i));
+        first = i == 0 || place < first ? place : first;
+    }
+    struct math_node *sorted = first >= 0 && list->op == OP_LIST ? math_node_copy(&check->work, list) : NULL;
+    for (int i = 0; sorted && i < list->n; i++) {
+        sorted->kids[i] = NULL;
+    }
+    for (int i = 0; sorted && i < list->n; i++) {
+        int place = place_of(name_of(list, i)) - first;
+        if (place < 0 || place >= list->n || sorted->kids[place]) {
+            return list;
+        }
+        sorted->kids[place] = list->kids[i];
+    }
+    return sorted ? sorted : list;
+}
+
+/* "x = 1, x = 2" and "x_1 = 1, x_2 = 2": one letter for all of a list, the same with numbers for all of the other. */
+static bool roots_of(const struct math_node *one, const struct math_node *many)
+{
+    struct str name = name_of(one, 0);
+    for (int i = 0; i < one->n; i++) {
+        if (name.length != 1 || !str_equal(name, name_of(one, i))) {
+            return false;
+        }
+    }
+    for (int i = 0; i < many->n; i++) {
+        struct str other = name_of(many, i);
+        if (place_of(other) < 1000 || other.data[0] != name.data[0]) {
+            return false;
+        }
+    }
+    return true;
 }
 
 static bool match_in_order(struct math_check *check, struct math_node **g, struct math_node **s, int n)
@@ -232,6 +293,8 @@ static bool collections_equal(struct math_check *check, struct math_node *g, str
     if (!is_collection(g) || !is_collection(s)) {
         return false;
     }
+    g = s->op == OP_TUPLE ? by_name(check, g) : g;
+    s = g->op == OP_TUPLE ? by_name(check, s) : s;
     if (lists_equal(check, g, s)) {
         return true;
     }
@@ -241,10 +304,24 @@ static bool collections_equal(struct math_check *check, struct math_node *g, str
     }
     bool both_named = g_bare != g && s_bare != s && math_relation_is(g->kids[g->n - 1], '=') &&
                       math_relation_is(s->kids[s->n - 1], '=');
-    return !both_named && lists_equal(check, g_bare, s_bare);
+    return (!both_named || roots_of(g, s) || roots_of(s, g)) && lists_equal(check, g_bare, s_bare);
 }
 
 /* ---- matrices ---- */
+
+/* A matrix against its rows, [[1, 2], [3, 4]]. */
+static bool rows_equal(struct math_check *check, struct math_node *matrix, struct math_node *rows, bool gold)
+{
+    int columns = matrix->n / matrix->rows;
+    for (int i = 0; i < matrix->rows; i++) {
+        struct math_node *row = rows->kids[i], **cells = matrix->kids + (ptrdiff_t)i * columns;
+        if (row->op != OP_TUPLE || row->code != '[' || row->n != columns ||
+            !match_in_order(check, gold ? cells : row->kids, gold ? row->kids : cells, columns)) {
+            return false;
+        }
+    }
+    return true;
+}
 
 static bool matrices_equal(struct math_check *check, struct math_node *g, struct math_node *s)
 {
@@ -252,10 +329,14 @@ static bool matrices_equal(struct math_check *check, struct math_node *g, struct
     if (other->op == OP_MATRIX) {
         return g->rows == s->rows && g->n == s->n && match_in_order(check, g->kids, s->kids, g->n);
     }
+    if (other->op == OP_TUPLE && other->code == '[' && other->n == m->rows && other->kids[0]->op == OP_TUPLE) {
+        return rows_equal(check, m, other, m == g);
+    }
     bool vector = m->rows == 1 || m->rows == m->n;
     bool list =
         (other->op == OP_TUPLE || other->op == OP_LIST) && other->n == m->n && vector && !check->options->strict;
-    return list && match_in_order(check, g->kids, s->kids, m->n);
+    other = list ? by_name(check, other) : other;
+    return list && match_in_order(check, m == g ? m->kids : other->kids, m == g ? other->kids : m->kids, m->n);
 }
 
 /* ---- ratios and bases ---- */
@@ -272,8 +353,15 @@ static bool ratios_equal(struct math_check *check, struct math_node *g, struct m
     return true;
 }
 
-static struct str digits_of(const struct math_node *node)
+/* "52"; "1A", which is read as 1 times A. */
+static struct str digits_of(struct math_check *check, const struct math_node *node)
 {
+    if (node->op == OP_MUL && node->n == 2 && node->kids[1]->op == OP_SYMBOL && node->kids[1]->text.length == 1) {
+        struct str first = digits_of(check, node->kids[0]), last = node->kids[1]->text;
+        return first.length ? str_of(arena_printf(check->work.arena, "%.*s%.*s", (int)first.length, first.data,
+                                                  (int)last.length, last.data))
+                            : first;
+    }
     bool plain = node->op == OP_BASED || (node->op == OP_NUMBER && node->exponent == 0);
     return plain ? node->text : (struct str){0};
 }
@@ -281,7 +369,8 @@ static struct str digits_of(const struct math_node *node)
 static bool based_equal(struct math_check *check, struct math_node *g, struct math_node *s)
 {
     if (g->op != OP_BASED || s->op != OP_BASED) {
-        return digits_of(g).length && str_equal(digits_of(g), digits_of(s));
+        struct str digits = digits_of(check, g);
+        return digits.length && str_equal(digits, digits_of(check, s));
     }
     if (math_node_same(g->kids[0], s->kids[0])) {
         return str_equal(g->text, s->text);

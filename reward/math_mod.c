@@ -283,11 +283,13 @@ static enum math_mod_state eval_based(struct math_mod *mod, const struct math_no
     }
     *out = 0;
     for (size_t i = 0; i < node->text.length; i++) {
-        if (node->text.data[i] == '.' || node->text.data[i] - '0' >= base) {
+        char c = node->text.data[i];
+        int digit = c >= 'A' && c <= 'Z' ? c - 'A' + 10 : c >= '0' && c <= '9' ? c - '0' : 99;
+        if (digit >= base) {
             return MOD_UNABLE;
         }
         *out = math_field_mul(*out, (uint64_t)base, mod->p);
-        *out = math_field_add(*out, (uint64_t)(node->text.data[i] - '0'), mod->p);
+        *out = math_field_add(*out, (uint64_t)digit, mod->p);
     }
     return MOD_VALUE;
 }

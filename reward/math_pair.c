@@ -43,11 +43,20 @@ static struct str join_boxes(const struct answer *answer, struct arena *arena)
     return (struct str){data, length - 2};
 }
 
+/* "'5'", "*5*", "`5`" */
+static struct str without_quotes(struct str text)
+{
+    while (text.length > 2 && strchr("'\"`*", text.data[0]) && text.data[0] == text.data[text.length - 1]) {
+        text = str_trim(str_slice(text, 1, text.length - 1));
+    }
+    return text;
+}
+
 /* Out of a solution, its box or what its last phrase names. */
 static struct str what_counts(struct str text, struct arena *arena)
 {
     struct answer answer;
-    text = str_trim(text);
+    text = without_quotes(str_trim(text));
     for (int depth = 0; depth < 4 && memmem(text.data ? text.data : "", text.length, "box", 3); depth++) {
         if (!answer_boxes(text, false, &answer)) {
             break;
@@ -63,7 +72,8 @@ static struct str what_counts(struct str text, struct arena *arena)
 
 static bool is_article(const struct math_token *t)
 {
-    bool a = t->kind == TOKEN_SYMBOL && t->word && str_equal(t->text, STR("a")) && t[1].kind == TOKEN_TEXT;
+    bool a =
+        t->kind == TOKEN_SYMBOL && (t->word || t[1].space) && str_equal(t->text, STR("a")) && t[1].kind == TOKEN_TEXT;
     return a || (t->kind == TOKEN_TEXT && (str_equal(t->text, STR("the")) || str_equal(t->text, STR("an")) ||
                                            str_equal(t->text, STR("The")) || str_equal(t->text, STR("An"))));
 }
@@ -133,11 +143,30 @@ static struct str canonical(const struct math_tokens *tokens, struct arena *aren
 
 /* ---- letters and truths ---- */
 
+/* Behind the letter of an answer, "B: 12" or "B. 12": what it stands for, and no other letter. */
+static bool labels(const struct math_token *t, const struct math_token *end)
+{
+    bool colon = t[-1].kind == TOKEN_OPERATOR && t[-1].code == ':';
+    bool value = t->kind == TOKEN_NUMBER || t->kind == TOKEN_COMMAND;
+    if (!value || !(colon || t->space)) {
+        return false;
+    }
+    for (; t < end; t++) {
+        bool letter =
+            t->kind == TOKEN_SYMBOL && t->text.length == 1 && t->text.data[0] >= 'A' && t->text.data[0] <= 'J';
+        if (letter || (t->kind == TOKEN_SEPARATOR && t->code == '|')) {
+            return false;
+        }
+    }
+    return true;
+}
+
 /* The choice a text makes: "C", "(C)", "C) three", "(C) three". 0: none. */
-static char choice(const struct math_tokens *tokens)
+static char choice(const struct math_tokens *tokens, bool said)
 {
     const struct math_token *t = tokens->list, *end = t + tokens->n;
-    t += t->kind == TOKEN_TEXT && (str_equal(t->text, STR("Option")) || str_equal(t->text, STR("Choice")));
+    t += t->kind == TOKEN_TEXT && t->text.length == 6 &&
+         (strncasecmp(t->text.data, "option", 6) == 0 || strncasecmp(t->text.data, "choice", 6) == 0);
     bool opened = t->kind == TOKEN_OPEN && t->code == '(';
     t += opened;
     if (t >= end || t->kind != TOKEN_SYMBOL || t->text.length != 1) {
@@ -156,12 +185,12 @@ static char choice(const struct math_tokens *tokens)
         bool small = w->kind == TOKEN_SYMBOL && w->text.data[0] >= 'a';
         words &= small || (w->kind == TOKEN_TEXT && !str_equal(w->text, STR("is")) && !str_equal(w->text, STR("are")));
     }
-    return words || (closed && t->kind != TOKEN_OPERATOR) ? letter : 0;
+    return words || (closed && t->kind != TOKEN_OPERATOR) || (said && labels(t, end)) ? letter : 0;
 }
 
 static bool same_choice(const struct side *gold, const struct side *said)
 {
-    char g = choice(&gold->tokens), s = choice(&said->tokens);
+    char g = choice(&gold->tokens, false), s = choice(&said->tokens, true);
     const struct math_token *first = &gold->tokens.list[gold->tokens.list->kind == TOKEN_OPEN];
     bool capital = g && first->text.data[0] <= 'Z'; /* a lower-case reference may be a variable */
     return g == s && capital;
@@ -199,13 +228,21 @@ static bool read_tokens(struct math_work *work, struct side *side, unsigned flag
 }
 
 /* "\$5" is an amount of dollars. */
+static struct str currency_name(char currency)
+{
+    return currency == '$'   ? STR("dollars")
+           : currency == 'p' ? STR("GBP")
+           : currency == 'e' ? STR("euros")
+                             : STR("yen");
+}
+
 static void add_currency(struct math_work *work, struct side *side)
 {
     struct math_node *root = side->tree.root;
     if (side->tokens.currency && root && root->op < OP_UNIT) {
         struct math_node *unit = math_node_1(work, OP_UNIT, root);
         if (unit) {
-            unit->text = STR("dollars");
+            unit->text = currency_name(side->tokens.currency);
             side->tree.root = unit;
         }
     }
@@ -251,6 +288,16 @@ static bool equal_as(struct math_check *check, struct side *gold, struct side *s
     return gold->tree.root && said->tree.root && math_match(check, gold->tree.root, said->tree.root);
 }
 
+/* May a comma of the answer be a decimal point: the reference has one, or is one value, and the answer begins with "0,"? */
+static bool wants_point(const struct side *gold, const struct side *said)
+{
+    const struct math_node *root = gold->tree.root;
+    bool decimal = root && root->op == OP_NUMBER && memchr(root->text.data, '.', root->text.length);
+    struct str text = str_trim(said->text);
+    text = str_slice(text, str_starts(text, STR("-")), text.length);
+    return decimal || (root && root->op < OP_BASED && str_starts(text, STR("0,")));
+}
+
 static bool equal_somehow(struct math_check *check, struct side *gold, struct side *said)
 {
     if (equal_as(check, gold, said, 0, 0)) {
@@ -260,8 +307,7 @@ static bool equal_somehow(struct math_check *check, struct side *gold, struct si
     const unsigned other = MATH_LEX_NO_GROUPS | MATH_LEX_NO_E;
     bool g = gold->tokens.ambiguous, s = said->tokens.ambiguous, comma = said->tokens.comma_point;
     bool equal = (g || s) && equal_as(check, gold, said, g ? other : 0, s ? other : 0);
-    if (!equal && comma && gold->tree.root && gold->tree.root->op == OP_NUMBER &&
-        memchr(gold->tree.root->text.data, '.', gold->tree.root->text.length)) {
+    if (!equal && comma && wants_point(gold, said)) {
         equal = equal_as(check, gold, said, 0, MATH_LEX_COMMA_POINT);
     }
     if (!equal) {

@@ -56,11 +56,11 @@ bool math_parser_starts_factor(const struct math_parser *p)
     switch (t->kind) {
     case TOKEN_NUMBER:
     case TOKEN_SYMBOL:
-    case TOKEN_OPEN:
     case TOKEN_BEGIN:
     case TOKEN_DOTS: return true;
+    case TOKEN_OPEN: return t[1].kind != TOKEN_FUNCTION || t[1].code != FUNCTION_MOD; /* "(mod 5)" */
     case TOKEN_FUNCTION: return t->code != FUNCTION_MOD;
-    case TOKEN_COMMAND: return t->code != 'm' && t->code != 'c';
+    case TOKEN_COMMAND: return t->code != 'm' && t->code != 'c' && t->code != 'v';
     case TOKEN_BAR: return p->bars == 0 && !p->divider;
     default: return false;
     }
@@ -93,12 +93,14 @@ static struct math_node *parse_unit(struct math_parser *p, struct math_node *val
         while (math_parser_is(p, TOKEN_OPERATOR, '^')) {
             bool braced = p->list[p->at + 1].kind == TOKEN_OPEN && p->list[p->at + 1].code == '{';
             const struct math_token *power = &p->list[p->at + (braced ? 2 : 1)];
-            if (power->kind != TOKEN_NUMBER || (braced && p->list[p->at + 3].kind != TOKEN_CLOSE)) {
+            bool minus = power->kind == TOKEN_OPERATOR && power->code == '-';
+            power += minus;
+            if (power->kind != TOKEN_NUMBER || (braced && power[1].kind != TOKEN_CLOSE)) {
                 break;
             }
-            strbuf_putc(&words, '^');
+            strbuf_puts(&words, minus ? "^-" : "^");
             strbuf_add_str(&words, power->text);
-            p->at += braced ? 4 : 2;
+            p->at = (int)(power - p->list) + 1 + braced;
         }
         if (math_parser_is(p, TOKEN_OPERATOR, '/') && p->list[p->at + 1].kind == TOKEN_TEXT) {
             strbuf_puts(&words, " per");
@@ -150,7 +152,7 @@ struct math_node *math_parser_term(struct math_parser *p)
         if (math_parser_is(p, TOKEN_OPERATOR, '*') || math_parser_is(p, TOKEN_OPERATOR, '/')) {
             sign = (char)math_parser_token(p)->code;
             p->at++;
-        } else if (math_parser_is(p, TOKEN_FUNCTION, FUNCTION_MOD)) {
+        } else if (math_parser_is(p, TOKEN_FUNCTION, FUNCTION_MOD) && !p->congruence) {
             sign = 'm';
             p->at++;
         } else if (math_parser_token(p)->kind == TOKEN_TEXT && left->op != OP_TEXT) {
@@ -192,11 +194,28 @@ struct math_node *math_parser_sum(struct math_parser *p)
 
 /* ---- ratios, sets, relations ---- */
 
+/* A sum, or two with \over or \choose between them: these take all that stands in their braces. */
+static struct math_node *parse_infix(struct math_parser *p)
+{
+    struct math_node *top = math_parser_sum(p);
+    bool over = math_parser_is(p, TOKEN_COMMAND, 'v'), choose = math_parser_is(p, TOKEN_COMMAND, 'c');
+    if (!top || (!over && !choose)) {
+        return top;
+    }
+    p->at++;
+    struct math_node *bottom = math_parser_sum(p);
+    if (!bottom) {
+        return NULL;
+    }
+    return over ? math_node_2(p->work, OP_DIV, top, bottom)
+                : math_node_function(p->work, FUNCTION_BINOMIAL, top, bottom);
+}
+
 static struct math_node *parse_ratio(struct math_parser *p)
 {
     struct math_kids kids = {0};
     for (;;) {
-        if (!math_parser_push(p, &kids, math_parser_sum(p))) {
+        if (!math_parser_push(p, &kids, parse_infix(p))) {
             return NULL;
         }
         if (!math_parser_is(p, TOKEN_OPERATOR, ':') || p->divider) {
@@ -238,7 +257,7 @@ static struct math_node *parse_sets(struct math_parser *p)
 /* "(mod 5)" or \pmod 5: the modulus; NULL if there is none. */
 static struct math_node *parse_modulus(struct math_parser *p)
 {
-    if (math_parser_is(p, TOKEN_COMMAND, 'm')) {
+    if (math_parser_is(p, TOKEN_COMMAND, 'm') || math_parser_is(p, TOKEN_FUNCTION, FUNCTION_MOD)) {
         p->at++;
         return math_parser_factor(p);
     }
@@ -270,8 +289,10 @@ struct math_node *math_parser_item(struct math_parser *p)
             break;
         }
         codes[kids.n - 1] = (char)math_parser_token(p)->code;
+        p->congruence |= codes[kids.n - 1] == 'Q';
         p->at++;
     }
+    p->congruence = false;
     struct math_node *modulus = parse_modulus(p);
     if (p->wrong) {
         return NULL;

@@ -500,6 +500,10 @@ static struct math_node *parse_behind(struct math_parser *p, struct math_node *n
             break;
         case 'd': node = parse_degree(p, node); break;
         case '_':
+            if (node->op == OP_NUMBER && !node->exponent) { /* (123)_5 */
+                node = math_parser_based(p, node);
+                break;
+            }
             if (node->op != OP_SYMBOL || subscript_end(p, p->at + 1) == p->at + 1) {
                 return node;
             }

@@ -50,6 +50,14 @@ static struct math_node *apply(struct math_parser *p, enum math_function f, stru
         }
         return node;
     }
+    if (f == FUNCTION_LG) {
+        return argument ? math_node_function(p->work, FUNCTION_LOG, argument, math_node_number(p->work, "10")) : NULL;
+    }
+    if (f == FUNCTION_CIS) { /* cis x is e^(ix) */
+        struct math_node *i = argument ? math_parser_named(p, STR("i")) : NULL, *e = math_parser_named(p, STR("e"));
+        struct math_node *turn = i && e ? math_node_2(p->work, OP_MUL, i, argument) : NULL;
+        return turn ? math_node_2(p->work, OP_POW, e, turn) : NULL;
+    }
     return argument ? math_node_function(p->work, f, argument, base) : NULL;
 }
 

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "reward/math_parser.h"
+#include "reward/math_units.h"
 
 struct math_node *math_parser_number_node(struct math_parser *p, struct str digits, int exponent)
 {
@@ -16,20 +17,82 @@ struct math_node *math_parser_number_node(struct math_parser *p, struct str digi
     return node;
 }
 
+/* 0.3(6): digits in round brackets right behind decimal places; without blanks they would be a product otherwise. */
+static bool round_ahead(const struct math_token *t, struct str digits)
+{
+    bool leading = digits.length > 1 && digits.data[0] == '0' && digits.data[1] == '.';
+    return t->kind == TOKEN_OPEN && t->code == '(' && !t->space && (digits.data[digits.length - 1] == '.' || leading);
+}
+
+/* 0.\dot{3}\dot{6} and 0.\dot3\dot6: more digits under dots, the next of which is behind the ones read. */
+static struct str more_dots(struct math_parser *p, struct str again)
+{
+    struct strbuf all = STRBUF_INIT;
+    strbuf_add_str(&all, again);
+    while (math_parser_is(p, TOKEN_COMMAND, 'a') && str_equal(math_parser_token(p)->text, STR("dot"))) {
+        bool braced = math_parser_is(p, TOKEN_COMMAND, 'a') && p->list[p->at + 1].kind == TOKEN_OPEN;
+        const struct math_token *t = &p->list[p->at + 1 + braced];
+        if (t->kind != TOKEN_NUMBER || (braced && t[1].kind != TOKEN_CLOSE)) {
+            break;
+        }
+        strbuf_add_str(&all, t->text);
+        p->at += 2 + 2 * braced;
+    }
+    return math_parser_keep(p, &all);
+}
+
 /* 0.1\overline{6}, 0.(3), 0.\dot{3}: the digits that repeat, taken off the tokens; empty: none. */
 static struct str repeating(struct math_parser *p, struct str digits)
 {
     const struct math_token *t = math_parser_token(p);
     bool point = memchr(digits.data, '.', digits.length) != NULL;
     bool over = t->kind == TOKEN_COMMAND && (t->code == 'o' || (t->code == 'a' && str_equal(t->text, STR("dot"))));
-    bool round = t->kind == TOKEN_OPEN && t->code == '(' && !t->space && digits.data[digits.length - 1] == '.';
-    const struct math_token *inside = t + (over ? 2 : 1);
-    if (!point || (!over && !round) || (over && inside[-1].kind != TOKEN_OPEN) || inside->kind != TOKEN_NUMBER ||
-        inside[1].kind != TOKEN_CLOSE || memchr(inside->text.data, '.', inside->text.length)) {
+    bool round = round_ahead(t, digits), bare = over && t[1].kind == TOKEN_NUMBER;
+    const struct math_token *inside = t + (over && !bare ? 2 : 1);
+    if (!point || (!over && !round) || (over && !bare && inside[-1].kind != TOKEN_OPEN) ||
+        inside->kind != TOKEN_NUMBER || (!bare && inside[1].kind != TOKEN_CLOSE) ||
+        memchr(inside->text.data, '.', inside->text.length)) {
         return (struct str){0};
     }
-    p->at += over ? 4 : 3;
-    return inside->text;
+    p->at += bare ? 2 : over ? 4 : 3;
+    return over ? more_dots(p, inside->text) : inside->text;
+}
+
+/* "0.1666...": the length of the block at the end of the places that is there again and again: one digit three times, or
+ * two if there is nothing else; more digits twice if there is nothing else, or three times. 0: there is none. */
+static size_t block_again(struct str places)
+{
+    for (size_t length = 1; length * 2 <= places.length; length++) {
+        size_t times = 1;
+        const char *last = places.data + places.length - length;
+        while ((times + 1) * length <= places.length && memcmp(last - times * length, last, length) == 0) {
+            times++;
+        }
+        if (times >= 3 || (times == 2 && places.length == 2 * length)) {
+            return length;
+        }
+    }
+    return 0;
+}
+
+static bool ends_value(const struct math_token *t)
+{
+    return t->kind == TOKEN_END || t->kind == TOKEN_CLOSE || t->kind == TOKEN_SEPARATOR || t->kind == TOKEN_RELATION ||
+           t->kind == TOKEN_GAP || t->kind == TOKEN_TEXT || (t->kind == TOKEN_OPERATOR && t->code == '%');
+}
+
+/* 0.333...: the digits that repeat; the number without them goes into *digits. Dots behind other places are left out. */
+static struct str dotted(struct math_parser *p, struct str *digits)
+{
+    const char *point = memchr(digits->data, '.', digits->length);
+    if (!point || math_parser_token(p)->kind != TOKEN_DOTS || !ends_value(&p->list[p->at + 1])) {
+        return (struct str){0};
+    }
+    struct str places = str_slice(*digits, (size_t)(point - digits->data) + 1, digits->length);
+    size_t block = block_again(places);
+    p->at += places.length > 0;
+    *digits = str_slice(*digits, 0, digits->length - block);
+    return str_slice(places, places.length - block, places.length);
 }
 
 /* a.b(c) is a.b + c / (99..9 00..0). */
@@ -80,10 +143,23 @@ static struct math_node *mixed_part(struct math_parser *p)
     return part;
 }
 
-static struct math_node *parse_based(struct math_parser *p, struct math_node *number)
+/* "123_{five}" */
+static void base_in_words(struct math_parser *p, struct math_node *base)
+{
+    int n = base->op == OP_TEXT ? math_units_number(base->text) : -1;
+    if (n > 1) {
+        base->op = OP_NUMBER;
+        base->text = str_of(arena_printf(p->work->arena, "%d", n));
+    }
+}
+
+struct math_node *math_parser_based(struct math_parser *p, const struct math_node *number)
 {
     p->at++;
     struct math_node *base = math_parser_argument(p);
+    if (base) {
+        base_in_words(p, base);
+    }
     struct math_node *based = base ? math_node_1(p->work, OP_BASED, base) : NULL;
     if (based) {
         based->text = number->text;
@@ -117,12 +193,13 @@ struct math_node *math_parser_number(struct math_parser *p)
     int exponent = t->exponent;
     p->at++;
     struct str again = exponent == 0 ? repeating(p, digits) : (struct str){0};
+    again = again.length || exponent ? again : dotted(p, &digits);
     if (again.length) {
         return repeating_node(p, digits, again);
     }
     struct math_node *number = math_parser_number_node(p, digits, exponent);
     if (number && !exponent && math_parser_is(p, TOKEN_OPERATOR, '_')) {
-        return parse_based(p, number);
+        return math_parser_based(p, number);
     }
     if (!number || exponent || memchr(digits.data, '.', digits.length)) {
         return number;

@@ -14,7 +14,7 @@ struct math_parser {
     int bars;        /* open | | */
     bool divider;    /* a bar divides: the head of a set-builder */
     bool index_i;    /* i counts; it is not the imaginary unit */
-    bool one_factor; /* no product: the argument of a function without brackets takes its own */
+    bool congruence; /* "mod" is no operation: a modulus follows */
     const char *wrong;
 };
 
@@ -42,7 +42,8 @@ struct math_node *math_parser_bars(struct math_parser *p, bool lvert);
 struct math_node *math_parser_matrix(struct math_parser *p);
 struct math_node *math_parser_function(struct math_parser *p);
 struct math_node *math_parser_number(struct math_parser *p);
-struct math_node *math_parser_choose(struct math_parser *p, struct math_node *n); /* from k on */
+struct math_node *math_parser_based(struct math_parser *p, const struct math_node *number); /* at "_" */
+struct math_node *math_parser_choose(struct math_parser *p, struct math_node *n);           /* from k on */
 /* `inside` after stepping over its closing token. */
 struct math_node *math_parser_close(struct math_parser *p, struct math_node *inside, enum math_token_kind kind,
                                     char code);

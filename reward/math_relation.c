@@ -218,6 +218,9 @@ static bool assignments_equal(struct math_check *check, struct math_node *g, str
     struct math_node *value = s->kids[1], *left = g->kids[0], *other = s->kids[0];
     struct str from = argument(other), to = argument(left);
     if (from.length && to.length && !str_equal(from, to)) {
+        if (math_node_has_symbol(value, to)) { /* f(t) = x + 1 against f(x) = x + 1 */
+            return false;
+        }
         value = math_node_replace(&check->work, value, from, left->kids[0]);
     }
     bool defines = !math_node_constant(g->kids[1]) || !math_node_constant(s->kids[1]);

@@ -28,13 +28,16 @@ static const struct math_unit units[] = {
     {"day days", 't', 86400000, 1},
     {"week weeks", 't', 604800000, 1},
     {"dollar dollars usd", '$', 100, 1},
+    {"euro euros eur", 'e', 1, 1},
+    {"gbp", 'p', 1, 1},
+    {"yen jpy", 'y', 1, 1},
     {"cent cents", '$', 1, 1},
     {"l liter liters litre litres", 'v', 1000, 1},
     {"ml milliliter milliliters millilitre millilitres", 'v', 1, 1},
     {"mph", 'm', 16093440, 3600000},
     {"kph kmh kmph", 'm', 10000000, 3600000},
     {"rad rads radian radians", 'r', 1, 1},
-    {"year years month months euro euros yen rupee rupees gallon gallons gal quart quarts qt pint pints cup cups "
+    {"year years month months rupee rupees gallon gallons gal quart quarts qt pint pints cup cups "
      "tablespoon "
      "tablespoons teaspoon teaspoons acre acres hectare hectares ton tons tonne tonnes",
      0, 1, 1},
@@ -97,7 +100,17 @@ char math_units_truth(struct str word)
     static const struct {
         const char *name;
         char truth;
-    } names[] = {{"yes", 't'}, {"true", 't'}, {"no", 'f'}, {"false", 'f'}};
+    } names[] = {{"yes", 't'},
+                 {"true", 't'},
+                 {"no", 'f'},
+                 {"false", 'f'},
+                 {"dne", 'd'},
+                 {"doesnotexist", 'd'},
+                 {"nosolution", 'e'},
+                 {"nosolutions", 'e'},
+                 {"thereisnosolution", 'e'},
+                 {"therearenosolutions", 'e'},
+                 {"emptyset", 'e'}};
     for (size_t i = 0; i < COUNT(names); i++) {
         if (same_word(names[i].name, strlen(names[i].name), word)) {
             return names[i].truth;

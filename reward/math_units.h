@@ -11,7 +11,8 @@
 /* "cm", "hours", "dollars". One unit is num/den of the base unit of its kind; units of a kind convert to each other. */
 struct math_unit {
     const char *names; /* divided by blanks */
-    char kind; /* l length, w weight, t time, v volume, $ money, r angle, m speed; 0: no conversion ("mph", "apples") */
+    char
+        kind; /* l length, w weight, t time, v volume, $ dollars, e euros, p and y other money, r angle, m speed; 0: no conversion ("mph", "apples") */
     int64_t num, den;
 };
 
@@ -21,7 +22,8 @@ const struct math_unit *math_units_find(struct str word);
 
 /* 0 to 20; -1: not a number word. */
 int math_units_number(struct str word);
-/* 't' for yes and true, 'f' for no and false, 0 for all else. */
+/* 't' for yes and true, 'f' for no and false, 'd' for what does not exist, 'e' for no solution and the empty set (blanks left
+ * out: "nosolution"), 0 for all else. */
 char math_units_truth(struct str word);
 
 #endif

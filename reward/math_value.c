@@ -237,7 +237,7 @@ static bool rounding_equal(struct math_check *check, const struct math_node *gol
     }
     if (!s_decimal) {
         long double unit = powl(10, g.last) * (1 + 1e-12L);
-        return g.digits >= 2 && fabsl(x - y) <= (g.digits >= 4 ? unit : unit / 2);
+        return g.digits >= 2 && fabsl(x - y) <= (g.digits >= 4 && g.last < 0 ? unit : unit / 2);
     }
     bool finer = s.last <= g.last - 3 && g.digits >= 2 && fabsl(x - y) <= powl(10, g.last) * (0.5L + 1e-12L);
     return finer || (g.digits >= 6 && s.digits >= 6 && six_digits_agree(x, y));

@@ -2,7 +2,8 @@
  *
  * Exact first: the modular test, then the numeric one. Only then, and only where a decimal point is written:
  *   the reference is a decimal of 2 and more digits, the answer is exact   half a unit of its last place; one unit from 4
- *                                                                          digits on (references are often cut off)
+ *                                                                          digits on (references are often cut off), but
+ *                                                                          not of whole numbers such as 1.234567e6
  *   the reference is exact and no integer, the answer is a decimal         3 digits and more, 1e-4, and rounded or cut off
  *                                                                          rightly at its last place
  *   both are decimals                                                      the same 6 digits; or the answer has at least 3

@@ -42,11 +42,14 @@ enum math_function {
     FUNCTION_MOD,
     FUNCTION_RE,
     FUNCTION_IM,
+    FUNCTION_LG,    /* base 10; the parser makes it a FUNCTION_LOG */
+    FUNCTION_CIS,   /* the parser makes it a power of e */
     FUNCTION_OTHER, /* det, rank, ...: known by its name only */
 };
 
 /* What a word or command stands for. Codes of TOKEN_COMMAND that the lexer itself takes: g nothing, p nothing and a point
- * behind it, x text, r letters, B begin, N end, k nothing and its braces, q gap, n not, u its first braces are left out. */
+ * behind it, x text, r letters, B begin, N end, k nothing and its braces, q gap, n not, u its first braces are left out, L a line ends, $ a currency (text: which).
+ * Codes of infix commands: c choose, v over. */
 struct math_word {
     const char *name;
     uint8_t kind, code;
