@@ -78,13 +78,14 @@ static size_t box_command(struct str text, size_t at)
     return 0;
 }
 
-/* The last box that begins before `end`: where, and where its inside may begin. */
+/* The last box that begins before `end`: where, and where its inside may begin. A plain loop: a text of nothing but
+ * backslashes would call memrchr for each. */
 static bool box_before(struct str text, size_t end, size_t *begin, size_t *behind)
 {
-    const char *at;
-    while (end && (at = memrchr(text.data, '\\', end))) {
-        end = (size_t)(at - text.data);
-        size_t length = box_command(text, end);
+    const char *last = end ? memrchr(text.data, '\\', end) : NULL;
+    end = last ? (size_t)(last - text.data) + 1 : 0;
+    while (end-- > 0) {
+        size_t length = text.data[end] == '\\' ? box_command(text, end) : 0;
         if (length) {
             *begin = end;
             *behind = end + length;
@@ -179,10 +180,11 @@ static bool has_box(struct str text)
 
 static ptrdiff_t find_last_tag(struct str text, struct str tag)
 {
-    const char *at;
-    for (size_t end = text.length; end && (at = memrchr(text.data, '<', end)); end = (size_t)(at - text.data)) {
-        if (str_starts(str_slice(text, (size_t)(at - text.data), text.length), tag)) {
-            return at - text.data;
+    const char *last = text.length >= tag.length ? memrchr(text.data, '<', text.length - tag.length + 1) : NULL;
+    for (size_t at = last ? (size_t)(last - text.data) + 1 : 0; at-- > 0;) {
+        if (text.data[at] == '<' && text.data[at + 1] == tag.data[1] &&
+            memcmp(text.data + at, tag.data, tag.length) == 0) {
+            return (ptrdiff_t)at;
         }
     }
     return -1;

@@ -1,6 +1,6 @@
 /* reward/math_field.h - arithmetic modulo a prime near 2^61.
  *
- * The primes are a fixed table; in each of them -1, 2, 3, 5, 7, 11 and 13 are squares, any other number in every second.
+ * The primes are a fixed table, all above 2^61 - 2^18; in each of them -1, 2, 3, 5, 7, 11 and 13 are squares, any other number in every second.
  *
  * SPDX-License-Identifier: Apache-2.0 */
 #ifndef REWARD_MATH_FIELD_H
@@ -15,9 +15,14 @@ extern const uint64_t math_field_primes[MATH_FIELD_PRIMES];
 
 __extension__ typedef unsigned __int128 math_wide;
 
+/* p = 2^61 - c with c < 2^18, so 2^61 is c: the upper half is folded onto the lower one twice. a, b < 2^61. */
 static inline uint64_t math_field_mul(uint64_t a, uint64_t b, uint64_t p)
 {
-    return (uint64_t)((math_wide)a * b % p);
+    const uint64_t low = ((uint64_t)1 << 61) - 1, c = low + 1 - p;
+    math_wide once = (math_wide)a * b;
+    once = (math_wide)(uint64_t)(once >> 61) * c + ((uint64_t)once & low);
+    uint64_t twice = (uint64_t)(once >> 61) * c + ((uint64_t)once & low);
+    return twice >= p ? twice - p : twice;
 }
 static inline uint64_t math_field_add(uint64_t a, uint64_t b, uint64_t p)
 {

@@ -254,8 +254,12 @@ static enum math_mod_state eval_sum(struct math_mod *mod, const struct math_node
     *out = adds ? 0 : 1;
     if (counted) {
         for (int64_t i = first; i <= last && state == MOD_VALUE; i++) {
+            int64_t budget = mod->work->budget;
             mod->count[level] = i;
             state = math_work_pay(mod->work, 1) ? math_mod_eval(mod, node->kids[3], &value) : MOD_UNABLE;
+            if (i == first && !math_work_lasts(mod->work, budget - mod->work->budget, last - first)) {
+                state = MOD_UNABLE;
+            }
             *out = state != MOD_VALUE ? 0
                    : adds             ? math_field_add(*out, value, mod->p)
                                       : math_field_mul(*out, value, mod->p);

@@ -8,7 +8,8 @@
 
 #include "reward/math_field.h"
 
-#define COST 25 /* operations that one function of MPC is counted as */
+#define COST          25  /* operations that one function of MPC is counted as */
+#define COMPLEX_POWER 300 /* and what this one costs beside that */
 
 /* ---- values ---- */
 
@@ -136,8 +137,12 @@ static enum num_state power(struct num *num, mpc_t base, mpc_t exponent)
     }
     if (math_num_is_whole(num, exponent, &n)) {
         mpc_pow_si(base, base, n, MPC_ROUND);
-    } else {
+    } else if (math_num_is_real(base) && mpfr_sgn(mpc_realref(base)) > 0 && math_num_is_real(exponent)) {
+        mpfr_pow(mpc_realref(base), mpc_realref(base), mpc_realref(exponent), MPFR_RNDN);
+    } else if (math_work_pay(num->work, COMPLEX_POWER)) {
         mpc_pow(base, base, exponent, MPC_ROUND);
+    } else {
+        return NUM_UNABLE;
     }
     return math_num_look(num, base);
 }
@@ -241,7 +246,11 @@ static enum num_state eval_sum(struct num *num, const struct math_node *node, mp
     enum num_state state = NUM_VALUE;
     for (int64_t i = first; i <= last && state == NUM_VALUE; i++) {
         num->count[level] = i;
+        int64_t budget = num->work->budget;
         state = math_num_eval(num, node->kids[3], term);
+        if (i == first && !math_work_lasts(num->work, budget - num->work->budget, last - first)) {
+            state = NUM_UNABLE;
+        }
         if (state == NUM_VALUE) {
             (void)(node->op == OP_PRODUCT ? mpc_mul(out, out, term, MPC_ROUND) : mpc_add(out, out, term, MPC_ROUND));
             state = math_num_look(num, out);

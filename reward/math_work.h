@@ -19,7 +19,7 @@
 #define MATH_MOST_DEPTH   64     /* of brackets in brackets */
 #define MATH_MOST_ITEMS   128    /* of a list, a tuple, a row of matrix cells */
 #define MATH_MOST_DIGITS  256    /* of a number */
-#define MATH_BUDGET       200000 /* operations a check, about 10 ms */
+#define MATH_BUDGET       200000 /* operations a check, about 10 ms at most */
 #define MATH_MOST_UNROLL  10000  /* terms of a sum or product */
 #define MATH_MOST_FACTORS 20000  /* of a factorial */
 
@@ -33,6 +33,16 @@ struct math_work {
 static inline bool math_work_pay(struct math_work *work, int64_t n)
 {
     work->budget -= n;
+    return work->budget > 0;
+}
+
+/* After the first of a sum's terms, which cost `cost`: can the budget last for `more` of them? If it is far from that (other
+ * terms may cost less, so far means 4 times), it is spent at once. */
+static inline bool math_work_lasts(struct math_work *work, int64_t cost, int64_t more)
+{
+    if (work->budget > 0 && cost * more / 4 > work->budget) {
+        work->budget = 0;
+    }
     return work->budget > 0;
 }
 
