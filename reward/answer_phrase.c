@@ -219,7 +219,8 @@ static struct str sentence(struct str text)
 /* The answer in what stands behind a phrase. */
 static bool phrase_answer(struct str rest, struct answer *out)
 {
-    static const char *const is[] = {"is", "are", "equals", NULL}, *const why[] = {"because", "since", "which", NULL};
+    static const char *const is[] = {"is", "are", "equals", NULL}, *const why[] = {"because", "since", "which", "as",
+                                                                                   NULL};
     struct str said = strip(sentence(strip(rest))), found;
     size_t begin, end;
     if (last_word(said, why, &begin, &end) && begin > 0) {
@@ -240,15 +241,19 @@ static bool phrase_answer(struct str rest, struct answer *out)
 static size_t phrase_at(struct str text, size_t at)
 {
     size_t i;
-    if (word_at(text, at, "answer")) {
-        i = at + strlen("answer");
+    bool ans = word_at(text, at, "ans") && at_or(text, at + 3) == ':';
+    if (ans || word_at(text, at, "answer")) {
+        i = at + strlen(ans ? "ans" : "answer");
         while (is_blank(at_or(text, i)) || is_in(at_or(text, i), "*_")) {
             i++;
         }
         char c = at_or(text, i);
         bool named = is_in(c, ":=$") || (c == '\\' && is_in(at_or(text, i + 1), "(["));
-        if (word_at(text, i, "is")) {
-            return i + strlen("is");
+        static const char *const says[] = {"is", "should be", "would be", "must be", "will be", "turns out to be"};
+        for (size_t k = 0; k < sizeof says / sizeof *says; k++) {
+            if (word_at(text, i, says[k])) {
+                return i + strlen(says[k]);
+            }
         }
         return !named ? 0 : is_in(c, ":=") ? i + 1 : i;
     }

@@ -97,16 +97,27 @@ static bool is_one_of(struct str name, const char *letters)
     return name.length == 1 && strchr(letters, name.data[0]);
 }
 
+/* The letter behind a number ("10m", "10 m^2"); its power in *power. Empty: it is no such product. */
+static struct str letter_of(const struct math_node *node, int64_t *power)
+{
+    bool product = node->op == OP_MUL && node->n == 2 && node->kids[0]->op == OP_NUMBER;
+    const struct math_node *letter = product ? node->kids[1] : node;
+    *power = 1;
+    if (product && letter->op == OP_POW && math_node_small(letter->kids[1], power) && (*power == 2 || *power == 3)) {
+        letter = letter->kids[0];
+    }
+    return product && letter->op == OP_SYMBOL ? letter->text : (struct str){0};
+}
+
 /* The number in front of a letter that is a unit; the node itself if there is none. */
 static struct math_node *without_letter(struct math_node *node, const struct math_node *other, bool gold)
 {
-    bool product =
-        node->op == OP_MUL && node->n == 2 && node->kids[0]->op == OP_NUMBER && node->kids[1]->op == OP_SYMBOL;
-    if (!product || !math_node_constant(other)) {
+    int64_t power;
+    struct str letter = letter_of(node, &power);
+    if (!letter.length || !math_node_constant(other) || (power > 1 && !is_one_of(letter, "m"))) {
         return node;
     }
     bool decimal = memchr(node->kids[0]->text.data, '.', node->kids[0]->text.length) != NULL;
-    struct str letter = node->kids[1]->text;
     bool unit = gold ? decimal && is_one_of(letter, "NJWVKTHF") : is_one_of(letter, "msghlLNJWVKT");
     return unit ? node->kids[0] : node;
 }
@@ -183,14 +194,14 @@ static bool radians_and_degrees(const struct math_node *a, const struct math_nod
 /* "3 g" as an amount of grams, beside a side that has a unit; else the node itself. */
 static struct math_node *lettered(struct math_check *check, struct math_node *node, const struct math_node *other)
 {
-    bool product =
-        node->op == OP_MUL && node->n == 2 && node->kids[0]->op == OP_NUMBER && node->kids[1]->op == OP_SYMBOL;
-    if (!product || other->op != OP_UNIT || !is_one_of(node->kids[1]->text, "msghlLNJWVKT")) {
+    int64_t power;
+    struct str letter = letter_of(node, &power);
+    if (!letter.length || other->op != OP_UNIT || !is_one_of(letter, power > 1 ? "m" : "msghlLNJWVKT")) {
         return node;
     }
     struct math_node *unit = math_node_1(&check->work, OP_UNIT, node->kids[0]);
     if (unit) {
-        unit->text = node->kids[1]->text;
+        unit->text = power == 1 ? letter : power == 2 ? STR("m^2") : STR("m^3");
     }
     return unit ? unit : node;
 }

@@ -61,8 +61,8 @@ static void braced_sign(struct math_tokens *tokens, int i)
 static void empty_braces(struct math_tokens *tokens, int i)
 {
     const struct math_token *t = &tokens->list[i];
-    if (i > 0 && is(t, TOKEN_OPEN, "{") && is(t + 1, TOKEN_CLOSE, "}") && t[-1].kind == TOKEN_NUMBER &&
-        !is(t + 2, TOKEN_OPERATOR, "^_")) {
+    bool value = i > 0 && (t[-1].kind == TOKEN_NUMBER || t[-1].kind == TOKEN_SYMBOL);
+    if (value && is(t, TOKEN_OPEN, "{") && is(t + 1, TOKEN_CLOSE, "}") && !is(t + 2, TOKEN_OPERATOR, "_")) {
         drop(tokens, i, 2);
     }
 }
@@ -102,6 +102,18 @@ static void union_letter(struct math_tokens *tokens, int i)
     bool close = i > 0 && i + 1 < tokens->n && is(t - 1, TOKEN_CLOSE, "[]") && is(t + 1, TOKEN_CLOSE, "]");
     if (close && named(t, "U")) {
         set(t, TOKEN_OPERATOR, 'U');
+    }
+}
+
+/* "\left\{ \begin{array} ... \right.": a brace that nothing closes in front of a system. */
+static void open_brace(struct math_tokens *tokens)
+{
+    bool open = tokens->n > 2 && is(tokens->list, TOKEN_OPEN, "S") && tokens->list[1].kind == TOKEN_BEGIN;
+    for (int i = 2; i < tokens->n && open; i++) {
+        open = !is(&tokens->list[i], TOKEN_CLOSE, "S");
+    }
+    if (open) {
+        drop(tokens, 0, 1);
     }
 }
 
@@ -219,6 +231,9 @@ static void high_digits(struct math_work *work, struct math_tokens *tokens, int 
 static void signs_in_words(struct math_tokens *tokens)
 {
     struct math_token *t = tokens->list;
+    if (tokens->n > 2 && named(t, "a") && named(t + 1, "n") && !t[1].space && t[2].kind == TOKEN_TEXT && t[2].space) {
+        drop(tokens, 0, 2); /* "an ellipse" */
+    }
     bool value =
         tokens->n > 1 && (t[1].kind == TOKEN_NUMBER || (t[1].kind == TOKEN_SYMBOL && named(t + 1, "infinity")));
     if (value && (named(t, "negative") || named(t, "minus"))) {
@@ -329,6 +344,7 @@ void math_idiom_settle(struct math_work *work, struct math_tokens *tokens)
 {
     leading_arrows(tokens);
     signs_in_words(tokens);
+    open_brace(tokens);
     positive_reals(work, tokens);
     all_but(work, tokens);
     for (int i = 0; i < tokens->n && math_work_pay(work, 1); i++) {

@@ -236,7 +236,7 @@ static bool ordinary(struct str run, const char *name)
     return run.length == strlen(name) && strncasecmp(run.data, name, run.length) == 0;
 }
 
-/* "million" and the like behind a number: times a power of ten. */
+/* "million" and the like behind a number: times a power of ten, or twelve. */
 static bool lex_scale(struct math_lexer *l, struct str run)
 {
     static const struct {
@@ -246,6 +246,11 @@ static bool lex_scale(struct math_lexer *l, struct str run)
                   {"billion", 9}, {"billions", 9}, {"trillion", 12}, {"trillions", 12}};
     if (!math_lexer_after_operand(l)) {
         return false;
+    }
+    if (ordinary(run, "dozen")) {
+        math_lexer_add(l, TOKEN_OPERATOR, '*', run);
+        math_lexer_add(l, TOKEN_NUMBER, 0, STR("12"));
+        return true;
     }
     for (size_t i = 0; i < sizeof scales / sizeof *scales; i++) {
         if (ordinary(run, scales[i].name)) {

@@ -150,6 +150,9 @@ static struct math_node *tidy(struct math_check *check, struct math_node *node)
         (node->kids[0]->op == OP_SYMBOL ||
          (node->kids[0]->op == OP_TUPLE && math_relation_names(node->kids[0]) && is_collection(node->kids[1])));
     node = member ? node->kids[1] : node;
+    bool turned = node && node->op == OP_POW && node->kids[0]->op == OP_TUPLE && node->kids[1]->op == OP_SYMBOL &&
+                  (str_equal(node->kids[1]->text, STR("T")) || str_equal(node->kids[1]->text, STR("top")));
+    node = turned ? node->kids[0] : node; /* (1, 2)^T */
     node = node ? spread_signs(check, node) : NULL;
     return node ? math_matrix_reduce(&check->work, node) : NULL;
 }

@@ -275,7 +275,8 @@ static bool equal_as(struct math_check *check, struct side *gold, struct side *s
         return false;
     }
     check->path = "text";
-    if (gold->canonical.length && str_equal(gold->canonical, said->canonical)) {
+    bool money = gold->tokens.currency && said->tokens.currency && gold->tokens.currency != said->tokens.currency;
+    if (gold->canonical.length && str_equal(gold->canonical, said->canonical) && !money) {
         return true;
     }
     check->path = "words";

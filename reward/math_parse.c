@@ -107,6 +107,11 @@ static struct math_node *parse_unit(struct math_parser *p, struct math_node *val
             p->at++;
         }
     }
+    if (str_equal(strbuf_view(&words), STR("squared")) || str_equal(strbuf_view(&words), STR("cubed"))) {
+        struct math_node *power = math_node_number(p->work, words.data[0] == 's' ? "2" : "3");
+        strbuf_release(&words);
+        return power ? math_node_2(p->work, OP_POW, value, power) : math_parser_fail(p, "too many parts");
+    }
     struct math_node *unit = math_node_1(p->work, OP_UNIT, value);
     if (unit) {
         unit->text = (struct str){arena_strndup(p->work->arena, words.data, words.length), words.length};
@@ -432,10 +437,27 @@ static int find_condition(const struct math_token *list, int n)
     return cut;
 }
 
+/* Where "\quad (n \ge 1)" begins at the end of the tokens; 0: there is none. */
+static int find_bracketed_condition(const struct math_token *list, int n)
+{
+    bool relates = false;
+    if (n < 6 || list[n - 1].kind != TOKEN_CLOSE || list[n - 1].code != ')') {
+        return 0;
+    }
+    for (int i = n - 2; i > 1; i--) {
+        relates |= list[i].kind == TOKEN_RELATION && list[i].code != '=';
+        if (list[i].kind == TOKEN_OPEN && list[i].match == n - 1) {
+            return relates && list[i - 1].kind == TOKEN_GAP ? i : 0;
+        }
+    }
+    return 0;
+}
+
 /* A condition behind the answer is left out. */
 static void cut_condition(struct math_token *list, int *n)
 {
     int cut = find_condition(list, *n);
+    cut = cut ? cut : find_bracketed_condition(list, *n);
     while (cut > 1 && (list[cut - 1].kind == TOKEN_SEPARATOR || list[cut - 1].kind == TOKEN_GAP)) {
         cut--;
     }
@@ -448,8 +470,9 @@ static void cut_condition(struct math_token *list, int *n)
 /* Words in front that say nothing: "answer", "about". */
 static int skip_words(const struct math_token *list, int n)
 {
-    static const char *const words[] = {"the",  "final", "answer",    "is",      "about",  "approximately", "exactly",
-                                        "thus", "hence", "therefore", "roughly", "around", "equals",        NULL};
+    static const char *const words[] = {"the",     "final",  "answer", "is",        "about",   "approximately",
+                                        "exactly", "thus",   "hence",  "therefore", "roughly", "around",
+                                        "equals",  "indeed", "simply", "just",      NULL};
     int at = 0;
     while (at + 1 < n && word_in(&list[at], words)) {
         at += 1 + (list[at + 1].kind == TOKEN_OPERATOR && list[at + 1].code == ':');

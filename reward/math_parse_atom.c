@@ -2,6 +2,7 @@
  *
  * SPDX-License-Identifier: Apache-2.0 */
 #include <string.h>
+#include <strings.h>
 
 #include "reward/math_parser.h"
 
@@ -367,6 +368,7 @@ struct math_node *math_parser_atom(struct math_parser *p)
         p->at++;
         node = math_parser_named(p, STR("..."));
         break;
+    case TOKEN_OPERATOR: node = math_parser_before_choose(p); break;
     default: break;
     }
     p->depth--;
@@ -393,7 +395,7 @@ static int prime_tokens(const struct math_parser *p, int at)
     return is ? 1 + raised + 2 * braced : 0;
 }
 
-/* Behind a degree sign: minutes, and the letter of a temperature, which is left out. */
+/* Behind a degree sign: minutes, and the scale of a temperature. */
 static struct math_node *behind_degree(struct math_parser *p, struct math_node *degrees)
 {
     const struct math_token *t = math_parser_token(p);
@@ -405,11 +407,21 @@ static struct math_node *behind_degree(struct math_parser *p, struct math_node *
         p->at += 1 + prime;
         return part ? math_node_1(p->work, OP_DEGREE, part) : NULL;
     }
-    if (t->kind == TOKEN_SYMBOL && (str_equal(t->text, STR("C")) || str_equal(t->text, STR("F")))) {
-        p->at++;
-        return degrees->kids[0];
+    bool letter = (t->kind == TOKEN_SYMBOL || t->kind == TOKEN_TEXT) && t->text.length == 1;
+    bool word = t->kind == TOKEN_TEXT && t->text.length >= 7;
+    char c = letter                                                 ? t->text.data[0]
+             : word && strncasecmp(t->text.data, "celsius", 7) == 0 ? 'C'
+             : word && strncasecmp(t->text.data, "fahrenh", 7) == 0 ? 'F'
+                                                                    : '\0';
+    if (c != 'C' && c != 'F') {
+        return degrees;
     }
-    return degrees;
+    p->at++;
+    struct math_node *unit = math_node_1(p->work, OP_UNIT, degrees->kids[0]);
+    if (unit) {
+        unit->text = c == 'C' ? STR("celsius") : STR("fahrenheit");
+    }
+    return unit;
 }
 
 static struct math_node *parse_degree(struct math_parser *p, struct math_node *node)

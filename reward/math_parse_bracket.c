@@ -119,9 +119,12 @@ static struct math_node *parse_rounding(struct math_parser *p, char code)
     return inside ? math_node_function(p->work, code == 'F' ? FUNCTION_FLOOR : FUNCTION_CEIL, inside, NULL) : NULL;
 }
 
-/* {}_n C_k */
-static struct math_node *parse_before_choose(struct math_parser *p)
+/* {}_n C_k, at "_" */
+struct math_node *math_parser_before_choose(struct math_parser *p)
 {
+    if (!math_parser_is(p, TOKEN_OPERATOR, '_') && !math_parser_is(p, TOKEN_OPERATOR, '^')) {
+        return math_parser_fail(p, "not an expression");
+    }
     p->at++;
     struct math_node *n = math_parser_argument(p);
     const struct math_token *t = math_parser_token(p);
@@ -140,7 +143,7 @@ struct math_node *math_parser_open(struct math_parser *p)
         if (p->list[p->at + 1].kind == TOKEN_CLOSE) {
             p->at += 2;
             bool before = math_parser_is(p, TOKEN_OPERATOR, '_') || math_parser_is(p, TOKEN_OPERATOR, '^');
-            return before ? parse_before_choose(p) : math_parser_atom(p);
+            return before ? math_parser_before_choose(p) : math_parser_atom(p);
         }
         if (p->list[p->at + 1].kind == TOKEN_SYMBOL && p->list[p->at + 2].kind == TOKEN_BAR &&
             p->list[p->at + 3].kind == TOKEN_SYMBOL) {

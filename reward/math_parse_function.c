@@ -14,6 +14,13 @@ static enum math_function inverse(enum math_function f)
                                                       : FUNCTION_OTHER;
 }
 
+/* "e^": in "\cos x e^{-x}" it is no part of the angle. */
+static bool exponential_ahead(const struct math_parser *p)
+{
+    const struct math_token *t = &p->list[p->at];
+    return t->kind == TOKEN_SYMBOL && str_equal(t->text, STR("e")) && t[1].kind == TOKEN_OPERATOR && t[1].code == '^';
+}
+
 /* The argument of a function: what stands in brackets, or factors side by side up to the next function. */
 static struct math_node *function_argument(struct math_parser *p)
 {
@@ -28,7 +35,7 @@ static struct math_node *function_argument(struct math_parser *p)
     while (argument && math_parser_starts_factor(p)) {
         t = math_parser_token(p);
         if (t->kind == TOKEN_FUNCTION || (t->kind == TOKEN_OPEN && t->code != '{') || t->kind == TOKEN_BEGIN ||
-            argument->op == OP_FUNCTION) {
+            argument->op == OP_FUNCTION || exponential_ahead(p)) {
             break;
         }
         struct math_node *factor = math_parser_factor(p);

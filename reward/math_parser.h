@@ -44,6 +44,7 @@ struct math_node *math_parser_function(struct math_parser *p);
 struct math_node *math_parser_number(struct math_parser *p);
 struct math_node *math_parser_based(struct math_parser *p, const struct math_node *number); /* at "_" */
 struct math_node *math_parser_choose(struct math_parser *p, struct math_node *n);           /* from k on */
+struct math_node *math_parser_before_choose(struct math_parser *p);                         /* _n C_k */
 /* `inside` after stepping over its closing token. */
 struct math_node *math_parser_close(struct math_parser *p, struct math_node *inside, enum math_token_kind kind,
                                     char code);

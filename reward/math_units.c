@@ -34,6 +34,9 @@ static const struct math_unit units[] = {
     {"cent cents", '$', 1, 1},
     {"l liter liters litre litres", 'v', 1000, 1},
     {"ml milliliter milliliters millilitre millilitres", 'v', 1, 1},
+    {"celsius", 'C', 1, 1},
+    {"fahrenheit", 'F', 1, 1},
+    {"kelvin kelvins", 'K', 1, 1},
     {"mph", 'm', 16093440, 3600000},
     {"kph kmh kmph", 'm', 10000000, 3600000},
     {"rad rads radian radians", 'r', 1, 1},
@@ -43,7 +46,7 @@ static const struct math_unit units[] = {
      0, 1, 1},
     {"n newton newtons j joule joules kj w watt watts kw v volt volts amp amps ampere amperes ohm ohms hz hertz khz "
      "mhz pa "
-     "pascal pascals kpa atm k kelvin celsius fahrenheit mol mols mole moles ev kev mev gev rpm bps t "
+     "pascal pascals kpa atm k mol mols mole moles ev kev mev gev rpm bps t "
      "tesla "
      "c coulomb coulombs f farad farads db cal kcal knot knots",
      0, 1, 1},

@@ -12,7 +12,7 @@
 struct math_unit {
     const char *names; /* divided by blanks */
     char
-        kind; /* l length, w weight, t time, v volume, $ dollars, e euros, p and y other money, r angle, m speed; 0: no conversion ("mph", "apples") */
+        kind; /* l length, w weight, t time, v volume, $ dollars, e euros, p and y other money, C F K temperature, r angle, m speed; 0: no conversion ("mph", "apples") */
     int64_t num, den;
 };
 

@@ -233,13 +233,14 @@ static bool rounding_equal(struct math_check *check, const struct math_node *gol
     }
     if (!g_decimal) {
         bool integer = x == rintl(x) || fabsl(x - rintl(x)) < fabsl(x) * 1e-17L;
-        return !integer && s.digits >= 3 && fabsl(x - y) <= 1e-4L * fabsl(x) && rounds_to(x, y, &s);
+        return !integer && s.digits >= 3 && fabsl(x - y) <= 1.0001e-4L * fabsl(x) && rounds_to(x, y, &s);
     }
     if (!s_decimal) {
         long double unit = powl(10, g.last) * (1 + 1e-12L);
         return g.digits >= 2 && fabsl(x - y) <= (g.digits >= 4 && g.last < 0 ? unit : unit / 2);
     }
-    bool finer = s.last <= g.last - 3 && g.digits >= 2 && fabsl(x - y) <= powl(10, g.last) * (0.5L + 1e-12L);
+    long double off = fabsl(x - y) / powl(10, g.last);
+    bool finer = s.last <= g.last - 3 && g.digits >= 2 && off <= 0.5L + 1e-12L && (off >= 0.01L || s.digits >= 12);
     return finer || (g.digits >= 6 && s.digits >= 6 && six_digits_agree(x, y));
 }
 

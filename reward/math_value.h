@@ -9,7 +9,8 @@
  *   both are decimals                                                      the same 6 digits; or the answer has at least 3
  *                                                                          places more and rounds to the reference
  * The last rule is ours (the study has 6 digits only): an unrounded result against a rounded reference is right, and it can
- * not be reached by guessing more than the rounded one. An integer reference is never met within rounding.
+ * not be reached by guessing more than the rounded one. Within a hundredth of that unit it must have 12 digits: 2.4999 is not
+ * an unrounded 2.5. An integer reference is never met within rounding.
  *
  * p% is p/100; where one side alone has the sign, equal numerals will do. Degrees likewise: against a bare number the
  * numerals count, against pi radians. `exact_only` switches all of this off but the values of % and of degrees.
