@@ -6,8 +6,9 @@
  *                                                                          not of whole numbers such as 1.234567e6
  *   the reference is exact and no integer, the answer is a decimal         3 digits and more, 1e-4, and rounded or cut off
  *                                                                          rightly at its last place
- *   both are decimals                                                      the same 6 digits; or the answer has at least 3
- *                                                                          places more and rounds to the reference
+ *   both are decimals of a different number of places                      the same 6 digits, unless the reference is whole;
+ *                                                                          or the answer has at least 3 places more and rounds
+ *                                                                          to the reference
  * The last rule is ours (the study has 6 digits only): an unrounded result against a rounded reference is right, and it can
  * not be reached by guessing more than the rounded one. Within a hundredth of that unit it must have 12 digits: 2.4999 is not
  * an unrounded 2.5. An integer reference is never met within rounding.

@@ -36,6 +36,21 @@ static void half_of_all_have_no_root(void **state)
     assert_true(n > 140 && n < 260);
 }
 
+/* The folded product is the one that division gives. */
+static void products_are_reduced(void **state)
+{
+    (void)state;
+    for (int i = 0; i < MATH_FIELD_PRIMES; i++) {
+        uint64_t p = math_field_primes[i], a = p - 1, b = p - 1;
+        assert_true(((uint64_t)1 << 61) - p < (uint64_t)1 << 18);
+        for (int k = 0; k < 200; k++) {
+            assert_true(math_field_mul(a, b, p) == (uint64_t)((math_wide)a * b % p));
+            a = math_field_hash(7, (uint64_t)k, a, b, p) - (uint64_t)(k % 2);
+            b = k % 3 ? math_field_hash(9, (uint64_t)k, a, b, p) : p - (uint64_t)k - 1;
+        }
+    }
+}
+
 static void inverses_undo(void **state)
 {
     (void)state;
@@ -55,6 +70,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_promised_roots_are_there),
         cmocka_unit_test(half_of_all_have_no_root),
+        cmocka_unit_test(products_are_reduced),
         cmocka_unit_test(inverses_undo),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

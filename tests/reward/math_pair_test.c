@@ -1,4 +1,4 @@
-/* tests/reward/math_pair_test.c - pairs of every kind of answer, equal and different; SymPy's pairs; limits; determinism.
+/* tests/reward/math_pair_test.c - pairs of every kind of answer, equal and different; SymPy's pairs; spellings; limits.
  *
  * SPDX-License-Identifier: Apache-2.0 */
 #include <setjmp.h>
@@ -349,6 +349,73 @@ static void sympy_agrees(void **state)
     json_decref(pairs);
 }
 
+/* ---- spellings: tests/golden/math_forms.json, written by hand, and math_values.json, by make_math_values.py ---- */
+
+static void expect(const json_t *row, const json_t *gold, const json_t *said, bool equal)
+{
+    struct math_outcome outcome = judge(json_string_value(gold), json_string_value(said));
+    if ((outcome.kind == MATH_EQUAL) != equal) {
+        fail_msg("%s: '%s' and '%s' are %s, but: %d, %s", json_string_value(json_object_get(row, "kind")),
+                 json_string_value(gold), json_string_value(said), equal ? "equal" : "different", (int)outcome.kind,
+                 outcome.path);
+    }
+}
+
+static void expect_all(const json_t *row, const json_t *gold, const json_t *list, bool equal)
+{
+    size_t i;
+    json_t *said;
+    json_array_foreach(list, i, said)
+    {
+        expect(row, gold, said, equal);
+    }
+}
+
+/* Every spelling of a value against every other; and against the first of another value, from both sides. */
+static void expect_classes(const json_t *row, const json_t *classes)
+{
+    size_t i, j, k;
+    json_t *one, *other, *spelling;
+    json_array_foreach(classes, i, one)
+    {
+        json_array_foreach(one, j, spelling)
+        {
+            expect_all(row, spelling, one, true);
+            json_array_foreach(classes, k, other)
+            {
+                if (k != i) {
+                    expect(row, spelling, json_array_get(other, 0), false);
+                    expect(row, json_array_get(other, 0), spelling, false);
+                }
+            }
+        }
+    }
+}
+
+static void spellings_say_one_thing(void **state)
+{
+    (void)state;
+    static const char *const files[] = {"tests/golden/math_forms.json", "tests/golden/math_values.json"};
+    for (size_t f = 0; f < 2; f++) {
+        json_t *rows = NULL, *row;
+        size_t i;
+        assert_int_equal(json_parse_file(&rows, files[f], 1 << 20), ERR_NONE);
+        assert_true(json_array_size(rows) >= 100);
+        json_array_foreach(rows, i, row)
+        {
+            const json_t *gold = json_object_get(row, "gold"), *equal = json_object_get(row, "equal");
+            const json_t *different = json_object_get(row, "different");
+            expect_classes(row, json_object_get(row, "classes"));
+            for (size_t k = 0; k < (gold ? 1 : json_array_size(equal)); k += 4) {
+                const json_t *reference = gold ? gold : json_array_get(equal, k);
+                expect_all(row, reference, equal, true);
+                expect_all(row, reference, different, false);
+            }
+        }
+        json_decref(rows);
+    }
+}
+
 static void whose_fault_is_told(void **state)
 {
     (void)state;
@@ -393,7 +460,7 @@ int main(void)
         cmocka_unit_test(expressions),       cmocka_unit_test(sets_and_lists),
         cmocka_unit_test(relations),         cmocka_unit_test(units_and_words),
         cmocka_unit_test(sympy_agrees),      cmocka_unit_test(whose_fault_is_told),
-        cmocka_unit_test(lists_are_counted),
+        cmocka_unit_test(lists_are_counted), cmocka_unit_test(spellings_say_one_thing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -8,6 +8,9 @@
 
 #include <cmocka.h>
 
+#include <stdlib.h>
+
+#include "base/json.h"
 #include "tests/reward/judge.h"
 
 struct sample {
@@ -83,6 +86,37 @@ static void the_verdict_tells_how(void **state)
     arena_release(&arena);
 }
 
+/* Whole completions, right and wrong for a reference: tests/golden/math_responses.json. */
+static void completions_are_understood(void **state)
+{
+    (void)state;
+    static const char *const sides[] = {"wrong", "right"};
+    json_t *rows = NULL, *row, *text;
+    size_t i, k;
+    assert_int_equal(json_parse_file(&rows, "tests/golden/math_responses.json", 1 << 20), ERR_NONE);
+    assert_true(json_array_size(rows) >= 10);
+    json_array_foreach(rows, i, row)
+    {
+        char *fields = NULL;
+        json_t *item = json_pack("{sO}", "answer", json_object_get(row, "gold"));
+        fields = json_dumps(item, 0);
+        for (int right = 0; right < 2; right++) {
+            json_array_foreach(json_object_get(row, sides[right]), k, text)
+            {
+                struct arena arena = ARENA_INIT;
+                struct verdict v = judge(&arena, "math:fallback=true", fields, str_of(json_string_value(text)));
+                if (v.kind != VERDICT_OK || v.score != right) {
+                    fail_msg("%s for %s: '%s': %s", sides[right], fields, json_string_value(text), v.reason);
+                }
+                arena_release(&arena);
+            }
+        }
+        free(fields);
+        json_decref(item);
+    }
+    json_decref(rows);
+}
+
 /* Four threads, the same pairs: all verdicts are as on one. */
 static void threads_agree(void **state)
 {
@@ -114,9 +148,8 @@ static void threads_agree(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(options_are_followed),
-        cmocka_unit_test(a_bad_reference_is_an_error),
-        cmocka_unit_test(the_verdict_tells_how),
+        cmocka_unit_test(options_are_followed),  cmocka_unit_test(a_bad_reference_is_an_error),
+        cmocka_unit_test(the_verdict_tells_how), cmocka_unit_test(completions_are_understood),
         cmocka_unit_test(threads_agree),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
