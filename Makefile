@@ -81,7 +81,7 @@ LIBS_rl      := rl rollout reward model kernels base
 libs = $(foreach l,$(LIBS_$(1)),$(OUT)/lib$(l).a)
 
 .PHONY: all setup setup-check demo check quick test bench fuzz fault bundle format install clean help tests lint format-check \
-        gpu-check tidy clang-check data-check sandbox-check code-check reward-check sandbox-bench
+        gpu-check tidy clang-check data-check sandbox-check code-check reward-check sandbox-bench math-bench
 .DELETE_ON_ERROR:
 .PRECIOUS: $(OUT)/%.o
 
@@ -219,6 +219,9 @@ $(OUT)/bench/%: $(OUT)/tests/bench/%.o $(call libs,rl)
 	@$(CC) $(LDFLAGS) -o $@ $(filter %.o,$^) $(call libs,rl) $(LDLIBS)
 bench: all $(BENCHES) ## speed beside OpenBLAS, PyTorch and llama.cpp, where they are (tests/bench/run.sh says how to name them)
 	@tests/bench/run.sh $(OUT)/bench
+
+math-bench: $(OUT)/bench/math ## the math checker beside Math-Verify (PEER_PYTHON=), Hendrycks' and DAPO's, on the data in DATA
+	@$${PEER_PYTHON:-python3} tests/bench/peers/math_peers.py $< $(DATA)
 
 WRAPPED := train_open rollout_groups score_groups store_rollout store_step loss_backward optim_step checkpoint_save eval_run report_write
 $(OUT)/tests/fault/%: $(OUT)/tests/fault/%.o $(call libs,rl)
