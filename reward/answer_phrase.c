@@ -61,7 +61,7 @@ static struct str strip(struct str text)
         text = str_trim(text);
         if (text.length && (is_in(text.data[0], "*_`:}") || (text.data[0] == '.' && !is_digit(at_or(text, 1))))) {
             text = str_slice(text, 1, text.length);
-        } else if (text.length && is_in(text.data[text.length - 1], ".,;:*_`")) {
+        } else if (text.length && is_in(text.data[text.length - 1], ".,;:*_`") && !str_ends(text, STR("^*"))) {
             text.length--;
         } else {
             return text;
@@ -219,13 +219,14 @@ static struct str sentence(struct str text)
 /* The answer in what stands behind a phrase. */
 static bool phrase_answer(struct str rest, struct answer *out)
 {
-    static const char *const is[] = {"is", "are", "equals", NULL}, *const why[] = {"because", "since", "which", "as",
-                                                                                   NULL};
+    static const char *const is[] = {"is", "are", "equals", NULL}, *const why[] = {"because", "since", "which", NULL};
     struct str said = strip(sentence(strip(rest))), found;
     size_t begin, end;
     if (last_word(said, why, &begin, &end) && begin > 0) {
         said = strip(str_slice(said, 0, begin));
     }
+    ptrdiff_t as = str_find(said, STR(", as "), 0);
+    said = as > 0 ? strip(str_slice(said, 0, (size_t)as)) : said;
     if (last_word(said, is, &begin, &end) && str_trim(str_slice(said, end, said.length)).length) {
         said = strip(str_slice(said, end, said.length));
     }

@@ -147,6 +147,10 @@ static bool differ(struct str a, struct str b)
 {
     while (a.length && b.length) {
         struct str x = next_word(&a), y = next_word(&b);
+        if (x.length == y.length && x.length > 2 && x.data[x.length - 2] == '^' &&
+            str_equal(str_slice(x, 0, x.length - 1), str_slice(y, 0, y.length - 1)) && !str_equal(x, y)) {
+            return true; /* units^2 and units^3 */
+        }
         const struct math_unit *u = math_units_find(x), *v = math_units_find(y);
         if (!u || !v || (!u->kind && !str_equal(x, y)) || (!v->kind && !str_equal(x, y))) {
             return false; /* who knows */
@@ -186,6 +190,12 @@ static struct math_node *amount_of(struct math_node *node)
     return node->op == OP_UNIT ? node->kids[0] : node;
 }
 
+/* 20% is no 20 cm. */
+static bool percent_and_measure(const struct math_node *a, const struct math_node *b)
+{
+    return a->op == OP_PERCENT && b->op == OP_UNIT && measure_of(b->text).kind;
+}
+
 static bool radians_and_degrees(const struct math_node *a, const struct math_node *b)
 {
     return a->op == OP_UNIT && measure_of(a->text).kind == 'r' && math_node_has(b, OP_DEGREE);
@@ -211,6 +221,9 @@ bool math_amount_equal(struct math_check *check, struct math_node *gold, struct 
     char g_half = half_day(gold), s_half = half_day(said);
     if (g_half && s_half) {
         return g_half == s_half && math_value_equal(check, hours(check, gold->kids[0]), hours(check, said->kids[0]));
+    }
+    if (percent_and_measure(gold, said) || percent_and_measure(said, gold)) {
+        return false;
     }
     if (radians_and_degrees(gold, said) || radians_and_degrees(said, gold)) {
         return math_value_zero(check, amount_of(gold), amount_of(said)) == ZERO_YES;

@@ -325,6 +325,16 @@ static void lex_bracket(struct math_lexer *l, char c, struct str source)
     math_lexer_add(l, opens ? TOKEN_OPEN : TOKEN_CLOSE, c, source);
 }
 
+/* Is there a line end, and then the next formula? */
+static bool line_between(struct str text, size_t at)
+{
+    bool line = false;
+    for (; is_space(at_or(text, at)); at++) {
+        line |= text.data[at] == '\n';
+    }
+    return line && at_or(text, at) == '$' && at_or(text, at + 1) != '$';
+}
+
 static size_t lex_sign(struct math_lexer *l, struct str text, size_t at)
 {
     char c = text.data[at];
@@ -373,7 +383,14 @@ static size_t lex_sign(struct math_lexer *l, struct str text, size_t at)
     case ')':
     case ']':
     case '}': lex_bracket(l, c, source); break;
-    default: l->space = true; break; /* blanks, $ ~ " ` ? # @ and control characters */
+    case '$':
+        if (line_between(text, at + 1)) { /* "$x = 1$" and "$y = 2$" on two lines */
+            lex_line_end(l, text, at + 1);
+            break;
+        }
+        l->space = true;
+        break;
+    default: l->space = true; break; /* blanks, ~ " ` ? # @ and control characters */
     }
     return at + 1;
 }

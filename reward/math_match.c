@@ -347,10 +347,12 @@ static bool matrices_equal(struct math_check *check, struct math_node *g, struct
 static bool ratios_equal(struct math_check *check, struct math_node *g, struct math_node *s)
 {
     for (int i = 1; i < g->n; i++) {
-        struct math_node *x = math_node_2(&check->work, OP_MUL, g->kids[0], s->kids[i]);
-        struct math_node *y = math_node_2(&check->work, OP_MUL, g->kids[i], s->kids[0]);
-        if (!x || !y || math_value_zero(check, x, y) != ZERO_YES) {
-            return false;
+        for (int k = 0; k < i; k++) { /* every two, since parts may be 0 */
+            struct math_node *x = math_node_2(&check->work, OP_MUL, g->kids[k], s->kids[i]);
+            struct math_node *y = math_node_2(&check->work, OP_MUL, g->kids[i], s->kids[k]);
+            if (!x || !y || math_value_zero(check, x, y) != ZERO_YES) {
+                return false;
+            }
         }
     }
     return true;

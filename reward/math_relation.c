@@ -164,6 +164,10 @@ static bool links_equal(struct math_check *check, struct math_node *g, struct ma
         return x && y;
     }
     int sign = 0;
+    struct str name;
+    if (!math_node_symbols(x, &name, 1, 0) || !math_node_symbols(y, &name, 1, 0)) {
+        return false; /* f(0) = 0 and f(0) = 1: two constants are always proportional */
+    }
     bool equal = math_value_proportional(check, x, y, &sign);
     bool ordered = strchr("<>LG", g->text.data[i]) != NULL;
     return equal && (!ordered || sign > 0);

@@ -288,7 +288,7 @@ static bool doubled(struct str text)
         if ((i - begin) % 2) {
             return false;
         }
-        any |= i < text.length && is_letter(text.data[i]);
+        any |= i < text.length && (is_letter(text.data[i]) || strchr("!$%{}", text.data[i]));
     }
     return any;
 }

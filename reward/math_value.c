@@ -11,7 +11,8 @@
 
 #define ROUNDS          3  /* fields in which both must agree */
 #define ROUNDS_COUNTING 8  /* where variables have few values */
-#define TRIES           40 /* for a field with the roots, and a point in the domain */
+#define ROUNDS_PIECES   20 /* where a minimum and the like hides one part at every point */
+#define TRIES           60 /* for a field with the roots, and a point in the domain */
 
 /* ---- exact ---- */
 
@@ -28,11 +29,25 @@ static void next_field(struct math_mod *mod, uint64_t seed, int attempt)
     mod->n_bound = 0;
 }
 
+/* Does it hold a function that is made of pieces, of something that varies? */
+static bool in_pieces(const struct math_node *node)
+{
+    bool pieces = node->op == OP_FUNCTION && node->code >= FUNCTION_ABS && node->code <= FUNCTION_MOD &&
+                  node->code != FUNCTION_FACTORIAL && node->code != FUNCTION_BINOMIAL && !math_node_constant(node);
+    for (int i = 0; i < node->n && !pieces; i++) {
+        pieces = in_pieces(node->kids[i]);
+    }
+    return pieces;
+}
+
 static enum math_zero modular_zero(struct math_check *check, const struct math_node *a, const struct math_node *b,
                                    bool ln)
 {
     struct math_mod mod = {.work = &check->work, .domain = math_mod_domain(a, b), .natural_log = ln};
-    int rounds = mod.domain == MATH_DOMAIN_COUNTING ? ROUNDS_COUNTING : ROUNDS, agree = 0;
+    int rounds = in_pieces(a) || in_pieces(b)         ? ROUNDS_PIECES
+                 : mod.domain == MATH_DOMAIN_COUNTING ? ROUNDS_COUNTING
+                                                      : ROUNDS;
+    int agree = 0;
     for (int attempt = 0; attempt < TRIES && agree < rounds; attempt++) {
         uint64_t x, y;
         next_field(&mod, check->seed, attempt);
