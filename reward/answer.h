@@ -6,7 +6,7 @@
  *   box         the last \boxed{...} (\fbox, \framebox; \boxed 7; JSON's \\boxed{...}), braces balanced. A last box that is
  *               empty or not closed means no answer: an earlier one was not the last word
  *   #### x      with hashes: the rest of the line
- *   phrase      with phrases: "the answer is x", "Answer: x", "Final answer: x"; the last one in the last 4,096 bytes, cut
+ *   phrase      with phrases: "the answer is x", "Answer: x", "Ans: x"; the last one in the last 4,096 bytes, cut
  *               to its formula, or to its sentence
  *   formula     with bare: the last $...$, \(...\), \[...\]
  *   number      with bare: the last number of a sentence that concludes ("so", "is", "=" ...), or a text that is nothing

@@ -31,7 +31,7 @@ enum math_token_kind {
     TOKEN_FINISH,
     TOKEN_CELL, /* & in an environment */
     TOKEN_ROW,  /* \\ in an environment */
-    TOKEN_COMMAND, /* code: f frac, s sqrt, b binom, c choose, o overline, a accent (text), m pmod, S sum, P product, I integral,
+    TOKEN_COMMAND, /* code: f frac, s sqrt, b binom, c choose, v over, o overline, a accent (text), m pmod, S sum, P product, I integral,
                       l limit, A angle and other signs that name no value */
     TOKEN_DOTS,
 };

@@ -3,7 +3,8 @@
  *   list     = item { ("," | ";" | and | or | \quad) item }        "x=1, y=2 or x=3, y=4" nests
  *   item     = sets { relation sets } [ modulus ]                   a leading "=" is stepped over
  *   sets     = ratio { (union | intersection | set minus) ratio }
- *   ratio    = sum { ":" sum }
+ *   ratio    = infix { ":" infix }
+ *   infix    = sum [ (\over | \choose) sum ]
  *   sum      = term { (+ | - | ±) term }
  *   term     = factor { [ * | / ] factor } [ words ]                 words: a unit
  *   factor   = signs atom { ^ power | _ name | ! | % | ° | ' }

@@ -1,6 +1,6 @@
 /* reward/math_value.h - are two expressions equal as values, and within what rounding?
  *
- * Exact first: the modular test, then the numeric one. Only then, and only where a decimal point is written:
+ * Exact first: the modular test (20 points where a minimum or the like hides a part), then the numeric one. Only then, and only where a decimal point is written:
  *   the reference is a decimal of 2 and more digits, the answer is exact   half a unit of its last place; one unit from 4
  *                                                                          digits on (references are often cut off), but
  *                                                                          not of whole numbers such as 1.234567e6
