@@ -110,9 +110,10 @@ struct train_batch {
     const int32_t *target_rows, *targets; /* [n_targets] */
 };
 
-/* Memory for batches of at most max_tokens rows, max_targets targets and max_contexts sequences of at most max_length. */
+/* Memory for batches of at most max_tokens rows, max_targets targets and max_contexts sequences of at most max_length. With
+ * checkpointing, much less of it: model_backward computes the layers again, to the same bits (model/activations.h). */
 struct activations *activations_new(const struct model *model, int max_tokens, int max_targets, int max_contexts,
-                                    int max_length);
+                                    int max_length, bool checkpointing);
 void activations_free(struct activations *acts, const struct model *model);
 
 /* Fills acts; then model_target_logprobs reads from it, and model_backward adds to grads (layout of weights.data). Both may be

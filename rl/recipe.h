@@ -132,6 +132,7 @@ struct run_recipe {
     int64_t max_steps; /* 0: num_train_epochs decides (dataset_steps) */
     double num_train_epochs;
     int tokens_per_micro_batch;
+    bool gradient_checkpointing;
     enum bits_check bits_check;
     int save_steps; /* 0: at the end only */
     int save_total_limit;

@@ -180,6 +180,10 @@ const struct recipe_field recipe_fields[] = {
     {"tokens_per_micro_batch", GROUP_RUN, FIELD_INT, AT(run.tokens_per_micro_batch), "4096", 16, 1e7, NULL, "tokens",
      VERL_ACTOR "ppo_max_token_len_per_gpu train.max_tokens_per_gpu token_budget",
      "rows of one packed training batch: more is faster and takes more memory", false},
+    {"gradient_checkpointing", GROUP_RUN, FIELD_BOOL, AT(run.gradient_checkpointing), "false", 0, 0, NULL, "",
+     "actor_rollout_ref.model.enable_gradient_checkpointing",
+     "keep only the input of each layer for the backward pass and compute the rest again: far less memory a token, one more "
+     "forward pass a step; results never depend on it", false},
     {"save_steps", GROUP_RUN, FIELD_INT, AT(run.save_steps), "500", 0, MOST_COUNT, NULL, "steps",
      "trainer.save_freq ckpt.save_steps", "steps between two checkpoints; 0: at the end only", false},
     {"save_total_limit", GROUP_RUN, FIELD_INT, AT(run.save_total_limit), "2", 1, MOST_COUNT, NULL, "checkpoints",

@@ -92,7 +92,7 @@ static struct run open_run(const struct model_config *config, struct device *dev
         exit(1);
     }
     set_weights(r.model);
-    r.acts = activations_new(r.model, T, T, 8, 512);
+    r.acts = activations_new(r.model, T, T, 8, 512, false);
     optim_init(&r.optim, &options, r.model);
     r.logprob = zeros(T), r.lse = zeros(T), r.entropy = zeros(T);
     return r;

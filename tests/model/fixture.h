@@ -157,7 +157,7 @@ static inline struct packed fixture_pack(const struct sequences *s, struct arena
 
 static inline struct activations *fixture_activations(const struct model *model, const struct train_batch *batch)
 {
-    return activations_new(model, batch->T, batch->n_targets > 0 ? batch->n_targets : 1, batch->n_contexts, 512);
+    return activations_new(model, batch->T, batch->n_targets > 0 ? batch->n_targets : 1, batch->n_contexts, 512, false);
 }
 
 /* ---- cached forward ---- */

@@ -102,6 +102,7 @@ static const struct row {
     {"max_steps", "", "2", CHANGES},
     {"num_train_epochs", ROWS "max_steps=0 num_train_epochs=0.5 ", "0.25", CHANGES},
     {"tokens_per_micro_batch", "", "tests/rl/loss_test.c", ELSEWHERE}, /* other rounding of the gradient */
+    {"gradient_checkpointing", KL, "true", SAME},                      /* its memory: tests/model/activations_test.c */
     {"save_steps", "", "tests/rl/train_test.c", ELSEWHERE},
     {"save_total_limit", "", "tests/rl/checkpoint_test.c", ELSEWHERE},
     {"save_dtype", "", "bfloat16", CHANGES},

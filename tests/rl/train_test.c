@@ -75,6 +75,13 @@ static void broken_off_in_a_rollout(void **state)
     forget("straight");
 }
 
+/* With a reference model, whose forward pass fills the same buffers, and steps that are off policy. */
+static void checkpointing_changes_nothing(void **state)
+{
+    (void)state;
+    assert_ends_alike(RUN_GRPO SHORT INSIDE "beta: 0.05\nentropy_coef: 0.01\n", "gradient_checkpointing: true\n");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -82,6 +89,7 @@ int main(void)
         cmocka_unit_test(inside_an_iteration),
         cmocka_unit_test(prompts_that_were_passed_over),
         cmocka_unit_test(broken_off_in_a_rollout),
+        cmocka_unit_test(checkpointing_changes_nothing),
     };
     resume_begin();
     int failed = cmocka_run_group_tests(tests, NULL, NULL);
