@@ -49,7 +49,7 @@ struct model {
 /* Opens a directory (config.json + *.safetensors + tokenizer.json) or a .gguf file. max_positions bounds every sequence
  * (0: what the config allows, at most 32768); ERR_LIMIT if the config allows fewer. Release with model_close. */
 enum err model_open(struct model **out, const char *path, struct device *device, int max_positions);
-/* The same, with fp32 master weights where the device's elements are narrower: for a model that is trained. */
+/* The same, with fp32 master weights where the device's elements are narrower: for a model that is trained by fp32 steps. */
 enum err model_open_trainable(struct model **out, const char *path, struct device *device, int max_positions);
 /* Random weights of the given shape (normal, deviation 0.02; output projections / sqrt(2 layers); norms 1), for training from
  * nothing and for tests; trainable. Takes the tokenizer over (may be NULL). */

@@ -161,7 +161,7 @@ struct recipe {
     struct reward_recipe reward;
     struct advantage_options advantage;
     struct loss_recipe loss;
-    struct optim_options optim; /* max_steps is set by the trainer when the number of steps is known */
+    struct optim_options optim; /* seed is set by recipe_finish, max_steps by the trainer when it is known */
     struct run_recipe run;
     struct eval_recipe eval;
 

@@ -152,6 +152,10 @@ const struct recipe_field recipe_fields[] = {
      "when training computes other bits than the rollout did: stop the run, or only warn", true},
 
     /* ---- optimiser ---- */
+    {"optim", GROUP_OPTIM, FIELD_CHOICE, AT(optim.kind), "adamw", 0, 0,
+     "adamw=AdamW=adamw_torch=adamw_torch_fused|adamw_bf16_sr", "", VERL_ACTOR "optim.optimizer",
+     "adamw: fp32 moments and master weights; adamw_bf16_sr: moments in bf16, and on a GPU no master weights, everything "
+     "rounded stochastically: 10 bytes a parameter instead of 18", false},
     {"learning_rate", GROUP_OPTIM, FIELD_NUMBER, AT(optim.learning_rate), "1e-6", 0, 10, NULL, "",
      VERL_ACTOR "optim.lr actor.adam.lr actor.learning_rate", "AdamW's step size at its highest", false},
     {"lr_scheduler_type", GROUP_OPTIM, FIELD_CHOICE, AT(optim.schedule), "constant", 0, 0,

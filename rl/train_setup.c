@@ -24,17 +24,19 @@ static enum err open_policy(struct train *t, const char *checkpoint)
     struct recipe *r = t->recipe;
     const char *path = recipe_path(r, r->model.model_name_or_path);
     int positions = longest_sequence(r);
+    bool masters = r->optim.kind == OPTIM_ADAMW; /* else the elements themselves are trained */
+    enum err (*open)(struct model **, const char *, struct device *, int) = masters ? model_open_trainable : model_open;
     TRY(device_open(&t->device, r->model.device));
     device_set_threads(r->model.num_threads);
     if (checkpoint) {
-        TRY(model_open_trainable(&t->policy, checkpoint, t->device, positions));
+        TRY(open(&t->policy, checkpoint, t->device, positions));
         if (file_exists(path)) { /* saving copies files from there, and this checkpoint will be removed one day */
             free(t->policy->source);
             t->policy->source = mem_strdup(path);
         }
         return ERR_NONE;
     }
-    TRY(model_open_trainable(&t->policy, path, t->device, positions));
+    TRY(open(&t->policy, path, t->device, positions));
     if (r->model.init_weights == INIT_RANDOM) {
         model_init_random(t->policy, r->run.seed);
     }

@@ -90,6 +90,7 @@ static const struct row {
     {"num_iterations", "", "2", CHANGES},
     {"steps_per_generation", "", "2", CHANGES},
     {"bits_check", "", "warn", SAME},
+    {"optim", "", "adamw_bf16_sr", CHANGES},
     {"learning_rate", "", "1e-3", CHANGES},
     {"lr_scheduler_type", "", "constant", CHANGES},
     {"min_lr_ratio", "", "0.5", CHANGES},
