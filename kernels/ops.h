@@ -18,7 +18,8 @@
  * Matrices. A weight matrix W [N, K] (N outputs, K inputs, as in a checkpoint) is kept, on the CPU, in panels of 16 outputs:
  * element (n, k) at panel n/16, offset k*16 + n%16; N is padded up to a multiple of 16 with zeros. On a GPU it is kept in
  * rows. A gradient has the layout of its matrix, so that the optimiser sees flat arrays. matrix_import/export convert from
- * and to rows of fp32; wide_import/export do so for fp32 arrays of the same layout (master weights, gradients, moments).
+ * and to rows of fp32; wide_import/export do so for fp32 arrays of the same layout (master weights, gradients, moments), and
+ * bf16_import/export for bf16 arrays (moments), from and to rows of bf16.
  *
  * SPDX-License-Identifier: Apache-2.0 */
 #ifndef KERNELS_OPS_H
@@ -263,15 +264,22 @@ struct rows_args {
 /* AdamW (Loshchilov and Hutter 2019, algorithm 2), decoupled decay:
  *   g = grad * grad_scale; m = b1 m + (1-b1) g; v = b2 v + (1-b2) g^2
  *   param -= lr (m / correction1 / (sqrt(v / correction2) + eps) + weight_decay param)
- * Where elements are narrower than fp32, `master` is the parameter that is updated, and param its rounding. */
+ * Where elements are narrower than fp32, `master` is the parameter that is updated, and param its rounding.
+ *
+ * stochastic: m and v are bf16, and there is no master: elements that are bf16 are updated themselves. The arithmetic is the same,
+ * in fp32; what is stored is then rounded to one of its two neighbours, up with the probability of the distance to the lower one:
+ * 16 random bits are added to the 16 that are cut off. They belong to the element and the step (kernels/rng.h): with its
+ * two words a and b, m takes the lower half of a, v the upper half of a, the parameter the lower half of b. */
 struct adamw_args {
-    size_t n;
+    size_t n; /* stochastic: even */
     void *param;
-    float *master; /* NULL where elements are fp32 */
+    float *master; /* NULL where elements are fp32, or stochastic */
     const float *grad;
-    float *m, *v;
+    void *m, *v; /* fp32; stochastic: bf16 */
     float grad_scale, lr, beta1, beta2, eps, weight_decay;
     float correction1, correction2; /* 1 - beta^step */
+    bool stochastic;
+    uint64_t key, step, first; /* stochastic: of the random numbers; `first`, even, is the index of element 0 */
 };
 
 /* A list of operations that is the same again and again: a pass of decoding. Equal keys promise the same calls in the same order
@@ -302,6 +310,8 @@ struct ops {
     void (*matrix_export)(float *rows, const void *matrix, int row, int n_rows, int N, int K);
     void (*wide_import)(float *matrix, const float *rows, int row, int n_rows, int N, int K);
     void (*wide_export)(float *rows, const float *matrix, int row, int n_rows, int N, int K);
+    void (*bf16_import)(uint16_t *matrix, const uint16_t *rows, int row, int n_rows, int N, int K);
+    void (*bf16_export)(uint16_t *rows, const uint16_t *matrix, int row, int n_rows, int N, int K);
 
     void (*embedding)(const struct embedding_args *);
     void (*embedding_grad)(const struct embedding_args *);

@@ -7,6 +7,10 @@
  * Gumbel noise of token v: word w = philox(...)[v % 4]; u = (w >> 8 + 0.5) * 2^-24 in (0, 1); g = -log(-log(u)), with the
  * polynomial logarithm of the device (bit-identical over the CPU's instruction sets).
  *
+ * Stochastic rounding of element i in step s of the optimiser (kernels/ops.h, adamw): words philox(counter = (i / 2, s))[2 (i % 2)]
+ * and the next one, each counter a 64-bit pair; the key is the run's seed xor RNG_ROUNDING, so that rounding shares no numbers
+ * with draws.
+ *
  * For everything else (shuffling, generators, initial weights) there is the stream below, which draws from Philox with
  * counter = (n, 0, stream).
  *
@@ -15,6 +19,8 @@
 #define KERNELS_RNG_H
 
 #include <stdint.h>
+
+#define RNG_ROUNDING 0x526F756E64696E67u
 
 /* out = Philox4x32-10(counter, key) */
 void rng_philox(uint32_t out[4], const uint32_t counter[4], const uint32_t key[2]);

@@ -24,17 +24,17 @@ struct buffer {
 static int list_buffers(struct activations *a, const struct model *model, struct buffer *list)
 {
     const struct model_config *c = &model->config;
-    size_t L = (size_t)c->n_layers, T = (size_t)a->max_tokens, N = (size_t)a->max_targets;
+    size_t L = (size_t)c->n_layers, K = a->checkpointing ? 1 : L, T = (size_t)a->max_tokens, N = (size_t)a->max_targets;
     size_t d = (size_t)c->d, F = (size_t)c->F, heads = (size_t)c->H, q = heads * (size_t)c->D;
     size_t qkv = (size_t)layer_qkv_width(c), pool = (size_t)a->n_pages * ops_page_elements(c->J, c->D);
     size_t element = model->device->element_bytes;
     const struct buffer buffers[] = {
         {&a->x, (L + 1) * T * d, element, "kept: layer inputs"},
-        {&a->qkv, L * T * qkv, element, "kept: q, k, v"},
-        {&a->attended, L * T * q, element, "kept: attention"},
-        {(void **)&a->lse, L * T * heads, sizeof(float), "kept: attention log-sum-exp"},
-        {&a->mid, L * T * d, element, "kept: between attention and feed-forward"},
-        {&a->gate_up, L * T * 2 * F, element, "kept: gate, up"},
+        {&a->qkv, K * T * qkv, element, "kept: q, k, v"},
+        {&a->attended, K * T * q, element, "kept: attention"},
+        {(void **)&a->lse, K * T * heads, sizeof(float), "kept: attention log-sum-exp"},
+        {&a->mid, K * T * d, element, "kept: between attention and feed-forward"},
+        {&a->gate_up, K * T * 2 * F, element, "kept: gate, up"},
         {&a->hidden, T * d, element, "kept: hidden"},
         {&a->normed, T * d, element, "training: after a norm"},
         {&a->qk, c->qk_norm ? T * qkv : 0, element, "training: normed q, k"},
@@ -42,7 +42,7 @@ static int list_buffers(struct activations *a, const struct model *model, struct
         {&a->dx, T * d, element, "gradient: residual stream"},
         {&a->dqkv, T * qkv, element, "gradient: q, k, v"},
         {&a->dattended, T * q, element, "gradient: attention"},
-        {&a->dgate_up, T * 2 * F, element, "gradient: gate, up"},
+        {&a->dgate_up, a->checkpointing ? 0 : T * 2 * F, element, "gradient: gate, up"},
         {&a->k_pool, pool, element, "training: key pages"},
         {&a->v_pool, pool, element, "training: value pages"},
         {(void **)&a->tokens, T, sizeof(int32_t), "training: tokens"},
@@ -62,21 +62,25 @@ static int list_buffers(struct activations *a, const struct model *model, struct
     return (int)(sizeof buffers / sizeof *buffers);
 }
 
-static void set_limits(struct activations *a, int max_tokens, int max_targets, int max_contexts, int max_length)
+static void set_limits(struct activations *a, int max_tokens, int max_targets, int max_contexts, int max_length,
+                       bool checkpointing)
 {
     BUG_ON(max_tokens < 1 || max_targets < 1 || max_contexts < 1 || max_length < 1);
     a->max_tokens = max_tokens;
     a->max_targets = max_targets;
     a->max_contexts = max_contexts;
+    a->checkpointing = checkpointing;
+    a->held = -1;
     a->pages_per_context = (max_length + OPS_PAGE - 1) / OPS_PAGE;
     a->n_pages = pages_needed(max_tokens, max_contexts, a->pages_per_context);
 }
 
-size_t activations_bytes(const struct model *model, int max_tokens, int max_targets, int max_contexts, int max_length)
+size_t activations_bytes(const struct model *model, int max_tokens, int max_targets, int max_contexts, int max_length,
+                         bool checkpointing)
 {
     struct activations a = {0};
     struct buffer list[MAX_BUFFERS];
-    set_limits(&a, max_tokens, max_targets, max_contexts, max_length);
+    set_limits(&a, max_tokens, max_targets, max_contexts, max_length, checkpointing);
     size_t bytes = 0;
     for (int i = 0, n = list_buffers(&a, model, list); i < n; i++) {
         bytes += list[i].n * list[i].bytes;
@@ -85,11 +89,11 @@ size_t activations_bytes(const struct model *model, int max_tokens, int max_targ
 }
 
 struct activations *activations_new(const struct model *model, int max_tokens, int max_targets, int max_contexts,
-                                    int max_length)
+                                    int max_length, bool checkpointing)
 {
     struct activations *a = mem_zero(sizeof *a);
     struct buffer list[MAX_BUFFERS];
-    set_limits(a, max_tokens, max_targets, max_contexts, max_length);
+    set_limits(a, max_tokens, max_targets, max_contexts, max_length, checkpointing);
     for (int i = 0, n = list_buffers(a, model, list); i < n; i++) {
         if (list[i].n) {
             *list[i].at = device_alloc_in(model->device, DEVICE_TRAINING, list[i].n * list[i].bytes, list[i].label);
@@ -119,7 +123,8 @@ void activations_free(struct activations *acts, const struct model *model)
 struct layer_io activations_layer(const struct activations *acts, const struct model *model, int layer)
 {
     const struct model_config *config = &model->config;
-    size_t row = (size_t)layer * (size_t)acts->max_tokens; /* of this layer's part */
+    size_t T = (size_t)acts->max_tokens, row = acts->checkpointing ? 0 : (size_t)layer * T; /* of this layer's part */
+    size_t in = (size_t)layer * T;
     size_t d = (size_t)config->d, F = (size_t)config->F, H = (size_t)config->H, D = (size_t)config->D;
     void *qkv = layer_element(model, acts->qkv, row * (size_t)layer_qkv_width(config));
     return (struct layer_io){
@@ -131,7 +136,7 @@ struct layer_io activations_layer(const struct activations *acts, const struct m
         .spans = acts->spans,
         .k_pool = acts->k_pool,
         .v_pool = acts->v_pool,
-        .x = layer_element(model, acts->x, row * d),
+        .x = layer_element(model, acts->x, in * d),
         .normed = acts->normed,
         .qkv = qkv,
         .qk = config->qk_norm ? acts->qk : qkv,
@@ -140,6 +145,6 @@ struct layer_io activations_layer(const struct activations *acts, const struct m
         .mid = layer_element(model, acts->mid, row * d),
         .gate_up = layer_element(model, acts->gate_up, row * 2 * F),
         .act = acts->act,
-        .out = layer_element(model, acts->x, (row + (size_t)acts->max_tokens) * d),
+        .out = layer_element(model, acts->x, (in + T) * d),
     };
 }

@@ -5,6 +5,11 @@
  * the query/key norm, the rotation and swiglu make of them is computed again in the backward pass, by the same ops: that
  * costs reads and writes but no matrix product, and saves d + d + F elements a token and layer (and (H + J) D for Qwen3).
  *
+ * With checkpointing (Chen et al. 2016, arXiv 1604.06174, section 4.1) only the input of each layer is kept; the other five have
+ * room for one layer, and the backward pass computes each layer again before its gradient, by layer_branches: the same ops
+ * on the same inputs, so the same bits. That costs one more forward pass of the layers, but for their last products and the
+ * last layer.
+ *
  * For the files of model/ and their tests; others see model.h.
  *
  * SPDX-License-Identifier: Apache-2.0 */
@@ -17,14 +22,16 @@
 struct activations {
     int max_tokens, max_targets, max_contexts;
     int pages_per_context, n_pages; /* rows of `pages`; size of the pool */
+    bool checkpointing;
+    int held; /* checkpointing: the layer whose buffers are filled; -1: none */
 
-    /* kept, all layers in one array */
+    /* kept, all layers in one array; K = layers, with checkpointing 1 */
     void *x;        /* [layers + 1, max_tokens, d]; the last is the output of the last layer */
-    void *qkv;      /* [layers, max_tokens, (H + 2J) D] */
-    void *attended; /* [layers, max_tokens, H D] */
-    void *mid;      /* [layers, max_tokens, d] */
-    void *gate_up;  /* [layers, max_tokens, 2F] */
-    float *lse;     /* [layers, max_tokens, H] */
+    void *qkv;      /* [K, max_tokens, (H + 2J) D] */
+    void *attended; /* [K, max_tokens, H D] */
+    void *mid;      /* [K, max_tokens, d] */
+    void *gate_up;  /* [K, max_tokens, 2F] */
+    float *lse;     /* [K, max_tokens, H] */
     void *hidden;   /* [max_tokens, d], after the final norm */
 
     /* scratch */
@@ -33,7 +40,7 @@ struct activations {
     void *act;                    /* [max_tokens, F] after swiglu; backward: then its gradient */
     void *dx;                     /* [max_tokens, d] gradient of the residual stream */
     void *dqkv, *dattended;       /* gradients of qkv and attended of one layer */
-    void *dgate_up;               /* [max_tokens, 2F] */
+    void *dgate_up;               /* [max_tokens, 2F]; checkpointing: NULL, gate_up becomes it */
     void *k_pool, *v_pool;        /* [n_pages] pages of one layer */
     int32_t *tokens, *positions;  /* [max_tokens] */
     int32_t *target_rows;         /* [max_targets] */
@@ -56,6 +63,7 @@ struct layer_io activations_layer(const struct activations *acts, const struct m
 /* Uploads the targets of a batch and fills target_x with their rows of hidden. */
 void activations_gather_targets(struct activations *acts, const struct model *model, const struct train_batch *batch);
 /* What activations_new takes of the device. */
-size_t activations_bytes(const struct model *model, int max_tokens, int max_targets, int max_contexts, int max_length);
+size_t activations_bytes(const struct model *model, int max_tokens, int max_targets, int max_contexts, int max_length,
+                         bool checkpointing);
 
 #endif

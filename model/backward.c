@@ -2,7 +2,7 @@
  *
  * acts->dx carries the gradient of the residual stream from the last layer to the embedding. Each branch adds to it, since
  * y = x + f(x) has the gradient dy + f'(x) dy. Gradients of weights add to `grads`, which has the layout of the weights, so
- * a tied head and the embedding meet in one tensor. What was kept is only read.
+ * a tied head and the embedding meet in one tensor. What was kept is only read; with checkpointing it is made first.
  *
  * SPDX-License-Identifier: Apache-2.0 */
 #include "model/activations.h"
@@ -103,13 +103,14 @@ static void feed_forward_grad(const struct backward *b, const struct layer_weigh
     layer_swiglu(b->model, b->T, io->gate_up, acts->act);
     weight_grad(b, d, F, acts->dx, acts->act, w->down, SIZE_MAX);
     void *dact = acts->act; /* its values are not needed any more */
+    void *dgate_up = acts->checkpointing ? io->gate_up : acts->dgate_up;
     input_grad(b, d, F, acts->dx, w->down, dact);
     b->ops->swiglu_grad(
-        &(struct swiglu_args){.T = b->T, .F = F, .gate_up = io->gate_up, .dact = dact, .dgate_up = acts->dgate_up});
+        &(struct swiglu_args){.T = b->T, .F = F, .gate_up = io->gate_up, .dact = dact, .dgate_up = dgate_up});
     layer_norm(b->model, w->post_norm, b->T, io->mid, acts->normed);
-    weight_grad(b, 2 * F, d, acts->dgate_up, acts->normed, w->gate_up, SIZE_MAX);
+    weight_grad(b, 2 * F, d, dgate_up, acts->normed, w->gate_up, SIZE_MAX);
     void *dnormed = acts->normed;
-    input_grad(b, 2 * F, d, acts->dgate_up, w->gate_up, dnormed);
+    input_grad(b, 2 * F, d, dgate_up, w->gate_up, dnormed);
     norm_grad(b, w->post_norm, io->mid, dnormed, true);
 }
 
@@ -234,6 +235,10 @@ void model_backward(struct model *model, const struct train_batch *batch, struct
     head_grad(&b, batch, inv_temperature, d_entropy != NULL);
     for (int layer = model->config.n_layers - 1; layer >= 0; layer--) {
         struct layer_io io = activations_layer(acts, model, layer);
+        if (acts->checkpointing && acts->held != layer) {
+            layer_branches(model, layer, &io);
+        }
+        acts->held = -1; /* gate_up becomes its gradient */
         feed_forward_grad(&b, &model->weights.layers[layer], &io);
         attention_half_grad(&b, layer, &io, batch);
     }

@@ -111,7 +111,7 @@ static void attend(const struct model *model, const struct layer_io *io)
     });
 }
 
-void layer_forward(const struct model *model, int layer, const struct layer_io *io)
+void layer_branches(const struct model *model, int layer, const struct layer_io *io)
 {
     const struct model_config *config = &model->config;
     const struct layer_weights *w = &model->weights.layers[layer];
@@ -123,6 +123,12 @@ void layer_forward(const struct model *model, int layer, const struct layer_io *
     project(model, T, d, config->H * config->D, io->attended, w->o, SIZE_MAX, io->x, io->mid);
     layer_norm(model, w->post_norm, T, io->mid, io->normed);
     project(model, T, 2 * F, d, io->normed, w->gate_up, SIZE_MAX, NULL, io->gate_up);
-    layer_swiglu(model, T, io->gate_up, io->act);
-    project(model, T, d, F, io->act, w->down, SIZE_MAX, io->mid, io->out);
+}
+
+void layer_forward(const struct model *model, int layer, const struct layer_io *io)
+{
+    int d = model->config.d, F = model->config.F;
+    layer_branches(model, layer, io);
+    layer_swiglu(model, io->T, io->gate_up, io->act);
+    project(model, io->T, d, F, io->act, model->weights.layers[layer].down, SIZE_MAX, io->mid, io->out);
 }

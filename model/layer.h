@@ -40,6 +40,8 @@ struct layer_io {
 
 /* Writes everything from `normed` down. */
 void layer_forward(const struct model *model, int layer, const struct layer_io *io);
+/* The same up to gate_up: all that the backward pass reads of a layer. */
+void layer_branches(const struct model *model, int layer, const struct layer_io *io);
 
 /* Pieces that the backward pass computes again, with the same bits: io->qk from io->qkv; y = norm(x) of whole rows, with the
  * weight at that offset; act = swiglu(gate_up). */

@@ -168,10 +168,10 @@ enum err model_new(struct model **out, const struct model_config *config, struct
 }
 
 enum err model_plan(struct model **out, const struct model_config *config, const char *source, struct device *device,
-                    int max_positions)
+                    int max_positions, bool trainable)
 {
     BUG_ON(!device_plans(device));
-    return make(out, config, source, device, max_positions, true);
+    return make(out, config, source, device, max_positions, trainable);
 }
 
 /* ---- from files ---- */

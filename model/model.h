@@ -50,16 +50,16 @@ struct model {
  * (0: what the config allows, at most 32768); ERR_LIMIT if the config allows fewer, ERR_DEVICE if the device's operations do
  * not take the model's shape (struct ops_limits). Release with model_close. */
 enum err model_open(struct model **out, const char *path, struct device *device, int max_positions);
-/* The same, with fp32 master weights where the device's elements are narrower: for a model that is trained. */
+/* The same, with fp32 master weights where the device's elements are narrower: for a model that is trained by fp32 steps. */
 enum err model_open_trainable(struct model **out, const char *path, struct device *device, int max_positions);
 /* Random weights of the given shape (normal, deviation 0.02; output projections / sqrt(2 layers); norms 1), for training from
  * nothing and for tests; trainable. Takes the tokenizer over (may be NULL). */
 enum err model_new(struct model **out, const struct model_config *config, struct tokenizer *tokenizer,
                    struct device *device, int max_positions, uint64_t seed);
 /* On a device that plans (device_open_planning) the three of them look at everything but read and draw no weights; and this one
- * needs no more than a shape. `source` is for messages. */
+ * needs no more than a shape. `source` is for messages; trainable: with master weights. */
 enum err model_plan(struct model **out, const struct model_config *config, const char *source, struct device *device,
-                    int max_positions);
+                    int max_positions, bool trainable);
 
 /* Of what lies at `path`, the config alone. */
 enum err model_open_config(struct model_config *out, const char *path);
@@ -120,9 +120,10 @@ struct train_batch {
     const int32_t *target_rows, *targets; /* [n_targets] */
 };
 
-/* Memory of DEVICE_TRAINING for batches of at most max_tokens rows, max_targets targets and max_contexts sequences of at most max_length. */
+/* Memory of DEVICE_TRAINING for batches of at most max_tokens rows, max_targets targets and max_contexts sequences of at most max_length. With
+ * checkpointing, much less of it: model_backward computes the layers again, to the same bits (model/activations.h). */
 struct activations *activations_new(const struct model *model, int max_tokens, int max_targets, int max_contexts,
-                                    int max_length);
+                                    int max_length, bool checkpointing);
 void activations_free(struct activations *acts, const struct model *model);
 
 /* Fills acts; then model_target_logprobs reads from it, and model_backward adds to grads (layout of weights.data). Both may be

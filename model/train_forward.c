@@ -72,6 +72,7 @@ void model_forward(struct model *model, const struct train_batch *batch, struct 
         layer_forward(model, layer, &io);
         model_show_layer(model, layer, T, batch->positions, io.out);
     }
+    acts->held = model->config.n_layers - 1;
     const void *last = activations_layer(acts, model, model->config.n_layers - 1).out;
     layer_norm(model, model->weights.final_norm, T, last, acts->hidden);
 }

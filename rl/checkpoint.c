@@ -27,7 +27,8 @@ struct row_file {
     int fd;
     const char *path;
     bool writing;
-    float *buffer;
+    size_t width; /* bytes of a number: 4, or 2 for bf16 */
+    void *buffer;
 };
 
 static enum err row_file_block(const struct row_file *f, size_t bytes)
@@ -35,7 +36,7 @@ static enum err row_file_block(const struct row_file *f, size_t bytes)
     if (f->writing) {
         return file_write_all(f->fd, f->buffer, bytes, f->path);
     }
-    char *to = (char *)f->buffer;
+    char *to = f->buffer;
     while (bytes) {
         ssize_t n = read(f->fd, to, bytes);
         if (n <= 0) {
@@ -47,35 +48,51 @@ static enum err row_file_block(const struct row_file *f, size_t bytes)
     return ERR_NONE;
 }
 
-/* data: an fp32 array in the layout of the weights; NULL: the weights themselves. */
-static enum err row_file_array(const struct row_file *f, const struct model *model, float *data)
+/* n rows of a tensor of `data` into the buffer, or out of it */
+static void row_file_rows(const struct row_file *f, const struct model *model, const struct weight *w, void *data,
+                          int row, int n)
 {
     const struct ops *ops = model->device->ops;
+    int cols = w->cols ? w->cols : 1;
+    void *tensor = data ? (char *)data + w->offset * f->width : NULL;
+    if (!data && f->writing) {
+        weights_export(&model->weights, model->device, w, f->buffer, row, n);
+    } else if (!data) {
+        weights_import(&model->weights, model->device, w, f->buffer, row, n);
+    } else if (f->width == sizeof(uint16_t) && f->writing) {
+        ops->bf16_export(f->buffer, tensor, row, n, w->rows, cols);
+    } else if (f->width == sizeof(uint16_t)) {
+        ops->bf16_import(tensor, f->buffer, row, n, w->rows, cols);
+    } else if (f->writing) {
+        ops->wide_export(f->buffer, tensor, row, n, w->rows, cols);
+    } else {
+        ops->wide_import(tensor, f->buffer, row, n, w->rows, cols);
+    }
+}
+
+/* data: an array in the layout of the weights; NULL: the weights themselves, as fp32. */
+static enum err row_file_array(const struct row_file *f, const struct model *model, void *data)
+{
     for (int i = 0; i < model->weights.n_tensors; i++) {
         const struct weight *w = &model->weights.table[i];
         int cols = w->cols ? w->cols : 1, block = ROW_FLOATS / cols > 0 ? ROW_FLOATS / cols : 1;
         for (int row = 0; row < w->rows; row += block) {
             int n = w->rows - row < block ? w->rows - row : block;
-            size_t bytes = (size_t)n * (size_t)cols * sizeof(float);
-            if (f->writing && data) {
-                ops->wide_export(f->buffer, data + w->offset, row, n, w->rows, cols);
-            } else if (f->writing) {
-                weights_export(&model->weights, model->device, w, f->buffer, row, n);
+            if (f->writing) {
+                row_file_rows(f, model, w, data, row, n);
             }
-            TRY(row_file_block(f, bytes));
-            if (!f->writing && data) {
-                ops->wide_import(data + w->offset, f->buffer, row, n, w->rows, cols);
-            } else if (!f->writing) {
-                weights_import(&model->weights, model->device, w, f->buffer, row, n);
+            TRY(row_file_block(f, (size_t)n * (size_t)cols * f->width));
+            if (!f->writing) {
+                row_file_rows(f, model, w, data, row, n);
             }
         }
     }
     return ERR_NONE;
 }
 
-/* All arrays, one after the other, to or from a file. */
+/* All arrays, of numbers of `width` bytes, one after the other, to or from a file. */
 static enum err row_file_run(const char *folder, const char *name, bool writing, const struct model *model,
-                             float **arrays, int n)
+                             size_t width, void **arrays, int n)
 {
     char path[FILE_PATH_BYTES];
     TRY(file_join(path, sizeof path, folder, name));
@@ -83,12 +100,12 @@ static enum err row_file_run(const char *folder, const char *name, bool writing,
     for (int i = 0; i < model->weights.n_tensors; i++) {
         widest = model->weights.table[i].cols > widest ? model->weights.table[i].cols : widest;
     }
-    struct row_file f = {.path = path, .writing = writing};
+    struct row_file f = {.path = path, .writing = writing, .width = width};
     f.fd = writing ? open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666) : open(path, O_RDONLY | O_CLOEXEC);
     if (f.fd < 0) {
         return err_set(ERR_IO, "cannot open %s: %s", path, strerror(errno));
     }
-    f.buffer = mem_alloc((size_t)widest * sizeof(float));
+    f.buffer = mem_alloc((size_t)widest * width);
     enum err result = ERR_NONE;
     for (int i = 0; i < n && result == ERR_NONE; i++) {
         result = row_file_array(&f, model, arrays[i]);
@@ -99,6 +116,24 @@ static enum err row_file_run(const char *folder, const char *name, bool writing,
     close(f.fd);
     free(f.buffer);
     return result;
+}
+
+/* The weights (or the masters), all bits of them. */
+static enum err row_file_weights(const char *folder, const char *name, bool writing, const struct model *model)
+{
+    return row_file_run(folder, name, writing, model, sizeof(float), (void *[]){NULL}, 1);
+}
+
+static const char *moments_name(enum optim_kind kind)
+{
+    return kind == OPTIM_ADAMW_BF16_SR ? "state/optimizer_bf16.bin" : "state/optimizer.bin";
+}
+
+static enum err row_file_moments(const char *folder, bool writing, const struct model *model, const struct optim *optim)
+{
+    enum optim_kind kind = optim->options.kind;
+    void *arrays[] = {optim->m, optim->v};
+    return row_file_run(folder, moments_name(kind), writing, model, optim_moment_bytes(kind), arrays, 2);
 }
 
 /* ---- saving ---- */
@@ -155,9 +190,10 @@ enum err checkpoint_read_state(const char *folder, struct checkpoint_state *out)
     return ERR_NONE;
 }
 
-static enum err check_space(const char *folder, const struct model *policy, bool reference)
+static enum err check_space(const char *folder, const struct model *policy, const struct optim *optim, bool reference)
 {
-    uint64_t left, need = (uint64_t)policy->weights.n * sizeof(float) * (reference ? 4 : 3);
+    size_t moments = 2 * optim_moment_bytes(optim->options.kind), weights = sizeof(float) * (reference ? 2 : 1);
+    uint64_t left, need = (uint64_t)policy->weights.n * (weights + moments);
     need += need / 20 + ((uint64_t)1 << 20);
     TRY(file_space_left(folder, &left));
     if (left < need) {
@@ -174,12 +210,12 @@ static enum err write_files(const char *folder, const struct checkpoint_state *s
     TRY(file_join(part, sizeof part, folder, "state"));
     TRY(file_make_folders(part));
     TRY(model_save(policy, folder, dtype));
-    TRY(row_file_run(folder, "state/optimizer.bin", true, policy, (float *[]){optim->m, optim->v}, 2));
+    TRY(row_file_moments(folder, true, policy, optim));
     if (strcmp(dtype, "float32") != 0) { /* training goes on from all bits of the weights */
-        TRY(row_file_run(folder, "state/weights.bin", true, policy, (float *[]){NULL}, 1));
+        TRY(row_file_weights(folder, "state/weights.bin", true, policy));
     }
     if (reference) {
-        TRY(row_file_run(folder, "state/reference.bin", true, reference, (float *[]){NULL}, 1));
+        TRY(row_file_weights(folder, "state/reference.bin", true, reference));
     }
     TRY(write_state(folder, state));
     TRY(manifest_write(folder));
@@ -285,7 +321,7 @@ enum err checkpoint_save(const char *folder, const struct checkpoint_state *stat
     TRY(file_join(path, sizeof path, checkpoints, name));
     TRY(file_make_folders(checkpoints));
     TRY(file_remove_folder(temporary));
-    TRY(check_space(checkpoints, policy, reference != NULL));
+    TRY(check_space(checkpoints, policy, optim, reference != NULL));
     enum err result = write_files(temporary, state, policy, optim, reference, dtype);
     if (result == ERR_NONE) {
         result = file_remove_folder(path); /* of a run that was taken up again from before this step */
@@ -366,13 +402,30 @@ enum err checkpoint_find(const char *folder, char *path, size_t capacity, bool *
     return *found ? settle_latest(checkpoints, name) : ERR_NONE;
 }
 
+static enum err check_moments(const char *path, enum optim_kind kind)
+{
+    static const char *const names[] = {[OPTIM_ADAMW] = "adamw", [OPTIM_ADAMW_BF16_SR] = "adamw_bf16_sr"};
+    enum optim_kind other = kind == OPTIM_ADAMW ? OPTIM_ADAMW_BF16_SR : OPTIM_ADAMW;
+    char file[FILE_PATH_BYTES];
+    TRY(file_join(file, sizeof file, path, moments_name(other)));
+    if (file_exists(file)) {
+        return err_set(
+            ERR_USAGE,
+            "%s was saved with optim: %s, but the recipe has optim: %s, whose moments are of another kind; set "
+            "it back, or name that folder as model_name_or_path of a new run",
+            path, names[other], names[kind]);
+    }
+    return ERR_NONE;
+}
+
 enum err checkpoint_read_optim(const char *path, struct optim *optim, const struct model *policy)
 {
     char weights[FILE_PATH_BYTES];
-    TRY(row_file_run(path, "state/optimizer.bin", false, policy, (float *[]){optim->m, optim->v}, 2));
+    TRY(check_moments(path, optim->options.kind));
+    TRY(row_file_moments(path, false, policy, optim));
     TRY(file_join(weights, sizeof weights, path, "state/weights.bin"));
     if (file_exists(weights)) {
-        TRY(row_file_run(path, "state/weights.bin", false, policy, (float *[]){NULL}, 1));
+        TRY(row_file_weights(path, "state/weights.bin", false, policy));
     }
     return ERR_NONE;
 }
@@ -385,5 +438,5 @@ bool checkpoint_has_reference(const char *path)
 
 enum err checkpoint_read_reference(const char *path, struct model *reference)
 {
-    return row_file_run(path, "state/reference.bin", false, reference, (float *[]){NULL}, 1);
+    return row_file_weights(path, "state/reference.bin", false, reference);
 }

@@ -2,7 +2,8 @@
  *
  *   checkpoints/step-000200/   config.json, tokenizer files, model.safetensors (others open this folder)
  *     state/train.json         step, iteration, cursor, optimiser's step ...
- *     state/optimizer.bin      m then v, tensor by tensor, rows in fp32 (no device's layout)
+ *     state/optimizer.bin      m then v, tensor by tensor, rows in fp32 (no device's layout); with optim adamw_bf16_sr
+ *                              optimizer_bf16.bin, rows in bf16
  *     state/reference.bin      the reference model, where it has moved
  *     MANIFEST.json            size and XXH3 of every file; written last
  *   checkpoints/latest         symlink, replaced by rename
@@ -42,6 +43,7 @@ enum err checkpoint_set_aside(const char *folder, int64_t step);
 enum err checkpoint_verify(const char *path);
 
 enum err checkpoint_read_state(const char *path, struct checkpoint_state *out);
+/* Moments, and the weights in all bits. ERR_USAGE if it has the moments of another kind of optimiser. */
 enum err checkpoint_read_optim(const char *path, struct optim *optim, const struct model *policy);
 bool checkpoint_has_reference(const char *path);
 enum err checkpoint_read_reference(const char *path, struct model *reference);

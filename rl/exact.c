@@ -385,7 +385,7 @@ static enum err run_models(struct exact *e, const struct target *target, int sha
     if (result == ERR_NONE) {
         const char *name = e->options->model ? arena_strdup(e->arena, e->options->model) : shapes[shape].name;
         pair.acts = activations_new(pair.train, MICRO_ROWS, MICRO_ROWS + PROMPTS_MOST * GROUP_MOST,
-                                    2 * PROMPTS_MOST * GROUP_MOST, MAX_POSITIONS);
+                                    2 * PROMPTS_MOST * GROUP_MOST, MAX_POSITIONS, false);
         result = run_pair(e, target, &pair, name, share);
         activations_free(pair.acts, pair.train);
         if (pair.train != pair.rollout) {

@@ -17,7 +17,8 @@ void loss_init(struct loss *loss, const struct recipe *recipe, struct model *pol
         .reference = reference,
         .grads = grads,
         .most_targets = max_targets,
-        .acts = activations_new(policy, max_tokens, max_targets, max_contexts, max_length),
+        .acts = activations_new(policy, max_tokens, max_targets, max_contexts, max_length,
+                                recipe->run.gradient_checkpointing),
     };
     float **arrays[] = {&loss->logprob, &loss->old,       &loss->lse,      &loss->entropy,
                         &loss->ref,     &loss->d_logprob, &loss->d_entropy};

@@ -5,15 +5,18 @@
 
 #include <math.h>
 
+#include "kernels/rng.h"
+
 #define OPTIM_MOST_SKIPPED 3
 
 void optim_init(struct optim *optim, const struct optim_options *options, const struct model *model)
 {
-    size_t bytes = model->weights.n * sizeof(float);
+    size_t bytes = model->weights.n * optim_moment_bytes(options->kind);
+    BUG_ON(options->kind == OPTIM_ADAMW_BF16_SR && model->weights.master);
     *optim = (struct optim){
         .options = *options,
         .n = model->weights.n,
-        .grads = device_alloc_in(model->device, DEVICE_TRAINING, bytes, "gradients"),
+        .grads = device_alloc_in(model->device, DEVICE_TRAINING, model->weights.n * sizeof(float), "gradients"),
         .m = device_alloc(model->device, bytes, "optimiser: first moment"),
         .v = device_alloc(model->device, bytes, "optimiser: second moment"),
     };
@@ -53,6 +56,7 @@ static void optim_apply(struct optim *optim, struct model *model, double learnin
 {
     const struct optim_options *o = &optim->options;
     const struct device *device = model->device;
+    size_t moment = optim_moment_bytes(o->kind);
     for (int i = 0; i < model->weights.n_tensors; i++) {
         const struct weight *w = &model->weights.table[i];
         bool decays = w->cols > 0 && !w->is_norm;
@@ -61,8 +65,8 @@ static void optim_apply(struct optim *optim, struct model *model, double learnin
             .param = weights_at(&model->weights, device, w->offset),
             .master = model->weights.master ? model->weights.master + w->offset : NULL,
             .grad = optim->grads + w->offset,
-            .m = optim->m + w->offset,
-            .v = optim->v + w->offset,
+            .m = (char *)optim->m + w->offset * moment,
+            .v = (char *)optim->v + w->offset * moment,
             .grad_scale = (float)grad_scale,
             .lr = (float)learning_rate,
             .beta1 = (float)o->beta1,
@@ -71,6 +75,10 @@ static void optim_apply(struct optim *optim, struct model *model, double learnin
             .weight_decay = decays ? (float)o->weight_decay : 0.0f,
             .correction1 = (float)(1 - pow(o->beta1, (double)optim->step)),
             .correction2 = (float)(1 - pow(o->beta2, (double)optim->step)),
+            .stochastic = o->kind == OPTIM_ADAMW_BF16_SR,
+            .key = o->seed ^ RNG_ROUNDING,
+            .step = (uint64_t)optim->step,
+            .first = w->offset,
         });
     }
 }

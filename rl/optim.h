@@ -1,7 +1,18 @@
 /* rl/optim.h - AdamW with clipping and a learning-rate schedule.
  *
- * State: m and v, fp32, in the layout of the weights. Norms and biases do not decay, as in TRL. A step whose gradient is not
- * finite is skipped and counted: the weights stay as they are.
+ * State: m and v in the layout of the weights. Norms and biases do not decay, as in TRL. A step whose gradient is not finite is
+ * skipped and counted: the weights stay as they are.
+ *
+ *   kind                   bytes a parameter on a GPU: element + master + gradient + m + v
+ *   OPTIM_ADAMW            2 + 4 + 4 + 4 + 4 = 18   everything that lasts is fp32
+ *   OPTIM_ADAMW_BF16_SR    2 + 0 + 4 + 2 + 2 = 10   moments in bf16, and the bf16 parameters themselves are updated
+ *
+ * bf16 has 8 bits of mantissa: an update below half a unit in the last place, 1/512 to 1/256 of the parameter, is lost when
+ * it is rounded to nearest, and so is a change of v by (1 - beta2). Rounded stochastically (kernels/ops.h, adamw) it
+ * happens with the probability of its share, so that the mean is right (Zamirai et al. 2020, arXiv 2010.06192, section 4,
+ * which has it level with fp32; Kahan's sum, the other way there, takes another bf16 a parameter). Each step adds noise of a unit
+ * in the last place of a parameter. The numbers belong to (seed, step, element): runs repeat bit by bit, and resume exactly.
+ * Where elements are fp32 (the CPU) the parameters stay so and the moments alone are bf16.
  *
  * SPDX-License-Identifier: Apache-2.0 */
 #ifndef RL_OPTIM_H
@@ -11,7 +22,11 @@
 
 enum lr_schedule { LR_CONSTANT, LR_LINEAR, LR_COSINE };
 
+enum optim_kind { OPTIM_ADAMW, OPTIM_ADAMW_BF16_SR };
+
 struct optim_options {
+    enum optim_kind kind;
+    uint64_t seed;                                                            /* of stochastic rounding */
     double learning_rate, beta1, beta2, epsilon, weight_decay, max_grad_norm; /* max_grad_norm 0: no clipping */
     enum lr_schedule schedule;
     double min_lr_ratio; /* where linear and cosine end, as a share of learning_rate */
@@ -21,7 +36,8 @@ struct optim_options {
 
 struct optim {
     struct optim_options options;
-    float *grads, *m, *v; /* device, [weights.n] */
+    float *grads; /* device, [weights.n] */
+    void *m, *v;  /* the same; fp32 or bf16 by options.kind */
     size_t n;
     int64_t step;      /* updates applied so far; bias correction uses it */
     int64_t n_skipped; /* in a row */
@@ -32,8 +48,14 @@ struct optim_stats {
     bool skipped;
 };
 
+/* The policy of OPTIM_ADAMW was opened by model_open_trainable, that of OPTIM_ADAMW_BF16_SR by model_open: it has no masters. */
 void optim_init(struct optim *optim, const struct optim_options *options, const struct model *model);
 void optim_release(struct optim *optim, const struct model *model);
+/* Bytes of a number of m or v. */
+static inline size_t optim_moment_bytes(enum optim_kind kind)
+{
+    return kind == OPTIM_ADAMW_BF16_SR ? sizeof(uint16_t) : sizeof(float);
+}
 /* The turn of DEVICE_TRAINING begins (kernels/device.h). */
 void optim_zero_grads(struct optim *optim, const struct model *model);
 /* Learning rate of step s, counted from 1. */

@@ -169,6 +169,7 @@ static const char *recipe_default_folder(struct recipe *recipe)
 static void recipe_derive(struct recipe *recipe)
 {
     recipe_derive_loss(&recipe->loss);
+    recipe->optim.seed = recipe->run.seed;
     if (isnan(recipe->eval.eval_temperature)) {
         recipe->eval.eval_temperature = recipe->rollout.temperature;
     }

@@ -133,6 +133,7 @@ struct run_recipe {
     int64_t max_steps; /* 0: num_train_epochs decides (dataset_steps) */
     double num_train_epochs;
     int tokens_per_micro_batch;
+    bool gradient_checkpointing;
     enum bits_check bits_check;
     int save_steps; /* 0: at the end only */
     int save_total_limit;
@@ -161,7 +162,7 @@ struct recipe {
     struct reward_recipe reward;
     struct advantage_options advantage;
     struct loss_recipe loss;
-    struct optim_options optim; /* max_steps is set by the trainer when the number of steps is known */
+    struct optim_options optim; /* seed is set by recipe_finish, max_steps by the trainer when it is known */
     struct run_recipe run;
     struct eval_recipe eval;
 

@@ -154,6 +154,10 @@ const struct recipe_field recipe_fields[] = {
      "when training computes other bits than the rollout did: stop the run, or only warn", true},
 
     /* ---- optimiser ---- */
+    {"optim", GROUP_OPTIM, FIELD_CHOICE, AT(optim.kind), "adamw", 0, 0,
+     "adamw=AdamW=adamw_torch=adamw_torch_fused|adamw_bf16_sr", "", VERL_ACTOR "optim.optimizer",
+     "adamw: fp32 moments and master weights; adamw_bf16_sr: moments in bf16, and on a GPU no master weights, everything "
+     "rounded stochastically: 10 bytes a parameter instead of 18", false},
     {"learning_rate", GROUP_OPTIM, FIELD_NUMBER, AT(optim.learning_rate), "1e-6", 0, 10, NULL, "",
      VERL_ACTOR "optim.lr actor.adam.lr actor.learning_rate", "AdamW's step size at its highest", false},
     {"lr_scheduler_type", GROUP_OPTIM, FIELD_CHOICE, AT(optim.schedule), "constant", 0, 0,
@@ -182,6 +186,10 @@ const struct recipe_field recipe_fields[] = {
     {"tokens_per_micro_batch", GROUP_RUN, FIELD_INT, AT(run.tokens_per_micro_batch), "4096", 16, 1e7, NULL, "tokens",
      VERL_ACTOR "ppo_max_token_len_per_gpu train.max_tokens_per_gpu token_budget",
      "rows of one packed training batch: more is faster and takes more memory", false},
+    {"gradient_checkpointing", GROUP_RUN, FIELD_BOOL, AT(run.gradient_checkpointing), "false", 0, 0, NULL, "",
+     "actor_rollout_ref.model.enable_gradient_checkpointing",
+     "keep only the input of each layer for the backward pass and compute the rest again: far less memory a token, one more "
+     "forward pass a step; results never depend on it", false},
     {"save_steps", GROUP_RUN, FIELD_INT, AT(run.save_steps), "500", 0, MOST_COUNT, NULL, "steps",
      "trainer.save_freq ckpt.save_steps", "steps between two checkpoints; 0: at the end only", false},
     {"save_total_limit", GROUP_RUN, FIELD_INT, AT(run.save_total_limit), "2", 1, MOST_COUNT, NULL, "checkpoints",

@@ -39,6 +39,7 @@ void train_close(struct train *t);
 
 int train_longest_sequence(const struct recipe *recipe); /* positions */
 bool train_has_reference(const struct recipe *recipe);
+bool train_has_masters(const struct recipe *recipe); /* else the elements themselves are trained */
 /* What the operations will be asked for, with the policy's shape. */
 struct device_limits train_limits(const struct train *t);
 /* Gradients, moments, activations, and the rollout with so many pages. The device may be one that plans (rl/train_plan.h). */

@@ -63,7 +63,7 @@ static enum err add_up(struct train_plan *plan, const struct model_config *confi
     struct train *t = &plan->made;
     const struct recipe *r = t->recipe;
     int longest = train_longest_sequence(r);
-    TRY(model_plan(&t->policy, config, source, t->device, longest));
+    TRY(model_plan(&t->policy, config, source, t->device, longest, train_has_masters(r)));
     struct device_limits limits = train_limits(t);
     device_alloc_slots(t->device, &limits);
     if (train_has_reference(r)) {
@@ -209,12 +209,31 @@ static void try_without_reference(struct changes *c)
     c->recipe->loss.policy.beta = now;
 }
 
+/* Each for a forward pass more, or for rounded moments. */
+static void try_thrift(struct changes *c)
+{
+    bool *checkpointing = &c->recipe->run.gradient_checkpointing, kept = *checkpointing;
+    enum optim_kind *optim = &c->recipe->optim.kind, kind = *optim;
+    size_t bytes = 0;
+    *checkpointing = true;
+    if (c->n < CHANGES && !kept && fits(c, &bytes)) {
+        tell(c, "--gradient_checkpointing=true", bytes);
+    }
+    *checkpointing = kept;
+    *optim = OPTIM_ADAMW_BF16_SR;
+    if (c->n < CHANGES && kind != OPTIM_ADAMW_BF16_SR && fits(c, &bytes)) {
+        tell(c, "--optim=adamw_bf16_sr", bytes);
+    }
+    *optim = kind;
+}
+
 static double parameters_of(const struct model_config *config)
 {
     struct device *device = NULL;
     struct model *model = NULL;
     double n = 0;
-    if (device_open_planning(&device, "cuda", 0) == ERR_NONE && model_plan(&model, config, "", device, 1) == ERR_NONE) {
+    if (device_open_planning(&device, "cuda", 0) == ERR_NONE &&
+        model_plan(&model, config, "", device, 1, false) == ERR_NONE) {
         n = (double)model->weights.n;
         model_close(model);
     }
@@ -277,6 +296,7 @@ static void tell_changes(const struct train_plan *plan, FILE *out)
     };
     fprintf(out, "each of these would make it fit:\n");
     try_number(&c, "tokens_per_micro_batch", &r->run.tokens_per_micro_batch, TOKENS_STEP, TOKENS_STEP);
+    try_thrift(&c);
     if (r->method == METHOD_GRPO) {
         if (r->rollout.kv_pages > 0) {
             try_number(&c, "kv_pages", &r->rollout.kv_pages, kvcache_pages(train_longest_sequence(r)), 1);

@@ -22,21 +22,28 @@ bool train_has_reference(const struct recipe *r)
     return r->method == METHOD_GRPO && r->loss.policy.beta != 0;
 }
 
+bool train_has_masters(const struct recipe *r)
+{
+    return r->optim.kind == OPTIM_ADAMW;
+}
+
 /* The policy: from the checkpoint if there is one, else from the recipe's path, or random in its shape. */
 static enum err open_policy(struct train *t, const char *checkpoint)
 {
     struct recipe *r = t->recipe;
     const char *path = recipe_path(r, r->model.model_name_or_path);
     int positions = train_longest_sequence(r);
+    enum err (*open)(struct model **, const char *, struct device *, int) =
+        train_has_masters(r) ? model_open_trainable : model_open;
     if (checkpoint) {
-        TRY(model_open_trainable(&t->policy, checkpoint, t->device, positions));
+        TRY(open(&t->policy, checkpoint, t->device, positions));
         if (file_exists(path)) { /* saving copies files from there, and this checkpoint will be removed one day */
             free(t->policy->source);
             t->policy->source = mem_strdup(path);
         }
         return ERR_NONE;
     }
-    TRY(model_open_trainable(&t->policy, path, t->device, positions));
+    TRY(open(&t->policy, path, t->device, positions));
     if (r->model.init_weights == INIT_RANDOM) {
         model_init_random(t->policy, r->run.seed);
     }

@@ -17,6 +17,8 @@ extern const struct ops ISA_NAME(ops_cpu);
 size_t ISA_NAME(matrix_elements)(int N, int K);
 void ISA_NAME(matrix_import)(void *matrix, const float *rows, int row, int n_rows, int N, int K);
 void ISA_NAME(matrix_export)(float *rows, const void *matrix, int row, int n_rows, int N, int K);
+void ISA_NAME(bf16_import)(uint16_t *matrix, const uint16_t *rows, int row, int n_rows, int N, int K);
+void ISA_NAME(bf16_export)(uint16_t *rows, const uint16_t *matrix, int row, int n_rows, int N, int K);
 void ISA_NAME(embedding)(const struct embedding_args *);
 void ISA_NAME(embedding_grad)(const struct embedding_args *);
 void ISA_NAME(rmsnorm)(const struct rmsnorm_args *);

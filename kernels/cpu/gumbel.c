@@ -7,37 +7,24 @@
 
 #include "base/arena.h"
 #include "kernels/cpu/cpu.h"
+#include "kernels/cpu/philox.h"
 
-#define BLOCKS (GUMBEL_TOKENS / 4)
-
-/* One Philox block gives four tokens' words; the blocks are independent columns, so the loops become vector code. */
-static void philox_tile(const struct sampling *s, int first, uint32_t words[4][BLOCKS])
+/* One Philox block gives four tokens' words. */
+static void philox_tile(const struct sampling *s, int first, uint32_t c[4][PHILOX_BLOCKS])
 {
-    uint32_t c[4][BLOCKS], k0 = (uint32_t)s->seed, k1 = (uint32_t)(s->seed >> 32);
-    for (int i = 0; i < BLOCKS; i++) {
+    _Static_assert(PHILOX_BLOCKS * 4 == GUMBEL_TOKENS, "a tile is one call");
+    for (int i = 0; i < PHILOX_BLOCKS; i++) {
         c[0][i] = (uint32_t)(first / 4 + i);
         c[1][i] = s->position;
         c[2][i] = (uint32_t)s->sequence;
         c[3][i] = (uint32_t)(s->sequence >> 32);
     }
-    for (int round = 0; round < 10; round++) {
-        for (int i = 0; i < BLOCKS; i++) {
-            uint64_t a = (uint64_t)0xD2511F53u * c[0][i], b = (uint64_t)0xCD9E8D57u * c[2][i];
-            uint32_t c1 = c[1][i], c3 = c[3][i];
-            c[0][i] = (uint32_t)(b >> 32) ^ c1 ^ k0;
-            c[1][i] = (uint32_t)b;
-            c[2][i] = (uint32_t)(a >> 32) ^ c3 ^ k1;
-            c[3][i] = (uint32_t)a;
-        }
-        k0 += 0x9E3779B9u;
-        k1 += 0xBB67AE85u;
-    }
-    memcpy(words, c, sizeof c);
+    philox_blocks(c, s->seed);
 }
 
 void ISA_NAME(gumbel_tile)(const struct sampling *s, int first, float noise[GUMBEL_TOKENS])
 {
-    uint32_t words[4][BLOCKS];
+    uint32_t words[4][PHILOX_BLOCKS];
     philox_tile(s, first, words);
     for (int i = 0; i < GUMBEL_TOKENS; i++) {
         noise[i] = ((float)(words[i % 4][i / 4] >> 8) + 0.5f) * 0x1p-24f;

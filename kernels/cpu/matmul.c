@@ -62,6 +62,28 @@ void ISA_NAME(matrix_export)(float *rows, const void *matrix, int row, int n_row
     }
 }
 
+void ISA_NAME(bf16_import)(uint16_t *matrix, const uint16_t *rows, int row, int n_rows, int N, int K)
+{
+    (void)N;
+    for (int i = 0; i < n_rows; i++) {
+        uint16_t *to = matrix + matrix_index(row + i, 0, K);
+        for (int k = 0; k < K; k++) {
+            to[(size_t)k * CPU_PANEL] = rows[(size_t)i * (size_t)K + (size_t)k];
+        }
+    }
+}
+
+void ISA_NAME(bf16_export)(uint16_t *rows, const uint16_t *matrix, int row, int n_rows, int N, int K)
+{
+    (void)N;
+    for (int i = 0; i < n_rows; i++) {
+        const uint16_t *from = matrix + matrix_index(row + i, 0, K);
+        for (int k = 0; k < K; k++) {
+            rows[(size_t)i * (size_t)K + (size_t)k] = from[(size_t)k * CPU_PANEL];
+        }
+    }
+}
+
 /* Outputs n .. n + width - 1 of row t from their sums: plus bias, plus residual. */
 static void matmul_finish_row(const struct matmul_args *a, int t, int n, int width, const float *from)
 {

@@ -10,31 +10,86 @@ extern "C" {
 #define THREADS       256
 #define SQUARES_BLOCK CUDA_SQUARES
 
+struct state {
+    float w, m, v;
+};
+
+__device__ __forceinline__ void update(const struct adamw_args &a, float grad, struct state *s)
+{
+    float g = __fmul_rn(grad, a.grad_scale);
+    s->m = __fmaf_rn(a.beta1, s->m, __fmul_rn(__fsub_rn(1.0f, a.beta1), g));
+    s->v = __fmaf_rn(a.beta2, s->v, __fmul_rn(__fmul_rn(__fsub_rn(1.0f, a.beta2), g), g));
+    float root = __fadd_rn(__fsqrt_rn(__fdiv_rn(s->v, a.correction2)), a.eps);
+    float step = __fmaf_rn(a.weight_decay, s->w, __fdiv_rn(__fdiv_rn(s->m, a.correction1), root));
+    s->w = __fmaf_rn(-a.lr, step, s->w);
+}
+
 __global__ void adamw_kernel(struct adamw_args a)
 {
     size_t i = (size_t)blockIdx.x * THREADS + threadIdx.x;
     if (i >= a.n) {
         return;
     }
-    float g = __fmul_rn(a.grad[i], a.grad_scale), w = a.master[i];
-    float m = __fmaf_rn(a.beta1, a.m[i], __fmul_rn(__fsub_rn(1.0f, a.beta1), g));
-    float v = __fmaf_rn(a.beta2, a.v[i], __fmul_rn(__fmul_rn(__fsub_rn(1.0f, a.beta2), g), g));
-    float root = __fadd_rn(__fsqrt_rn(__fdiv_rn(v, a.correction2)), a.eps);
-    float update = __fmaf_rn(a.weight_decay, w, __fdiv_rn(__fdiv_rn(m, a.correction1), root));
-    w = __fmaf_rn(-a.lr, update, w);
-    a.master[i] = w;
-    a.m[i] = m;
-    a.v[i] = v;
-    ((bf16 *)a.param)[i] = to_bf16(w);
+    float *m = (float *)a.m, *v = (float *)a.v;
+    struct state s = {a.master[i], m[i], v[i]};
+    update(a, a.grad[i], &s);
+    a.master[i] = s.w;
+    m[i] = s.m;
+    v[i] = s.v;
+    ((bf16 *)a.param)[i] = to_bf16(s.w);
+}
+
+/* ---- everything in bf16, rounded stochastically; a thread has the two elements that share a block of Philox ---- */
+
+__device__ __forceinline__ float low_half(uint32_t pair)
+{
+    return __uint_as_float(pair << 16);
+}
+
+__device__ __forceinline__ float high_half(uint32_t pair)
+{
+    return __uint_as_float(pair & 0xFFFF0000u);
+}
+
+__device__ __forceinline__ uint32_t round_pair(float low, float high, uint32_t random_low, uint32_t random_high)
+{
+    return (__float_as_uint(low) + random_low) >> 16 | ((__float_as_uint(high) + random_high) & 0xFFFF0000u);
+}
+
+__global__ void adamw_stochastic_kernel(struct adamw_args a)
+{
+    size_t i = (size_t)blockIdx.x * THREADS + threadIdx.x;
+    if (i >= a.n / 2) {
+        return;
+    }
+    uint32_t *param = (uint32_t *)a.param + i, *m = (uint32_t *)a.m + i, *v = (uint32_t *)a.v + i;
+    float2 grad = ((const float2 *)a.grad)[i];
+    struct state x = {low_half(*param), low_half(*m), low_half(*v)};
+    struct state y = {high_half(*param), high_half(*m), high_half(*v)};
+    update(a, grad.x, &x);
+    update(a, grad.y, &y);
+    uint64_t pair = a.first / 2 + i;
+    uint4 r = philox((uint32_t)pair, (uint32_t)(pair >> 32), (uint32_t)a.step, (uint32_t)(a.step >> 32),
+                     (uint32_t)a.key, (uint32_t)(a.key >> 32));
+    *m = round_pair(x.m, y.m, r.x & 0xFFFFu, r.z & 0xFFFFu);
+    *v = round_pair(x.v, y.v, r.x >> 16, r.z >> 16);
+    *param = round_pair(x.w, y.w, r.y & 0xFFFFu, r.w & 0xFFFFu);
 }
 
 void cuda_adamw(const struct adamw_args *a)
 {
-    BUG_ON(!a->master);
-    if (a->n > 0) {
-        adamw_kernel<<<(unsigned)((a->n + THREADS - 1) / THREADS), THREADS, 0, cuda.stream>>>(*a);
-        cuda_launched("adamw");
+    BUG_ON(a->stochastic == (a->master != NULL) || (a->stochastic && (a->n % 2 != 0 || a->first % 2 != 0)));
+    size_t threads = a->stochastic ? a->n / 2 : a->n;
+    unsigned blocks = (unsigned)((threads + THREADS - 1) / THREADS);
+    if (blocks == 0) {
+        return;
     }
+    if (a->stochastic) {
+        adamw_stochastic_kernel<<<blocks, THREADS, 0, cuda.stream>>>(*a);
+    } else {
+        adamw_kernel<<<blocks, THREADS, 0, cuda.stream>>>(*a);
+    }
+    cuda_launched("adamw");
 }
 
 /* ---- sum of squares, in fp64: each thread its stride, then a tree ---- */

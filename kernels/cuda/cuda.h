@@ -155,6 +155,8 @@ void cuda_matrix_import(void *matrix, const float *rows, int row, int n_rows, in
 void cuda_matrix_export(float *rows, const void *matrix, int row, int n_rows, int N, int K);
 void cuda_wide_import(float *matrix, const float *rows, int row, int n_rows, int N, int K);
 void cuda_wide_export(float *rows, const float *matrix, int row, int n_rows, int N, int K);
+void cuda_bf16_import(uint16_t *matrix, const uint16_t *rows, int row, int n_rows, int N, int K);
+void cuda_bf16_export(uint16_t *rows, const uint16_t *matrix, int row, int n_rows, int N, int K);
 void cuda_embedding(const struct embedding_args *);
 void cuda_embedding_grad(const struct embedding_args *);
 void cuda_rmsnorm(const struct rmsnorm_args *);

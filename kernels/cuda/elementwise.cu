@@ -79,6 +79,18 @@ void cuda_wide_export(float *rows, const float *matrix, int row, int n_rows, int
     cuda_download(rows, matrix + (size_t)row * (size_t)K, (size_t)n_rows * (size_t)K * sizeof(float));
 }
 
+void cuda_bf16_import(uint16_t *matrix, const uint16_t *rows, int row, int n_rows, int N, int K)
+{
+    (void)N;
+    cuda_upload(matrix + (size_t)row * (size_t)K, rows, (size_t)n_rows * (size_t)K * sizeof(uint16_t));
+}
+
+void cuda_bf16_export(uint16_t *rows, const uint16_t *matrix, int row, int n_rows, int N, int K)
+{
+    (void)N;
+    cuda_download(rows, matrix + (size_t)row * (size_t)K, (size_t)n_rows * (size_t)K * sizeof(uint16_t));
+}
+
 /* ---- rotary embedding ---- */
 
 __global__ void rope_kernel(struct rope_args a)

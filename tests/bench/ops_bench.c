@@ -342,9 +342,8 @@ static void run_head_grad(void *context)
                                                .dw = a->dhead});
 }
 
-static void run_adamw(void *context)
+static void step_adamw(struct arrays *a, bool stochastic)
 {
-    struct arrays *a = context;
     a->ops->adamw(&(struct adamw_args){.n = (size_t)V * D_MODEL,
                                        .param = a->head,
                                        .grad = a->dhead,
@@ -356,7 +355,18 @@ static void run_adamw(void *context)
                                        .beta2 = 0.95f,
                                        .eps = 1e-8f,
                                        .correction1 = 1,
-                                       .correction2 = 1});
+                                       .correction2 = 1,
+                                       .stochastic = stochastic});
+}
+
+static void run_adamw(void *context)
+{
+    step_adamw(context, false);
+}
+
+static void run_adamw_stochastic(void *context)
+{
+    step_adamw(context, true);
 }
 
 static float *some(struct arena *arena, size_t n)
@@ -422,6 +432,7 @@ void bench_ops(const struct device *device, const struct machine *machine)
         {"swiglu_grad", run_swiglu_grad, 0, row * 5 * F},
         {"attention_grad", run_attention_grad, 10 * pairs, 0},
         {"adamw", run_adamw, 0, 28.0 * V * D_MODEL},
+        {"adamw, stochastic", run_adamw_stochastic, 0, 20.0 * V * D_MODEL},
     };
     struct arena arena = ARENA_INIT;
     struct arrays a = {.ops = device->ops};

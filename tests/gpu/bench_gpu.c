@@ -130,7 +130,7 @@ static void bench_training(struct model *model, int most)
     struct optim_stats stats;
     size_t n = (size_t)b->n_targets;
     float *logprob = mem_zero(n * 4), *lse = mem_zero(n * 4), *d = mem_zero(n * 4);
-    struct activations *acts = activations_new(model, most, most, b->n_contexts, PROMPT + COMPLETION);
+    struct activations *acts = activations_new(model, most, most, b->n_contexts, PROMPT + COMPLETION, false);
     optim_init(&optim, &options, model);
     for (size_t i = 0; i < n; i++) {
         d[i] = 1e-4f;

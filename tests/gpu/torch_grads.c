@@ -78,7 +78,7 @@ static void dump_batch(struct dump *dump, const struct model_batch *m)
 /* Forward and backward; what comes out. */
 static void dump_results(struct dump *dump, struct model *model, const struct model_batch *m)
 {
-    struct activations *acts = activations_new(model, MODEL_ROWS, MODEL_ROWS, 8, 512);
+    struct activations *acts = activations_new(model, MODEL_ROWS, MODEL_ROWS, 8, 512, false);
     float *grads = device_alloc(model->device, model->weights.n * sizeof *grads, "gradients");
     float *logprob = zeros(MODEL_ROWS), *lse = zeros(MODEL_ROWS), *entropy = zeros(MODEL_ROWS);
     model_forward(model, &m->batch, acts);

@@ -220,6 +220,43 @@ static void check_adamw(size_t n)
     free(got_mix);
 }
 
+/* The CPU's fp32 parameter, rounded here as kernels/ops.h says, is the GPU's; the moments have the same bits as they are. */
+static void check_adamw_stochastic(size_t n, uint64_t first)
+{
+    float *w = elements(n, 1, 1), *grad = elements(n, 1, 2), *m = elements(n, 0.1f, 3), *v = elements(n, 0.1f, 4);
+    uint16_t *m16 = mem_alloc(n * 2), *v16 = mem_alloc(n * 2);
+    for (size_t i = 0; i < n; i++) {
+        m16[i] = bf16_bits(m[i]);
+        v16[i] = bf16_bits(fabsf(v[i]));
+    }
+    void *gw = gpu_elements(w, n), *gg = gpu_bytes(grad, n * 4);
+    void *gm = gpu_bytes(m16, n * 2), *gv = gpu_bytes(v16, n * 2);
+    struct adamw_args a = {.n = n, .param = w, .grad = grad, .m = m16, .v = v16, .grad_scale = 0.7f, .lr = 1e-2f};
+    a.beta1 = 0.9f, a.beta2 = 0.99f, a.eps = 1e-8f, a.weight_decay = 0.1f, a.correction1 = 0.3f, a.correction2 = 0.1f;
+    a.stochastic = true, a.key = 0x123456789ABCDEFu, a.step = ((uint64_t)1 << 32) + 3, a.first = first;
+    cpu->ops->adamw(&a);
+    a.param = gw, a.grad = gg, a.m = gm, a.v = gv;
+    gpu->ops->adamw(&a);
+    uint16_t *want = mem_alloc(n * 2), *got = mem_alloc(n * 2);
+    for (size_t i = 0; i < n; i++) {
+        uint64_t pair = (first + i) / 2;
+        uint32_t bits, out[4];
+        uint32_t counter[4] = {(uint32_t)pair, (uint32_t)(pair >> 32), (uint32_t)a.step, (uint32_t)(a.step >> 32)};
+        uint32_t key[2] = {(uint32_t)a.key, (uint32_t)(a.key >> 32)};
+        rng_philox(out, counter, key);
+        memcpy(&bits, &w[i], sizeof bits);
+        want[i] = (uint16_t)((bits + (out[i % 2 ? 3 : 1] & 0xFFFFu)) >> 16);
+    }
+    device_read(gpu, got, gw, n * 2);
+    check_same(got, want, n * 2, "adamw of %zu, stochastic: elements", n);
+    device_read(gpu, got, gm, n * 2);
+    check_same(got, m16, n * 2, "adamw of %zu, stochastic: first moment", n);
+    device_read(gpu, got, gv, n * 2);
+    check_same(got, v16, n * 2, "adamw of %zu, stochastic: second moment", n);
+    gpu_free(4, gw, gg, gm, gv);
+    free(w), free(grad), free(m), free(v), free(m16), free(v16), free(want), free(got);
+}
+
 static void check_matrices(int N, int K)
 {
     size_t n = (size_t)N * (size_t)K;
@@ -231,8 +268,17 @@ static void check_matrices(int N, int K)
     gpu->ops->wide_import(floats, rows + K, 1, N - 1, N, K);
     gpu->ops->wide_export(wide, floats, 0, N, N, K);
     check_same(wide, rows, n * 4, "wide_import, wide_export %d x %d", N, K);
-    gpu_free(2, matrix, floats);
-    free(rows), free(back), free(wide);
+    uint16_t *narrow = mem_alloc(n * 2), *narrow_back = mem_zero(n * 2);
+    for (size_t i = 0; i < n; i++) {
+        narrow[i] = bf16_bits(rows[i]);
+    }
+    void *halves = gpu_bytes(NULL, n * 2);
+    gpu->ops->bf16_import(halves, narrow, 0, 1, N, K);
+    gpu->ops->bf16_import(halves, narrow + K, 1, N - 1, N, K);
+    gpu->ops->bf16_export(narrow_back, halves, 0, N, N, K);
+    check_same(narrow_back, narrow, n * 2, "bf16_import, bf16_export %d x %d", N, K);
+    gpu_free(3, matrix, floats, halves);
+    free(rows), free(back), free(wide), free(narrow), free(narrow_back);
 }
 
 int main(void)
@@ -265,5 +311,7 @@ int main(void)
     check_rows(50, 36, 1000);
     check_adamw(5);
     check_adamw(100003);
+    check_adamw_stochastic(6, 0);
+    check_adamw_stochastic(100002, ((uint64_t)1 << 33) - 64); /* the upper word of the pairs' numbers changes */
     return close_both();
 }

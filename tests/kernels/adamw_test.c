@@ -3,6 +3,7 @@
  * SPDX-License-Identifier: Apache-2.0 */
 #include "kernels/ops.h"
 
+#include "kernels/rng.h"
 #include "tests/kernels/fixture.h"
 
 static void three_updates_are_right(void **state)
@@ -24,8 +25,21 @@ static void three_updates_are_right(void **state)
                 double b1 = 0.9, b2 = 0.95, lr = 0.01, eps = 1e-6, decay = 0.1, scale = 0.5;
                 double c1 = 1 - pow(b1, step), c2 = 1 - pow(b2, step);
                 float *grad = random_floats(n, 1, (uint64_t)(10 + step));
-                ops->adamw(&(struct adamw_args){n, param, NULL, grad, m, v, (float)scale, (float)lr, (float)b1,
-                                                (float)b2, (float)eps, (float)decay, (float)c1, (float)c2});
+                ops->adamw(&(struct adamw_args){
+                    .n = n,
+                    .param = param,
+                    .grad = grad,
+                    .m = m,
+                    .v = v,
+                    .grad_scale = (float)scale,
+                    .lr = (float)lr,
+                    .beta1 = (float)b1,
+                    .beta2 = (float)b2,
+                    .eps = (float)eps,
+                    .weight_decay = (float)decay,
+                    .correction1 = (float)c1,
+                    .correction2 = (float)c2,
+                });
                 for (size_t i = 0; i < n; i++) {
                     double g = scale * (double)grad[i];
                     m64[i] = b1 * m64[i] + (1 - b1) * g;
@@ -48,6 +62,140 @@ static void three_updates_are_right(void **state)
         }
         free(first);
     }
+}
+
+/* ---- moments in bf16 ---- */
+
+static uint32_t bits_of(float x)
+{
+    uint32_t bits;
+    memcpy(&bits, &x, sizeof bits);
+    return bits;
+}
+
+static float wide(uint16_t x)
+{
+    uint32_t bits = (uint32_t)x << 16;
+    float value;
+    memcpy(&value, &bits, sizeof value);
+    return value;
+}
+
+/* Of the three arrays an update has: bf16 numbers, both signs in m. */
+static void fill_moments(uint16_t *m, uint16_t *v, size_t n)
+{
+    float *x = random_floats(n, 0.1f, 5), *y = random_floats(n, 0.01f, 6);
+    for (size_t i = 0; i < n; i++) {
+        m[i] = (uint16_t)(bits_of(x[i]) >> 16);
+        v[i] = (uint16_t)(bits_of(fabsf(y[i])) >> 16);
+    }
+    free(x);
+    free(y);
+}
+
+static struct adamw_args stochastic_args(size_t n, float *param, const float *grad, void *m, void *v)
+{
+    return (struct adamw_args){
+        .n = n,
+        .param = param,
+        .grad = grad,
+        .m = m,
+        .v = v,
+        .grad_scale = 0.5f,
+        .lr = 0.01f,
+        .beta1 = 0.9f,
+        .beta2 = 0.999f,
+        .eps = 1e-8f,
+        .weight_decay = 0.1f,
+        .correction1 = 0.3f,
+        .correction2 = 0.01f,
+        .stochastic = true,
+        .key = 0x123456789ABCDEFu,
+        .step = ((uint64_t)1 << 32) + 7,
+        .first = ((size_t)1 << 34) - 32, /* its pairs' upper words differ */
+    };
+}
+
+/* The rule of kernels/ops.h and kernels/rng.h, written down once more. */
+static uint16_t rounded(float x, const struct adamw_args *a, size_t i, int shift)
+{
+    uint64_t at = a->first + i;
+    uint32_t out[4],
+        counter[4] = {(uint32_t)(at / 2), (uint32_t)(at / 2 >> 32), (uint32_t)a->step, (uint32_t)(a->step >> 32)};
+    uint32_t key[2] = {(uint32_t)a->key, (uint32_t)(a->key >> 32)};
+    rng_philox(out, counter, key);
+    return (uint16_t)((bits_of(x) + (out[2 * (at % 2)] >> shift & 0xFFFFu)) >> 16);
+}
+
+/* The fp32 update of the widened moments, whose results then land on one of their two neighbours. */
+static void bf16_moments_are_the_rounding_of_fp32_ones(void **state)
+{
+    const struct tables *tables = *state;
+    static const size_t sizes[] = {2, 16, 62, 64, 66, 4096, 4098, 30000};
+    for (size_t c = 0; c < sizeof sizes / sizeof *sizes; c++) {
+        size_t n = sizes[c];
+        float *grad = random_floats(n, 1, 2), *want = random_floats(n, 1, 1), *m32 = zero_floats(n);
+        float *v32 = zero_floats(n);
+        uint16_t *m = mem_zero(n * sizeof *m), *v = mem_zero(n * sizeof *v);
+        fill_moments(m, v, n);
+        for (size_t i = 0; i < n; i++) {
+            m32[i] = wide(m[i]), v32[i] = wide(v[i]);
+        }
+        struct adamw_args plain = stochastic_args(n, want, grad, m32, v32);
+        plain.stochastic = false;
+        tables->ops[0]->adamw(&plain);
+        for (int run = 0; run < 4 * tables->n; run++) {
+            float *param = random_floats(n, 1, 1);
+            fill_moments(m, v, n);
+            device_set_threads(1 + run % 4);
+            struct adamw_args a = stochastic_args(n, param, grad, m, v);
+            if (run % 4 == 3) { /* in two calls */
+                struct adamw_args head = a;
+                head.n = n / 4 * 2;
+                tables->ops[run / 4]->adamw(&head);
+                a = stochastic_args(n - head.n, param + head.n, grad + head.n, m + head.n, v + head.n);
+                a.first += head.n;
+            }
+            tables->ops[run / 4]->adamw(&a);
+            a = stochastic_args(n, param, grad, m, v);
+            assert_same_bits(param, want, n, tables->ops[run / 4]->name);
+            for (size_t i = 0; i < n; i++) {
+                assert_int_equal(m[i], rounded(m32[i], &a, i, 0));
+                assert_int_equal(v[i], rounded(v32[i], &a, i, 16));
+                uint32_t below = bits_of(m32[i]) >> 16;
+                assert_true(m[i] == below || (m[i] == below + 1 && (bits_of(m32[i]) & 0xFFFF) != 0));
+            }
+            free(param);
+        }
+        free(grad), free(want), free(m32), free(v32), free(m), free(v);
+    }
+}
+
+/* The mean of many roundings of one number is the number: within five deviations. */
+static void rounding_is_unbiased(void **state)
+{
+    const struct tables *tables = *state;
+    enum { N = 64, DRAWS = 20000 };
+    float *grad = random_floats(N, 1, 3), param[N] = {0};
+    double sum_m[N] = {0}, sum_v[N] = {0};
+    for (uint64_t step = 1; step <= DRAWS; step++) {
+        uint16_t m[N] = {0}, v[N] = {0};
+        struct adamw_args a = stochastic_args(N, param, grad, m, v);
+        a.grad_scale = 1, a.beta1 = 0, a.beta2 = 0, a.lr = 0, a.step = step; /* m = g, v = g^2 */
+        tables->ops[tables->n - 1]->adamw(&a);
+        for (int i = 0; i < N; i++) {
+            sum_m[i] += (double)wide(m[i]);
+            sum_v[i] += (double)wide(v[i]);
+        }
+    }
+    for (int i = 0; i < 2 * N; i++) {
+        float x = i < N ? grad[i] : grad[i - N] * grad[i - N];
+        double mean = (i < N ? sum_m[i] : sum_v[i - N]) / DRAWS;
+        double unit = (double)wide((uint16_t)((bits_of(x) >> 16) + 1)) - (double)wide((uint16_t)(bits_of(x) >> 16));
+        double share = (double)(bits_of(x) & 0xFFFF) / 65536;
+        assert_true(fabs(mean - (double)x) <= 5 * fabs(unit) * sqrt(share * (1 - share) / DRAWS) + 1e-12);
+    }
+    free(grad);
 }
 
 static void squares_have_one_sum(void **state)
@@ -78,6 +226,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(three_updates_are_right),
+        cmocka_unit_test(bf16_moments_are_the_rounding_of_fp32_ones),
+        cmocka_unit_test(rounding_is_unbiased),
         cmocka_unit_test(squares_have_one_sum),
     };
     return cmocka_run_group_tests(tests, tables_open, tables_close);

@@ -12,11 +12,12 @@ static void bytes_are_as_announced(void **state)
     for (int family = FAMILY_QWEN2; family <= FAMILY_LLAMA; family++) {
         struct model *model = fixture_model((enum model_family)family, device);
         size_t before = device_bytes(device);
-        for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
-            struct activations *acts =
-                activations_new(model, cases[i].tokens, cases[i].targets, cases[i].contexts, cases[i].length);
-            assert_int_equal(device_bytes(device) - before, activations_bytes(model, cases[i].tokens, cases[i].targets,
-                                                                              cases[i].contexts, cases[i].length));
+        for (size_t i = 0; i < 2 * (sizeof cases / sizeof *cases); i++) {
+            int tokens = cases[i / 2].tokens, targets = cases[i / 2].targets, contexts = cases[i / 2].contexts;
+            int length = cases[i / 2].length;
+            struct activations *acts = activations_new(model, tokens, targets, contexts, length, i % 2);
+            assert_int_equal(device_bytes(device) - before,
+                             activations_bytes(model, tokens, targets, contexts, length, i % 2));
             activations_free(acts, model);
             assert_int_equal(device_bytes(device), before);
         }
@@ -35,8 +36,11 @@ static void a_token_costs_what_is_written(void **state)
     size_t qkv = (size_t)layer_qkv_width(c);
     size_t kept = L * (d + qkv + q + H + d + 2 * F) + 2 * d; /* the last layer's output, hidden */
     size_t scratch = 2 * d + F + qkv + q + 2 * F + 2; /* norm, dx, act, dqkv, dattended, dgate_up, token, position */
-    size_t a = activations_bytes(model, 10, 4, 1, 64), b = activations_bytes(model, 11, 4, 1, 64);
+    size_t a = activations_bytes(model, 10, 4, 1, 64, false), b = activations_bytes(model, 11, 4, 1, 64, false);
     assert_int_equal(b - a, 4 * (kept + scratch));
+    size_t saved = (L - 1) * (qkv + q + H + d + 2 * F) + 2 * F; /* all layers' buffers but one's, and dgate_up */
+    a = activations_bytes(model, 10, 4, 1, 64, true), b = activations_bytes(model, 11, 4, 1, 64, true);
+    assert_int_equal(b - a, 4 * (kept + scratch - saved));
     model_close(model);
 }
 
@@ -52,7 +56,7 @@ static void the_worst_layout_fits(void **state)
         fixture_add(s, &arena, 2, 0, 127);
     }
     struct packed p = fixture_pack(s, &arena);
-    struct activations *acts = activations_new(model, p.batch.T, p.batch.n_targets, p.batch.n_contexts, 129);
+    struct activations *acts = activations_new(model, p.batch.T, p.batch.n_targets, p.batch.n_contexts, 129, false);
     model_forward(model, &p.batch, acts);
     assert_int_equal(acts->n_spans, 21);
     assert_int_equal(acts->n_stores, 41);

@@ -226,6 +226,45 @@ static void a_second_pass_adds_the_same(void **state)
     }
 }
 
+/* Only the layers' inputs are kept, and the rest is computed again: the same loss and the same gradients, in a first pass, whose
+ * last layer is still there, and in a second, whose is not (of a single layer, least of all). */
+static void checkpointing_changes_no_bit(void **state)
+{
+    struct device *device = *state;
+    for (int i = 0; i < 6; i++) {
+        enum model_family family = (enum model_family)(FAMILY_QWEN2 + i % 3);
+        struct arena arena = ARENA_INIT;
+        struct model *model = fixture_model_of(i < 3 ? 1 : 3, family, device);
+        struct packed p = long_batch(&arena);
+        size_t n = (size_t)p.batch.n_targets, bytes = model->weights.n * sizeof(float);
+        float *logprob[2], *lse[2], *entropy[2], *grads[2];
+        for (int k = 0; k < 2; k++) {
+            struct activations *acts =
+                activations_new(model, p.batch.T, p.batch.n_targets, p.batch.n_contexts, 512, k == 1);
+            logprob[k] = ARENA_NEW(&arena, float, n);
+            lse[k] = ARENA_NEW(&arena, float, n);
+            entropy[k] = ARENA_NEW(&arena, float, n);
+            grads[k] = ARENA_NEW(&arena, float, 2 * model->weights.n);
+            model_forward(model, &p.batch, acts);
+            model_target_logprobs(model, &p.batch, acts, 0.8f, logprob[k], lse[k], entropy[k]);
+            for (int pass = 0; pass < 2; pass++) {
+                float *of_pass = device_alloc(device, bytes, "gradients");
+                model_backward(model, &p.batch, acts, 0.8f, lse[k], entropy[k], p.a, p.b, of_pass);
+                device_read(device, grads[k] + (size_t)pass * model->weights.n, of_pass, bytes);
+                device_free(device, of_pass);
+            }
+            activations_free(acts, model);
+        }
+        assert_memory_equal(logprob[0], logprob[1], n * sizeof(float));
+        assert_memory_equal(lse[0], lse[1], n * sizeof(float));
+        assert_memory_equal(entropy[0], entropy[1], n * sizeof(float));
+        assert_memory_equal(grads[0], grads[1], 2 * bytes);
+        assert_true(grads[0][model->weights.layers[0].o] != 0);
+        model_close(model);
+        arena_release(&arena);
+    }
+}
+
 static void no_targets_no_gradient(void **state)
 {
     struct device *device = *state;
@@ -251,6 +290,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(the_loss_rises_along_each_gradient, fixture_open, fixture_close),
         cmocka_unit_test_setup_teardown(bits_do_not_depend_on_threads, fixture_open, fixture_close),
         cmocka_unit_test_setup_teardown(a_second_pass_adds_the_same, fixture_open, fixture_close),
+        cmocka_unit_test_setup_teardown(checkpointing_changes_no_bit, fixture_open, fixture_close),
         cmocka_unit_test_setup_teardown(no_targets_no_gradient, fixture_open, fixture_close),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -63,10 +63,11 @@ static inline struct model_config fixture_config(enum model_family family)
 }
 
 /* Weights far enough from zero that every part of the network matters; norms and biases too. */
-static inline struct model *fixture_model(enum model_family family, struct device *device)
+static inline struct model *fixture_model_of(int n_layers, enum model_family family, struct device *device)
 {
     struct model *model = NULL;
     struct model_config config = fixture_config(family);
+    config.n_layers = n_layers;
     FIXTURE_ASSERT(model_new(&model, &config, NULL, device, 0, 7));
     for (int i = 0; i < model->weights.n_tensors; i++) {
         const struct weight *w = &model->weights.table[i];
@@ -82,6 +83,11 @@ static inline struct model *fixture_model(enum model_family family, struct devic
         free(rows);
     }
     return model;
+}
+
+static inline struct model *fixture_model(enum model_family family, struct device *device)
+{
+    return fixture_model_of(2, family, device);
 }
 
 /* ---- sequences ---- */
@@ -157,7 +163,7 @@ static inline struct packed fixture_pack(const struct sequences *s, struct arena
 
 static inline struct activations *fixture_activations(const struct model *model, const struct train_batch *batch)
 {
-    return activations_new(model, batch->T, batch->n_targets > 0 ? batch->n_targets : 1, batch->n_contexts, 512);
+    return activations_new(model, batch->T, batch->n_targets > 0 ? batch->n_targets : 1, batch->n_contexts, 512, false);
 }
 
 /* ---- cached forward ---- */

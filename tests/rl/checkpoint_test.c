@@ -159,6 +159,58 @@ static void every_bit_comes_back(void **state)
     model_close(reference);
 }
 
+static void bf16_moments_come_back(void **state)
+{
+    (void)state;
+    const struct checkpoint_state at = {.step = 3};
+    struct optim_options narrow = options;
+    struct optim saved, other;
+    char path[300];
+    narrow.kind = OPTIM_ADAMW_BF16_SR;
+    optim_init(&saved, &narrow, model);
+    optim_init(&other, &narrow, model);
+    for (size_t i = 0; i < 2 * model->weights.n; i++) {
+        uint16_t *moment = i % 2 ? saved.m : saved.v;
+        moment[i / 2] = (uint16_t)(i * 40503); /* all bits in use */
+    }
+    MUST(checkpoint_save(run, &at, model, &saved, NULL, "float32", 2));
+    snprintf(path, sizeof path, "%s", path_of("step-000003"));
+    MUST(checkpoint_read_optim(path, &other, model));
+    for (int i = 0; i < model->weights.n_tensors; i++) {
+        const struct weight *w = &model->weights.table[i];
+        size_t bytes = (w->cols ? w->n : (size_t)w->rows) * sizeof(uint16_t);
+        if (w->cols == 0 || w->rows % 16 == 0) { /* else there is padding in between; the files tell */
+            assert_memory_equal((uint16_t *)saved.m + w->offset, (uint16_t *)other.m + w->offset, bytes);
+            assert_memory_equal((uint16_t *)saved.v + w->offset, (uint16_t *)other.v + w->offset, bytes);
+        }
+    }
+    const struct checkpoint_state next = {.step = 4};
+    MUST(checkpoint_save(run, &next, model, &other, NULL, "float32", 2));
+    assert_true(run_hash_file(path, "state/optimizer_bf16.bin") ==
+                run_hash_file(path_of("step-000004"), "state/optimizer_bf16.bin"));
+    optim_release(&saved, model);
+    optim_release(&other, model);
+}
+
+/* Neither kind of moments is read as the other. */
+static void moments_of_another_kind_are_refused(void **state)
+{
+    (void)state;
+    const struct checkpoint_state at = {.step = 3};
+    struct optim_options narrow = options;
+    struct optim other;
+    narrow.kind = OPTIM_ADAMW_BF16_SR;
+    optim_init(&other, &narrow, model);
+    MUST(checkpoint_save(run, &at, model, &optim, NULL, "float32", 1));
+    assert_int_equal(checkpoint_read_optim(path_of("step-000003"), &other, model), ERR_USAGE);
+    assert_non_null(strstr(err_text(), "saved with optim: adamw, but the recipe has optim: adamw_bf16_sr"));
+    MUST(file_remove_folder(run));
+    MUST(checkpoint_save(run, &at, model, &other, NULL, "float32", 1));
+    assert_int_equal(checkpoint_read_optim(path_of("step-000003"), &optim, model), ERR_USAGE);
+    assert_non_null(strstr(err_text(), "saved with optim: adamw_bf16_sr, but the recipe has optim: adamw,"));
+    optim_release(&other, model);
+}
+
 /* ---- damage ---- */
 
 static void flip(const char *path, long at, int bit)
@@ -333,6 +385,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_teardown(every_bit_comes_back, forget_run),
+        cmocka_unit_test_teardown(bf16_moments_come_back, forget_run),
+        cmocka_unit_test_teardown(moments_of_another_kind_are_refused, forget_run),
         cmocka_unit_test_teardown(every_flipped_byte_is_seen, forget_run),
         cmocka_unit_test_teardown(a_missing_file_is_seen, forget_run),
         cmocka_unit_test_teardown(the_newest_whole_one_is_found, forget_run),

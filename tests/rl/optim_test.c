@@ -222,6 +222,58 @@ static void a_gradient_that_is_not_finite_is_skipped(void **state)
     bench_close(&b);
 }
 
+/* ---- moments in bf16 ---- */
+
+/* sum of h (w - t)^2 / 2 and its gradient, with curvatures from 0.01 to 1 */
+static double quadratic(struct bench *b)
+{
+    double sum = 0;
+    const float *w = b->model.weights.data;
+    for (size_t i = 0; i < b->optim.n; i++) {
+        double h = pow(10, -2 * fabs(sin(0.7 * (double)i))), off = (double)w[i] - cos(1.3 * (double)i);
+        b->optim.grads[i] = (float)(h * off);
+        sum += h * off * off / 2;
+    }
+    return sum;
+}
+
+/* A hundred steps go down alike, on other bits; and with beta2 0.999, whose changes of v are below half a unit of bf16. */
+static void bf16_moments_go_down_alike(void **state)
+{
+    (void)state;
+    double first[2], last[2];
+    float *weights[2];
+    for (int k = 0; k < 2; k++) {
+        struct optim_options options = golden_options();
+        struct optim_stats stats;
+        struct bench b;
+        options.kind = k ? OPTIM_ADAMW_BF16_SR : OPTIM_ADAMW;
+        options.seed = 7;
+        options.learning_rate = 0.02;
+        options.beta2 = 0.999;
+        options.weight_decay = 0;
+        options.max_steps = 100;
+        bench_open(&b, &options);
+        first[k] = quadratic(&b);
+        for (int t = 1; t <= 100; t++) {
+            quadratic(&b);
+            ASSERT_OK(optim_step(&b.optim, &b.model, t, &stats));
+        }
+        last[k] = quadratic(&b);
+        weights[k] = mem_alloc(b.optim.n * sizeof(float));
+        memcpy(weights[k], b.model.weights.data, b.optim.n * sizeof(float));
+        if (k == 1) {
+            assert_memory_not_equal(weights[0], weights[1], b.optim.n * sizeof(float));
+        }
+        bench_close(&b);
+    }
+    assert_true(first[0] == first[1]);
+    assert_true(last[0] < 0.05 * first[0]);
+    ASSERT_NEAR(last[1] / last[0], 1, 0.05);
+    free(weights[0]);
+    free(weights[1]);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -229,6 +281,7 @@ int main(void)
         cmocka_unit_test(schedules_begin_above_zero_and_stay_at_their_end),
         cmocka_unit_test(updates_are_those_of_torch),
         cmocka_unit_test(a_gradient_that_is_not_finite_is_skipped),
+        cmocka_unit_test(bf16_moments_go_down_alike),
     };
     return cmocka_run_group_tests(tests, open_golden, close_golden);
 }

@@ -91,6 +91,7 @@ static const struct row {
     {"num_iterations", "", "2", CHANGES},
     {"steps_per_generation", "", "2", CHANGES},
     {"bits_check", "", "warn", SAME},
+    {"optim", "", "adamw_bf16_sr", CHANGES},
     {"learning_rate", "", "1e-3", CHANGES},
     {"lr_scheduler_type", "", "constant", CHANGES},
     {"min_lr_ratio", "", "0.5", CHANGES},
@@ -103,6 +104,7 @@ static const struct row {
     {"max_steps", "", "2", CHANGES},
     {"num_train_epochs", ROWS "max_steps=0 num_train_epochs=0.5 ", "0.25", CHANGES},
     {"tokens_per_micro_batch", "", "tests/rl/loss_test.c", ELSEWHERE}, /* other rounding of the gradient */
+    {"gradient_checkpointing", KL, "true", SAME},                      /* its memory: tests/model/activations_test.c */
     {"save_steps", "", "tests/rl/train_test.c", ELSEWHERE},
     {"save_total_limit", "", "tests/rl/checkpoint_test.c", ELSEWHERE},
     {"save_dtype", "", "bfloat16", CHANGES},

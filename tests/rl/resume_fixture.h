@@ -81,6 +81,22 @@ static void assert_resumes(const char *text, const char *more)
     forget("straight");
 }
 
+/* Two recipes that must leave the same. */
+static inline void assert_ends_alike(const char *text, const char *more)
+{
+    char all[4096];
+    snprintf(all, sizeof all, "%s%s", text, more);
+    go("straight", text, 0);
+    go("other", all, 0);
+    struct run_digest want = digest("straight"), got = digest("other");
+    const char *difference = run_difference(&got, &want);
+    if (difference) {
+        fail_msg("with %s%s differ", more, difference);
+    }
+    forget("straight");
+    forget("other");
+}
+
 static void resume_begin(void)
 {
     char model[128];

@@ -257,7 +257,8 @@ static inline struct run_digest run_digest_of(const char *folder, int step)
     run_db_text(folder, &db);
     struct run_digest d = {
         .weights = run_hash_file(checkpoint, "model.safetensors") ^ run_hash_file(checkpoint, "state/weights.bin"),
-        .optimizer = run_hash_file(checkpoint, "state/optimizer.bin"),
+        .optimizer =
+            run_hash_file(checkpoint, "state/optimizer.bin") ^ run_hash_file(checkpoint, "state/optimizer_bf16.bin"),
         .reference = run_hash_file(checkpoint, "state/reference.bin"),
         .state = run_hash_file(checkpoint, "state/train.json"),
         .metrics = XXH3_64bits(metrics.data, metrics.length),

@@ -23,6 +23,12 @@ static void resumes_after_any_step(void **state)
     assert_resumes(SFT, "");
 }
 
+static void checkpointing_changes_nothing(void **state)
+{
+    (void)state;
+    assert_ends_alike(SFT, "gradient_checkpointing: true\n");
+}
+
 /* ---- against transformers (tests/golden/make_sft.py) ---- */
 
 #define GOLDEN "tests/golden/models/qwen2"
@@ -129,6 +135,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(resumes_after_any_step),
+        cmocka_unit_test(checkpointing_changes_nothing),
         cmocka_unit_test(the_loss_is_that_of_transformers),
         cmocka_unit_test(foreign_tokens_are_refused),
     };

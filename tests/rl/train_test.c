@@ -75,6 +75,20 @@ static void broken_off_in_a_rollout(void **state)
     forget("straight");
 }
 
+/* Numbers of the rounding belong to the step: what is taken up again draws them again. */
+static void moments_in_bf16(void **state)
+{
+    (void)state;
+    assert_resumes(RUN_GRPO SHORT INSIDE, "optim: adamw_bf16_sr\nsave_dtype: bfloat16\nadam_beta2: 0.99\n");
+}
+
+/* With a reference model, whose forward pass fills the same buffers, and steps that are off policy. */
+static void checkpointing_changes_nothing(void **state)
+{
+    (void)state;
+    assert_ends_alike(RUN_GRPO SHORT INSIDE "beta: 0.05\nentropy_coef: 0.01\n", "gradient_checkpointing: true\n");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -82,6 +96,8 @@ int main(void)
         cmocka_unit_test(inside_an_iteration),
         cmocka_unit_test(prompts_that_were_passed_over),
         cmocka_unit_test(broken_off_in_a_rollout),
+        cmocka_unit_test(moments_in_bf16),
+        cmocka_unit_test(checkpointing_changes_nothing),
     };
     resume_begin();
     int failed = cmocka_run_group_tests(tests, NULL, NULL);

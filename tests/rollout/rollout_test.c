@@ -109,7 +109,8 @@ static void assert_trainer_agrees(struct model *model, const struct rollout_prom
     size_t n = (size_t)batch.n_targets;
     float *logprob = ARENA_NEW(arena, float, n), *lse = ARENA_NEW(arena, float, n);
     float *entropy = ARENA_NEW(arena, float, n);
-    struct activations *acts = activations_new(model, batch.T, batch.n_targets, batch.n_contexts, model->max_positions);
+    struct activations *acts =
+        activations_new(model, batch.T, batch.n_targets, batch.n_contexts, model->max_positions, false);
     model_forward(model, &batch, acts);
     model_target_logprobs(model, &batch, acts, temperature > 0 ? 1.0f / temperature : 1.0f, logprob, lse, entropy);
     activations_free(acts, model);
@@ -276,7 +277,7 @@ static void greedy_takes_the_largest(void **state)
     }
     struct train_batch batch = pack(&load.prompts[2], &other, &arena);
     float logprob[609], lse[609];
-    struct activations *acts = activations_new(model, batch.T, batch.n_targets, batch.n_contexts, 512);
+    struct activations *acts = activations_new(model, batch.T, batch.n_targets, batch.n_contexts, 512, false);
     model_forward(model, &batch, acts);
     model_target_logprobs(model, &batch, acts, 1, logprob, lse, NULL);
     activations_free(acts, model);
