@@ -68,7 +68,7 @@ static void *host_alloc(size_t bytes)
     }
     size_t head = sizeof(void *) + HOST_ALIGNMENT - 1;
     char *data = raw + head - (uintptr_t)(raw + head) % HOST_ALIGNMENT;
-    memcpy(data - sizeof raw, &raw, sizeof raw);
+    memcpy(data - sizeof(void *), &raw, sizeof(void *));
     return data;
 }
 

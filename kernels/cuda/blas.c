@@ -25,6 +25,7 @@
 #define TRIAL_TOKENS    CUDA_TRIAL_TOKENS  /* at most: M of a forward product, K of a weight's gradient */
 #define TRIAL_OUTPUTS   CUDA_TRIAL_OUTPUTS /* at most, of a weight's gradient */
 #define TRIAL_ROUNDS    4
+#define UNEVEN          5    /* less than the least step of ranges */
 #define ENTRIES         4096 /* a power of 2 */
 
 static struct {
@@ -293,10 +294,9 @@ static void fill_c(const struct trial *trial, void *c, bool cancels)
 }
 
 /* Which of the n algorithms give the reference's bits; all, if bits do not matter. */
-static void compare(const struct trial *trial, bool from_c, const struct call *call,
+static void compare(const struct trial *trial, const struct cuda_product *t, bool from_c, const struct call *call,
                     const cublasLtMatmulHeuristicResult_t *found, int n, bool *equal)
 {
-    const struct cuda_product *t = &trial->product;
     struct cuda_product reference = *t;
     size_t halves = t->wide ? 2 : 1, elements = ((size_t)(t->M - 1) * t->ldc + (size_t)t->N) * halves;
     reference.c = trial->wanted;
@@ -338,20 +338,23 @@ static float time_of(const struct call *call, const struct cuda_product *t, cons
 }
 
 /* The fastest of the n whose bits are the reference's, if there is one. Those that add to C after the sum are preferred to
- * those that start from it; both kinds are never mixed, so the bits do not depend on times. */
+ * those that start from it; both kinds are never mixed, so the bits do not depend on times. An algorithm serves a whole range of
+ * M or K, so it is tried at the end of the range and at a size that no tile divides: some sum what is left over first. */
 static void admit(struct entry *choice, const struct cuda_product *p, const cublasLtMatmulHeuristicResult_t *found,
                   int n)
 {
     struct trial trial = trial_of(p);
-    struct cuda_product *t = &trial.product;
-    struct call call = {0};
-    bool made = trial.memory && make_call(&call, t, t->M, t->K);
+    struct cuda_product *t = &trial.product, uneven = *t;
+    struct call call = {0}, uneven_call = {0};
+    *(p->a_turned ? &uneven.K : &uneven.M) -= UNEVEN;
+    bool made = trial.memory && make_call(&call, t, t->M, t->K) && make_call(&uneven_call, &uneven, uneven.M, uneven.K);
     int n_equal = 0, from_c = 0;
     for (; made && n_equal == 0 && from_c <= (p->accumulate ? 1 : 0); from_c++) {
         bool equal[CANDIDATES];
         float best = 0;
         memset(equal, true, sizeof equal);
-        compare(&trial, from_c, &call, found, n, equal);
+        compare(&trial, &uneven, from_c, &uneven_call, found, n, equal);
+        compare(&trial, t, from_c, &call, found, n, equal);
         for (int i = 0; i < n; i++) {
             float ms = equal[i] ? time_of(&call, t, &found[i].algo) : 0;
             n_equal += equal[i];
@@ -362,6 +365,7 @@ static void admit(struct entry *choice, const struct cuda_product *p, const cubl
             }
         }
     }
+    free_call(&uneven_call);
     free_call(&call);
     if (trial.memory) {
         cuda_give_back(trial.memory);

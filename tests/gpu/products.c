@@ -3,6 +3,8 @@
  * cuBLASLt's algorithms are chosen once a range of heights (kernels/cuda/blas.c); here each height is looked at, with bias,
  * with a residual apart and in place, on normal numbers and on numbers whose sums cancel.
  *
+ * Gradients of weights too, over numbers of tokens.
+ *
  * SPDX-License-Identifier: Apache-2.0 */
 #include "kernels/cuda/cuda.h"
 #include "tests/gpu/fixture.h"
@@ -68,6 +70,45 @@ static void check_product(int N, int K, bool bias, bool residual, bool cancels)
           residual ? " residual" : "", cancels ? " cancelling" : "", total, bad);
 }
 
+/* Gradients of weights, over numbers of tokens that no tile divides: all bits are those of one of the two ways to add to what is
+ * there, and the same one for all numbers. */
+static void check_gradient(int N, int K, bool cancels)
+{
+    static const int tokens[] = {1, 3, 17, 59, 83, 127, 129, 200, 331, 513, 700, 1000, 1023, 1025, 1500, 2047};
+    size_t n = (size_t)N * (size_t)K, different[2] = {0, 0};
+    for (size_t i = 0; i < sizeof tokens / sizeof *tokens; i++) {
+        cuda_trial_columns(memory[0], tokens[i], (size_t)N, N, cancels ? CUDA_TRIAL_REPEATED : CUDA_TRIAL_PLAIN, 1);
+        cuda_trial_columns(memory[1], tokens[i], (size_t)K, K, cancels ? CUDA_TRIAL_NEGATIVE : CUDA_TRIAL_PLAIN, 1);
+        struct cuda_product p = {.what = "test", .M = N, .N = K, .K = tokens[i], .wide = true, .accumulate = true};
+        p.a = memory[0], p.lda = (size_t)N, p.a_turned = true, p.b = memory[1], p.ldb = (size_t)K, p.b_turned = true;
+        p.ldc = (size_t)K;
+        for (int from_c = 0; from_c < 2; from_c++) {
+            for (int run = 0; run < 2; run++) {
+                p.c = memory[4 + run];
+                device_copy(gpu, memory[4 + run], memory[3], n * 4);
+                p.from_c = run && from_c;
+                run ? cuda_product_reference(&p) : cuda_product_run(&p);
+            }
+            different[from_c] += cuda_count_different(memory[4], memory[5], 2 * n, 2 * n, 2 * n);
+        }
+    }
+    check(different[0] == 0 || different[1] == 0, "gradient %d x %d%s: %zu elements differ, %zu from C", N, K,
+          cancels ? " cancelling" : "", different[0], different[1]);
+}
+
+static void check_gradients(void)
+{
+    static const int shapes[][2] = {{64, 32},   {32, 32},   {128, 32},   {262, 32},
+                                    {256, 128}, {768, 128}, {1152, 896}, {896, 896}};
+    for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++) {
+        int N = shapes[i][0], K = shapes[i][1];
+        for (int cancels = 0; cancels < 2; cancels++) {
+            cuda_trial_elements(memory[3], 1, 2 * (size_t)N * (size_t)K, 2 * N * K, CUDA_TRIAL_PLAIN, 0);
+            check_gradient(N, K, cancels);
+        }
+    }
+}
+
 int main(void)
 {
     static const struct {
@@ -91,5 +132,6 @@ int main(void)
             check_product(shapes[i].N, shapes[i].K, shapes[i].bias, shapes[i].residual, cancels);
         }
     }
+    check_gradients();
     return close_both();
 }
