@@ -58,25 +58,29 @@ static const struct ops *device_table(const char *name)
 
 /* ---- the memory of the CPU ---- */
 
+struct host_head {
+    char *raw;
+};
+
 /* From calloc, which hands out large pieces as pages that are zero until they are written: what is never used is never there.
  * Where it began stands before the data. */
 static void *host_alloc(size_t bytes)
 {
-    char *raw = calloc(1, bytes + HOST_ALIGNMENT + sizeof(void *));
-    if (!raw) {
+    struct host_head head = {calloc(1, bytes + HOST_ALIGNMENT + sizeof head)};
+    if (!head.raw) {
         return NULL;
     }
-    size_t head = sizeof(void *) + HOST_ALIGNMENT - 1;
-    char *data = raw + head - (uintptr_t)(raw + head) % HOST_ALIGNMENT;
-    memcpy(data - sizeof(void *), &raw, sizeof(void *));
+    char *data = head.raw + sizeof head + HOST_ALIGNMENT - 1;
+    data -= (uintptr_t)data % HOST_ALIGNMENT;
+    memcpy(data - sizeof head, &head, sizeof head);
     return data;
 }
 
 static void host_free(void *data)
 {
-    char *raw;
-    memcpy(&raw, (char *)data - sizeof raw, sizeof raw);
-    free(raw);
+    struct host_head head;
+    memcpy(&head, (char *)data - sizeof head, sizeof head);
+    free(head.raw);
 }
 
 static void host_copy(void *to, const void *from, size_t bytes)
