@@ -285,11 +285,13 @@ static void fill_trial(const struct cuda_product *t, bool cancels)
     }
 }
 
-/* What is in C before: fp32 or bf16 numbers of any kind will do. */
+/* What is in C before: numbers of any kind where they count, else not-a-numbers, which show what an algorithm leaves out. */
 static void fill_c(const struct trial *trial, void *c, bool cancels)
 {
     if (trial->product.accumulate) {
         cuda_trial_elements(c, 1, trial->c_bytes / 2, (int)(trial->c_bytes / 2), CUDA_TRIAL_PLAIN, cancels ? -18 : 0);
+    } else {
+        cuda_check(cudaMemsetAsync(c, 0xFF, trial->c_bytes, cuda.stream), "a memory fill");
     }
 }
 
