@@ -135,7 +135,7 @@ static void who_waits_for_each_kernel_gets_kernels(void **state)
 
 static void many_keys_are_forgotten_not_mixed_up(void **state)
 {
-    char key[8];
+    char key[16];
     (void)state;
     for (int i = 0; i < 100; i++) {
         snprintf(key, sizeof key, "%d", i);
