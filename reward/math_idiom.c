@@ -173,11 +173,21 @@ static void outward_brackets(struct math_work *work, struct math_tokens *tokens,
 
 /* ---- digits above 9 ---- */
 
+/* Texts are parts of what is judged, and end by their length alone. */
+static bool all_high_digits(struct str text)
+{
+    size_t i = 0;
+    while (i < text.length && text.data[i] && strchr("0123456789ABCDEFabcdef", text.data[i])) {
+        i++;
+    }
+    return i == text.length;
+}
+
 static bool high_digit(const struct math_token *t)
 {
-    return t->kind == TOKEN_NUMBER ? t->exponent == 0 && !memchr(t->text.data, '.', t->text.length)
-                                   : (t->kind == TOKEN_SYMBOL || t->kind == TOKEN_TEXT) && t->text.length <= 8 &&
-                                         strspn(t->text.data, "0123456789ABCDEFabcdef") >= t->text.length;
+    return t->kind == TOKEN_NUMBER
+               ? t->exponent == 0 && !memchr(t->text.data, '.', t->text.length)
+               : (t->kind == TOKEN_SYMBOL || t->kind == TOKEN_TEXT) && t->text.length <= 8 && all_high_digits(t->text);
 }
 
 /* Behind "_": is it 11 to 36 in digits? */
