@@ -5,11 +5,11 @@
 
 #include "base/file.h"
 
-enum err json_parse(json_t **out, struct str text, const char *name)
+static enum err parse(json_t **out, struct str text, const char *name, size_t flags)
 {
     json_error_t error;
     json_t *document = json_loadb(text.length ? text.data : "", text.length,
-                                  JSON_REJECT_DUPLICATES | JSON_DECODE_ANY | JSON_ALLOW_NUL, &error);
+                                  JSON_REJECT_DUPLICATES | JSON_DECODE_ANY | JSON_ALLOW_NUL | flags, &error);
     if (!document) {
         return err_set(ERR_FORMAT, "%s: not valid JSON (line %d, column %d): %s", name, error.line, error.column,
                        error.text);
@@ -18,15 +18,30 @@ enum err json_parse(json_t **out, struct str text, const char *name)
     return ERR_NONE;
 }
 
-enum err json_parse_file(json_t **out, const char *path, size_t limit)
+static enum err parse_file(json_t **out, const char *path, size_t limit, size_t flags)
 {
     struct strbuf text = STRBUF_INIT;
     enum err result = file_read(&text, path, limit);
     if (result == ERR_NONE) {
-        result = json_parse(out, strbuf_view(&text), path);
+        result = parse(out, strbuf_view(&text), path, flags);
     }
     strbuf_release(&text);
     return result;
+}
+
+enum err json_parse(json_t **out, struct str text, const char *name)
+{
+    return parse(out, text, name, 0);
+}
+
+enum err json_parse_file(json_t **out, const char *path, size_t limit)
+{
+    return parse_file(out, path, limit, 0);
+}
+
+enum err json_parse_file_of_reals(json_t **out, const char *path, size_t limit)
+{
+    return parse_file(out, path, limit, JSON_DECODE_INT_AS_REAL);
 }
 
 /* The field, NULL if missing or null. */

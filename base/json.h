@@ -17,6 +17,8 @@
 /* `name` is the file's path, or "file:line"; it opens the sentence of an error. The document may be any value. */
 enum err json_parse(json_t **out, struct str text, const char *name);
 enum err json_parse_file(json_t **out, const char *path, size_t limit);
+/* Integers of any size, read as reals: where a file may hold larger ones than 64 bits and none matters. */
+enum err json_parse_file_of_reals(json_t **out, const char *path, size_t limit);
 
 /* A field that must be there, of that type. */
 enum err json_get_int(const json_t *object, const char *key, const char *name, int64_t *out);

@@ -283,7 +283,7 @@ static enum err read_chat_template(struct tokenizer *t, const char *path)
     }
     if (file_exists(config_path)) {
         json_t *config;
-        TRY(json_parse_file(&config, config_path, MOST_TEMPLATE));
+        TRY(json_parse_file_of_reals(&config, config_path, MOST_TEMPLATE)); /* model_max_length is often 10^30 */
         struct str text = config_template(config);
         if (text.length) {
             t->chat_template = (struct str){arena_strndup(&t->arena, text.data, text.length), text.length};

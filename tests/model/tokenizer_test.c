@@ -14,6 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/file.h"
 #include "base/json.h"
 #include "model/tokenizer.h"
 
@@ -392,6 +393,26 @@ static void merges_may_be_texts_too(void **state)
     json_decref(document);
 }
 
+static void a_length_of_10_to_the_30_is_no_fault(void **state)
+{
+    (void)state;
+    static const char text[] =
+        "{\"chat_template\": \"{{ x }}\", \"model_max_length\": 1000000000000000019884624838656}";
+    char folder[] = "/tmp/strop-tokenizer-XXXXXX", document[128], config[128];
+    assert_non_null(mkdtemp(folder));
+    assert_int_equal(file_join(document, sizeof document, folder, "tokenizer.json"), ERR_NONE);
+    assert_int_equal(file_join(config, sizeof config, folder, "tokenizer_config.json"), ERR_NONE);
+    assert_int_equal(file_copy(FOLDER "tokenizer.json", document), ERR_NONE);
+    assert_int_equal(file_write_atomic(config, text, strlen(text)), ERR_NONE);
+    struct tokenizer *t = NULL;
+    if (tokenizer_open(&t, document) != ERR_NONE) {
+        fail_msg("%s", err_text());
+    }
+    assert_true(str_equal(tokenizer_chat_template(t), STR("{{ x }}")));
+    tokenizer_free(t);
+    assert_int_equal(file_remove_folder(folder), ERR_NONE);
+}
+
 static void parts_are_checked(void **state)
 {
     (void)state;
@@ -424,6 +445,7 @@ int main(void)
         cmocka_unit_test(threads_share_a_tokenizer),
         cmocka_unit_test(what_is_not_known_is_refused),
         cmocka_unit_test(merges_may_be_texts_too),
+        cmocka_unit_test(a_length_of_10_to_the_30_is_no_fault),
         cmocka_unit_test(parts_are_checked),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
