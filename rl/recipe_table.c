@@ -82,8 +82,8 @@ const struct recipe_field recipe_fields[] = {
      "texts that end a completion, beside the model's end tokens", true},
     {"max_sequences", GROUP_ROLLOUT, FIELD_INT, AT(rollout.max_sequences), "256", 1, 65536, NULL, "sequences",
      VERL_ROLLOUT "max_num_seqs", "completions that are drawn at the same time", true},
-    {"max_batch_tokens", GROUP_ROLLOUT, FIELD_INT, AT(rollout.max_batch_tokens), "512", 16, 1e6, NULL, "tokens",
-     VERL_ROLLOUT "max_num_batched_tokens", "rows of one forward pass; a longer prompt is cut into chunks", true},
+    {"max_batch_tokens", GROUP_ROLLOUT, FIELD_INT, AT(rollout.max_batch_tokens), "0", 0, 1e6, NULL, "tokens",
+     VERL_ROLLOUT "max_num_batched_tokens", "rows of one forward pass, a longer prompt is cut into chunks; 0: as many as max_sequences, 512 at least", true},
     {"kv_pages", GROUP_ROLLOUT, FIELD_INT, AT(rollout.kv_pages), "0", 0, MOST_COUNT, NULL, "pages", NULL,
      "pages of the key/value cache; 0: enough for max_sequences at full length, within memory", true},
 

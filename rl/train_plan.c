@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "rollout/kvcache.h"
+#include "rollout/rollout.h"
 
 #define GIB         ((double)(1 << 30))
 #define MARGIN      16 /* 1/16 of the device stays free */
@@ -42,7 +43,8 @@ static int pages_wanted(const struct recipe *r, int max_length)
 {
     int64_t n = most_sequences(r);
     n = n < r->rollout.max_sequences ? n : r->rollout.max_sequences;
-    n = n < r->rollout.max_batch_tokens ? n : r->rollout.max_batch_tokens;
+    int rows = rollout_rows(r->rollout.max_batch_tokens, r->rollout.max_sequences);
+    n = n < rows ? n : rows;
     return kvcache_wanted((int)n, max_length);
 }
 
@@ -195,6 +197,15 @@ static void try_completion_length(struct changes *c)
     c->recipe->rollout.max_completion_length = now;
 }
 
+static void try_batch_tokens(struct changes *c)
+{
+    struct rollout_recipe *r = &c->recipe->rollout;
+    int now = r->max_batch_tokens;
+    r->max_batch_tokens = rollout_rows(now, r->max_sequences);
+    try_number(c, "max_batch_tokens", &r->max_batch_tokens, 16, 16);
+    r->max_batch_tokens = now;
+}
+
 static void try_without_reference(struct changes *c)
 {
     double now = c->recipe->loss.policy.beta;
@@ -303,7 +314,7 @@ static void tell_changes(const struct train_plan *plan, FILE *out)
         }
         try_completion_length(&c);
         try_without_reference(&c);
-        try_number(&c, "max_batch_tokens", &r->rollout.max_batch_tokens, 16, 16);
+        try_batch_tokens(&c);
     } else {
         bool packs = r->data.pack_length > 0;
         try_number(&c, packs ? "pack_length" : "max_prompt_length",

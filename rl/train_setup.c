@@ -164,7 +164,7 @@ struct device_limits train_limits(const struct train *t)
         .qk_norm = c->qk_norm,
         .qkv_bias = c->qkv_bias,
         .n_weights = t->policy->weights.n,
-        .rollout_rows = grpo ? o->max_batch_tokens : 0,
+        .rollout_rows = grpo ? rollout_rows(o->max_batch_tokens, o->max_sequences) : 0,
         .rollout_sequences = grpo ? o->max_sequences : 0,
         .filtered = o->top_k > 0 || o->top_p < 1 || o->min_p > 0 || o->repetition_penalty != 1,
         .max_length = t->policy->max_positions,

@@ -13,9 +13,9 @@
 #include "rollout/stop.h"
 #include "rollout/stream.h"
 
-#define DEFAULT_BATCH_TOKENS 512
-#define DEFAULT_SEQUENCES    256
-#define PROGRESS_SECONDS     0.1
+#define LEAST_BATCH_TOKENS 512
+#define DEFAULT_SEQUENCES  256
+#define PROGRESS_SECONDS   0.1
 
 struct rollout {
     struct model *model;            /* borrowed */
@@ -40,6 +40,12 @@ struct rollout {
 
 /* ---- open and close ---- */
 
+int rollout_rows(int max_batch_tokens, int max_sequences)
+{
+    int least = max_sequences > LEAST_BATCH_TOKENS ? max_sequences : LEAST_BATCH_TOKENS;
+    return max_batch_tokens > 0 ? max_batch_tokens : least;
+}
+
 enum err rollout_open(struct rollout **out, struct model *model, const struct rollout_options *options)
 {
     struct stop stop;
@@ -50,7 +56,7 @@ enum err rollout_open(struct rollout **out, struct model *model, const struct ro
     r->options.stop = NULL;
     r->options.stop_tokens = NULL;
     r->stop = stop;
-    int rows = options->max_batch_tokens > 0 ? options->max_batch_tokens : DEFAULT_BATCH_TOKENS;
+    int rows = rollout_rows(options->max_batch_tokens, options->max_sequences);
     int most = options->max_sequences > 0 ? options->max_sequences : DEFAULT_SEQUENCES;
     int running = most < rows ? most : rows;
     int n_pages = options->n_pages > 0 ? options->n_pages : kvcache_plan(model, running, model->max_positions);

@@ -55,7 +55,7 @@ struct rollout_options {
     const int32_t *stop_tokens; /* beside the model's own end tokens */
     int n_stop_tokens;
     bool ignore_eos;      /* benchmarks: go on to max_tokens */
-    int max_batch_tokens; /* rows of one forward pass (0: 512) */
+    int max_batch_tokens; /* rows of one forward pass (0: as many as max_sequences, 512 at least) */
     int n_pages;          /* of the cache (0: enough for max_sequences at full length, within memory) */
     int max_sequences;    /* that run at once (0: 256) */
 };
@@ -73,6 +73,9 @@ struct rollout;
 
 enum err rollout_open(struct rollout **out, struct model *model, const struct rollout_options *options);
 void rollout_close(struct rollout *rollout);
+
+/* The rows of one forward pass that these two options come to. */
+int rollout_rows(int max_batch_tokens, int max_sequences);
 
 /* Samples all prompts, in the memory of DEVICE_ROLLOUT (kernels/device.h); groups (one a prompt, in order) live in `arena`. `progress` (may be NULL) is called now and then
  * with the tokens drawn so far and the sequences finished; a true return stops the rollout with ERR_STOPPED. */

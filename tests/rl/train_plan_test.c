@@ -216,6 +216,7 @@ static void a_recipe_that_does_not_fit_is_refused_with_changes(void **state)
         {"kv_pages=100000\n", "--kv_pages="},
         {"max_completion_length=900\n", "--max_completion_length="},
         {"max_batch_tokens=1000000\n", "--max_batch_tokens="},
+        {"max_sequences=60000\n", "--max_batch_tokens="},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         struct recipe recipe;

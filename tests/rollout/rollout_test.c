@@ -126,6 +126,15 @@ static void assert_trainer_agrees(struct model *model, const struct rollout_prom
     }
 }
 
+static void every_sequence_has_a_row_unless_told_otherwise(void **state)
+{
+    (void)state;
+    assert_int_equal(rollout_rows(0, 0), 512);
+    assert_int_equal(rollout_rows(0, 256), 512);
+    assert_int_equal(rollout_rows(0, 1024), 1024);
+    assert_int_equal(rollout_rows(64, 1024), 64);
+}
+
 static void training_has_the_same_bits(void **state)
 {
     static const float temperatures[] = {1.0f, 0.7f, 0.0f};
@@ -563,6 +572,7 @@ static void nothing_is_taken_of_the_device_after_opening(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(every_sequence_has_a_row_unless_told_otherwise),
         cmocka_unit_test_setup_teardown(training_has_the_same_bits, fixture_open, fixture_close),
         cmocka_unit_test_setup_teardown(scheduling_cannot_be_seen, fixture_open, fixture_close),
         cmocka_unit_test_setup_teardown(groups_and_order_cannot_be_seen, fixture_open, fixture_close),
