@@ -56,14 +56,14 @@ CFLAGS     += -DSTROP_CUDA
 LDLIBS     += -L$(CUDA_HOME)/lib64 -lcudart_static -ldl -lrt
 endif
 
-SOURCES := $(foreach f,$(FOLDERS),$(wildcard $(f)/*.c)) kernels/cuda/slots.c $(filter-out rl/cmd/main.c,$(wildcard rl/cmd/*.c))
+REWARDS := $(patsubst %,reward/%,code http math sandbox)
+SOURCES := $(foreach f,$(FOLDERS) $(REWARDS),$(wildcard $(f)/*.c)) kernels/cuda/slots.c $(filter-out rl/cmd/main.c,$(wildcard rl/cmd/*.c))
 ISA_SRC := $(wildcard kernels/cpu/*.c)
-TESTS   := $(wildcard tests/base/*_test.c tests/kernels/*_test.c tests/model/*_test.c tests/rollout/*_test.c \
-             tests/reward/*_test.c tests/rl/*_test.c tests/rl/cmd/*_test.c)
+TESTS   := $(foreach f,$(FOLDERS) $(REWARDS) rl/cmd,$(wildcard tests/$(f)/*_test.c))
 ifneq ($(CUDA),1)
 TESTS := $(filter-out tests/kernels/cuda_%,$(TESTS))
 endif
-HEADERS := $(foreach f,$(FOLDERS) kernels/cpu rl/cmd tests tests/bench,$(wildcard $(f)/*.h)) $(wildcard tests/fault/*.c tests/check/*.c tests/reward/plugins/*.[ch]) \
+HEADERS := $(foreach f,$(FOLDERS) $(REWARDS) kernels/cpu rl/cmd tests tests/bench,$(wildcard $(f)/*.h)) $(wildcard tests/fault/*.c tests/check/*.c tests/reward/plugins/*.[ch]) \
            $(CUDA_SRC) $(CUDA_CU) $(CUDA_HEADERS)
 BENCH_SRC := $(wildcard tests/bench/*.c)
 
@@ -115,7 +115,7 @@ CHART_JS := /usr/share/javascript/chart.js/chart.min.js
 $(OUT)/rl/report.o: $(wildcard rl/report/*) $(CHART_JS)
 $(CHART_JS):
 	@echo "$@ is missing: make setup installs it (package libjs-chart.js)" >&2; exit 1
-$(OUT)/reward/sandbox_root.o: reward/python/zygote.py reward/python/calls.py
+$(OUT)/reward/sandbox/root.o: reward/python/zygote.py reward/python/calls.py
 
 define isa_rule
 $(OUT)/kernels/cpu/$(1)/%.o: kernels/cpu/%.c

@@ -10,8 +10,8 @@
 #include <string.h>
 
 #include "base/log.h"
-#include "reward/code_extract.h"
-#include "reward/code_run.h"
+#include "reward/code/extract.h"
+#include "reward/code/run.h"
 #include "reward/rewards.h"
 
 enum code_score { SCORE_ALL, SCORE_RATE, SCORE_WEIGHTED };

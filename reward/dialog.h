@@ -43,7 +43,7 @@ struct dialog_answer {
 /* Reads a line (any bytes). seq < 0: "ready" is awaited, else the scores of that request; anything else is BROKEN. */
 struct dialog_answer dialog_read(struct str line, int64_t seq, struct arena *arena);
 
-/* What it is made of, for others that speak in JSON (reward/http_form.h). */
+/* What it is made of, for others that speak in JSON (reward/http/form.h). */
 
 /* An object or array in strict JSON, but for NaN and Infinity, which become texts; NULL for anything else. */
 json_t *dialog_parse(struct str text);

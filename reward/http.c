@@ -1,7 +1,7 @@
 /* reward/http.c - a server that scores, asked over HTTP: one of ours, of OpenRLHF's, or SandboxFusion.
  *
  * A request that fails costs its own items, which are errors; so do those whose result is. What is said lies in
- * reward/http_form.h and reward/http_fusion.h, how it is carried in reward/http_client.h.
+ * reward/http/form.h and reward/http/fusion.h, how it is carried in reward/http/client.h.
  *
  * SPDX-License-Identifier: Apache-2.0 */
 #include <math.h>
@@ -9,9 +9,9 @@
 #include <string.h>
 
 #include "base/clock.h"
-#include "reward/http_client.h"
-#include "reward/http_form.h"
-#include "reward/http_fusion.h"
+#include "reward/http/client.h"
+#include "reward/http/form.h"
+#include "reward/http/fusion.h"
 #include "reward/rewards.h"
 
 enum form { NATIVE, OPENRLHF, FUSION };

@@ -5,7 +5,7 @@
 
 #include "reward/answer.h"
 #include "reward/gold.h"
-#include "reward/math_pair.h"
+#include "reward/math/pair.h"
 #include "reward/rewards.h"
 
 struct math {

@@ -18,7 +18,7 @@
 
 #include "base/clock.h"
 #include "base/json.h"
-#include "reward/math_pair.h"
+#include "reward/math/pair.h"
 #include "reward/options.h"
 
 static struct {

@@ -2,12 +2,12 @@
 #
 # It never runs a model's program itself. For each order it enters the run's pid namespace, which C has made, forks, and the
 # child enters the run's mounts, gives up every right, and runs the program. A strange child cannot reach this process: it is
-# in another pid namespace. The structs mirror python_order and python_notice in sandbox_slot.h.
+# in another pid namespace. The structs mirror python_order and python_notice in reward/sandbox/slot.h.
 #
 # SPDX-License-Identifier: Apache-2.0
 import sys
 
-ROOT = sys.argv[1]  # "", or the slot's folder where there are no namespaces (sandbox_landlock.h)
+ROOT = sys.argv[1]  # "", or the slot's folder where there are no namespaces (reward/sandbox/landlock.h)
 sys.path.insert(0, ROOT + "/strop")
 import calls
 

@@ -22,7 +22,7 @@
 #include "base/file.h"
 #include "base/json.h"
 #include "kernels/device.h"
-#include "reward/sandbox_doctor.h"
+#include "reward/sandbox/doctor.h"
 #include "rl/cmd/commands.h"
 
 enum level { LEVEL_OK, LEVEL_WARN, LEVEL_FAIL };

@@ -10,7 +10,7 @@
 #include <string.h>
 
 #include "base/clock.h"
-#include "reward/math_pair.h"
+#include "reward/math/pair.h"
 #include "reward/options.h"
 
 struct judge {

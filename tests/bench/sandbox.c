@@ -8,7 +8,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
-#include "reward/code_run.h"
+#include "reward/code/run.h"
 #include "reward/pool.h"
 #include "reward/rewards.h"
 

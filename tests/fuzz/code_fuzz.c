@@ -2,9 +2,9 @@
  *
  * SPDX-License-Identifier: Apache-2.0 */
 #include "base/err.h"
-#include "reward/code_compare.h"
-#include "reward/code_extract.h"
-#include "reward/code_headers.h"
+#include "reward/code/compare.h"
+#include "reward/code/extract.h"
+#include "reward/code/headers.h"
 #include "reward/plain.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);

@@ -8,9 +8,9 @@
 #include <unistd.h>
 
 #include "base/err.h"
-#include "reward/code_report.h"
+#include "reward/code/report.h"
 #include "reward/plain.h"
-#include "reward/sandbox_wire.h"
+#include "reward/sandbox/wire.h"
 
 enum { OUTPUT_BYTES = 1000 };
 

@@ -6,8 +6,8 @@
 #include <math.h>
 #include <string.h>
 
-#include "reward/http_form.h"
-#include "reward/http_fusion.h"
+#include "reward/http/form.h"
+#include "reward/http/fusion.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

@@ -6,7 +6,7 @@
 
 #include "base/clock.h"
 #include "base/err.h"
-#include "reward/math_pair.h"
+#include "reward/math/pair.h"
 
 #define MOST_SECONDS 1.0 /* some ms without the sanitizers */
 

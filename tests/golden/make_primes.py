@@ -1,4 +1,4 @@
-"""Writes the table of reward/math_field.c: primes below 2^61 in which -1, 2, 3, 5, 7, 11 and 13 have square roots.
+"""Writes the table of reward/math/field.c: primes below 2^61 in which -1, 2, 3, 5, 7, 11 and 13 have square roots.
 
     python tests/golden/make_primes.py
 """

@@ -15,9 +15,9 @@
 
 #include "base/clock.h"
 #include "base/json.h"
-#include "reward/code_run.h"
+#include "reward/code/run.h"
 #include "reward/reward.h"
-#include "reward/sandbox_host.h"
+#include "reward/sandbox/host.h"
 
 static bool usable;
 

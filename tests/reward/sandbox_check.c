@@ -28,7 +28,7 @@
 #include "base/clock.h"
 #include "base/file.h"
 #include "base/json.h"
-#include "reward/code_run.h"
+#include "reward/code/run.h"
 #include "reward/pool.h"
 
 enum { MOST = 4096, ORDINARY_USER = 61234, SANDBOX_USERS = 1879048192 };
