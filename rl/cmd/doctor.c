@@ -22,7 +22,7 @@
 #include "base/file.h"
 #include "base/json.h"
 #include "kernels/device.h"
-#include "reward/sandbox/doctor.h"
+#include "reward/code/doctor.h"
 #include "rl/cmd/commands.h"
 
 enum level { LEVEL_OK, LEVEL_WARN, LEVEL_FAIL };
@@ -319,8 +319,8 @@ static void check_gpu(struct doctor *d)
 /* Runs go on without the code reward, so that none of it fails here. */
 static void check_sandbox(struct doctor *d)
 {
-    struct doctor_finding findings[SANDBOX_FINDINGS];
-    int n = sandbox_doctor(findings);
+    struct doctor_finding findings[DOCTOR_FINDINGS];
+    int n = code_doctor(findings);
     for (int i = 0; i < n; i++) {
         const struct doctor_finding *f = &findings[i];
         bool fails = f->level == DOCTOR_FAIL;

@@ -1,8 +1,8 @@
-/* reward/sandbox/doctor.h - what of the sandbox works on this machine, layer by layer, by trying it.
+/* reward/code/doctor.h - what running programs needs of this machine, layer by layer, by trying it.
  *
  * SPDX-License-Identifier: Apache-2.0 */
-#ifndef REWARD_SANDBOX_DOCTOR_H
-#define REWARD_SANDBOX_DOCTOR_H
+#ifndef REWARD_CODE_DOCTOR_H
+#define REWARD_CODE_DOCTOR_H
 
 #include "base/err.h"
 
@@ -19,9 +19,9 @@ struct doctor_finding {
     const char *mend;  /* what to do about it, where `text` does not say; static; "" */
 };
 
-#define SANDBOX_FINDINGS 10
+#define DOCTOR_FINDINGS 10
 
 /* Tries everything, in about a second, and fills the findings; how many. Any thread. */
-int sandbox_doctor(struct doctor_finding findings[SANDBOX_FINDINGS]);
+int code_doctor(struct doctor_finding findings[DOCTOR_FINDINGS]);
 
 #endif

@@ -1,7 +1,7 @@
-/* reward/sandbox/doctor.c
+/* reward/code/doctor.c
  *
  * SPDX-License-Identifier: Apache-2.0 */
-#include "reward/sandbox/doctor.h"
+#include "reward/code/doctor.h"
 
 #include <stdarg.h>
 #include <stdlib.h>
@@ -24,7 +24,7 @@ static void add(struct report *report, enum doctor_level level, const char *laye
 static void add(struct report *report, enum doctor_level level, const char *layer, const char *mend, const char *format,
                 ...)
 {
-    BUG_ON(report->n == SANDBOX_FINDINGS);
+    BUG_ON(report->n == DOCTOR_FINDINGS);
     struct doctor_finding *finding = &report->findings[report->n++];
     finding->level = level;
     finding->layer = layer;
@@ -140,7 +140,7 @@ static void look_at_landlock(struct report *report, bool needed)
     code_runner_close(runner);
 }
 
-int sandbox_doctor(struct doctor_finding findings[SANDBOX_FINDINGS])
+int code_doctor(struct doctor_finding findings[DOCTOR_FINDINGS])
 {
     struct report report = {.findings = findings};
     look_at_kernel(&report);
