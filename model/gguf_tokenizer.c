@@ -41,6 +41,20 @@ static enum err read_lists(const struct gguf *file, struct parts *p)
 }
 
 /* On failure, too, *p is released by the caller. */
+/* A file that does not say whether texts begin with a token: those of Llama 3 do, as in llama.cpp. */
+static enum err read_begin(const struct gguf *file, struct tokenizer_parts *parts)
+{
+    int64_t begins = str_equal(parts->pre, STR("llama-bpe")), token = -1;
+    TRY(gguf_want_int(file, "tokenizer.ggml.add_bos_token", &begins));
+    TRY(gguf_want_int(file, "tokenizer.ggml.bos_token_id", &token));
+    if (token > INT32_MAX) {
+        return err_set(ERR_FORMAT, "%s: tokenizer.ggml.bos_token_id is %lld", file->path, (long long)token);
+    }
+    parts->begins = begins != 0 && token >= 0;
+    parts->begin_token = (int32_t)token;
+    return ERR_NONE;
+}
+
 static enum err read_parts(const struct gguf *file, struct parts *p)
 {
     struct str model = {"", 0};
@@ -51,6 +65,7 @@ static enum err read_parts(const struct gguf *file, struct parts *p)
     }
     TRY(read_lists(file, p));
     TRY(gguf_want_text(file, "tokenizer.ggml.pre", &p->view.pre));
+    TRY(read_begin(file, &p->view));
     return gguf_want_text(file, "tokenizer.chat_template", &p->view.chat_template);
 }
 
@@ -139,22 +154,22 @@ static void add_pre_tokenizer(struct strbuf *out, const struct pre *pre)
 }
 
 /* A model that begins every text with a token gets it from here. */
-static void add_post_processor(struct strbuf *out, const struct tokenizer_parts *p, int64_t begin)
+static void add_post_processor(struct strbuf *out, const struct tokenizer_parts *p)
 {
-    if (begin < 0 || begin >= p->n_tokens) {
+    if (!p->begins || p->begin_token >= p->n_tokens) {
         strbuf_puts(out, "  \"post_processor\": null,\n");
         return;
     }
     struct strbuf token = STRBUF_INIT;
-    add_text(&token, p->tokens[begin]);
+    add_text(&token, p->tokens[p->begin_token]);
     strbuf_printf(
         out,
         "  \"post_processor\": {\"type\": \"TemplateProcessing\", \"single\": [{\"SpecialToken\": {\"id\": %s, "
         "\"type_id\": 0}}, {\"Sequence\": {\"id\": \"A\", \"type_id\": 0}}], \"pair\": [{\"SpecialToken\": "
         "{\"id\": %s, \"type_id\": 0}}, {\"Sequence\": {\"id\": \"A\", \"type_id\": 0}}, {\"Sequence\": "
-        "{\"id\": \"B\", \"type_id\": 1}}], \"special_tokens\": {%s: {\"id\": %s, \"ids\": [%lld], "
+        "{\"id\": \"B\", \"type_id\": 1}}], \"special_tokens\": {%s: {\"id\": %s, \"ids\": [%d], "
         "\"tokens\": [%s]}}},\n",
-        token.data, token.data, token.data, token.data, (long long)begin, token.data);
+        token.data, token.data, token.data, token.data, p->begin_token, token.data);
     strbuf_release(&token);
 }
 
@@ -182,13 +197,13 @@ static void add_model(struct strbuf *out, const struct tokenizer_parts *p, const
     strbuf_puts(out, "\n  ]}\n");
 }
 
-static void add_tokenizer(struct strbuf *out, const struct tokenizer_parts *p, const struct pre *pre, int64_t begin)
+static void add_tokenizer(struct strbuf *out, const struct tokenizer_parts *p, const struct pre *pre)
 {
     strbuf_puts(out, "{\n  \"version\": \"1.0\",\n  \"truncation\": null,\n  \"padding\": null,\n");
     add_added_tokens(out, p);
     strbuf_printf(out, "  \"normalizer\": %s,\n", pre->nfc ? "{\"type\": \"NFC\"}" : "null");
     add_pre_tokenizer(out, pre);
-    add_post_processor(out, p, begin);
+    add_post_processor(out, p);
     strbuf_puts(out, "  \"decoder\": {\"type\": \"ByteLevel\", \"add_prefix_space\": false, \"trim_offsets\": false, "
                      "\"use_regex\": false},\n");
     add_model(out, p, pre);
@@ -237,14 +252,9 @@ static enum err write_text(const char *folder, const char *name, const struct st
 static enum err save(const struct gguf *file, const char *folder, struct parts *p, struct strbuf *text)
 {
     const struct pre *pre = NULL;
-    int64_t begins = 0, begin = -1;
     TRY(read_parts(file, p));
     TRY(find_pre(file, p->view.pre, &pre));
-    TRY(gguf_want_int(file, "tokenizer.ggml.add_bos_token", &begins));
-    if (begins) {
-        TRY(gguf_want_int(file, "tokenizer.ggml.bos_token_id", &begin));
-    }
-    add_tokenizer(text, &p->view, pre, begin);
+    add_tokenizer(text, &p->view, pre);
     TRY(write_text(folder, "tokenizer.json", text));
     strbuf_clear(text);
     TRY(add_settings(text, file, &p->view));

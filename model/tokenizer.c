@@ -15,6 +15,7 @@ struct tokenizer *tokenizer_new(int size, size_t n_merges)
 {
     struct tokenizer *t = mem_zero(sizeof *t);
     t->size = size;
+    t->begin = -1;
     t->tokens = ARENA_NEW(&t->arena, struct token, size);
     text_table_reserve(&t->bpe.vocab, (size_t)size);
     text_table_reserve(&t->added_texts, (size_t)size);
@@ -290,6 +291,27 @@ enum err tokenizer_encode(const struct tokenizer *tokenizer, struct str text, bo
     return err;
 }
 
+enum err tokenizer_encode_whole(const struct tokenizer *tokenizer, struct str text, bool parse_special,
+                                struct arena *arena, int32_t **tokens, int *n)
+{
+    int32_t *rest = NULL, begin = tokenizer->begin;
+    int n_rest = 0;
+    TRY(tokenizer_encode(tokenizer, text, parse_special, arena, &rest, &n_rest));
+    if (begin < 0 || (n_rest > 0 && rest[0] == begin)) {
+        *tokens = rest;
+        *n = n_rest;
+        return ERR_NONE;
+    }
+    int32_t *all = ARENA_NEW(arena, int32_t, n_rest + 1);
+    all[0] = begin;
+    if (n_rest > 0) {
+        memcpy(all + 1, rest, (size_t)n_rest * sizeof *all);
+    }
+    *tokens = all;
+    *n = n_rest + 1;
+    return ERR_NONE;
+}
+
 /* ---- tokens ---- */
 
 struct str tokenizer_token_text(const struct tokenizer *tokenizer, int32_t id)
@@ -300,6 +322,11 @@ struct str tokenizer_token_text(const struct tokenizer *tokenizer, int32_t id)
 bool tokenizer_is_special(const struct tokenizer *tokenizer, int32_t id)
 {
     return id >= 0 && id < tokenizer->size && tokenizer->tokens[id].kind == TOKEN_SPECIAL;
+}
+
+int32_t tokenizer_begin_token(const struct tokenizer *tokenizer)
+{
+    return tokenizer->begin;
 }
 
 int tokenizer_size(const struct tokenizer *tokenizer)

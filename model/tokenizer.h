@@ -33,14 +33,20 @@ struct tokenizer_parts {
     int n_merges;
     struct str pre; /* names the pre-tokenizer: "qwen2", "deepseek-r1-qwen", "llama-bpe", "smollm", "gpt-2" */
     struct str chat_template;
+    bool begins; /* a text that stands alone begins with begin_token */
+    int32_t begin_token;
 };
 enum err tokenizer_from_parts(struct tokenizer **out, const struct tokenizer_parts *parts, const char *name);
 void tokenizer_free(struct tokenizer *tokenizer);
 
-/* Ids of a text, in the arena; no begin token is added. With parse_special the texts of special tokens (<|im_end|> ...) are
+/* Ids of a text, in the arena. With parse_special the texts of special tokens (<|im_end|> ...) are
  * those tokens, without it they are plain text; added tokens that are not special (<think> in some files) are always found. */
 enum err tokenizer_encode(const struct tokenizer *tokenizer, struct str text, bool parse_special, struct arena *arena,
                           int32_t **ids, int *n);
+/* The same for a text that stands alone: in front of it comes the tokenizer's begin token (Llama 3's <|begin_of_text|>), if it has
+ * one and the text does not begin with it. Chat templates write it themselves. */
+enum err tokenizer_encode_whole(const struct tokenizer *tokenizer, struct str text, bool parse_special,
+                                struct arena *arena, int32_t **ids, int *n);
 /* Appends the bytes of the ids; they may break UTF-8 in the middle. Ids that stand for nothing add nothing, nor do control
  * tokens when skip_special. */
 void tokenizer_decode(const struct tokenizer *tokenizer, const int32_t *ids, int n, bool skip_special,
@@ -51,6 +57,7 @@ int32_t tokenizer_token_id(const struct tokenizer *tokenizer,
                            struct str text); /* of a whole token; -1 if there is none */
 struct str tokenizer_token_text(const struct tokenizer *tokenizer, int32_t id); /* its bytes */
 bool tokenizer_is_special(const struct tokenizer *tokenizer, int32_t id);       /* a control token */
+int32_t tokenizer_begin_token(const struct tokenizer *tokenizer);               /* -1: none */
 struct str tokenizer_chat_template(const struct tokenizer *tokenizer);          /* the Jinja text; empty if none */
 const char *tokenizer_source(const struct tokenizer *tokenizer); /* the tokenizer.json it came from, or NULL */
 

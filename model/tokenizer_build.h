@@ -37,6 +37,7 @@ struct tokenizer {
     int added_from[257]; /* those that begin with byte b: added[added_from[b] .. added_from[b + 1]) */
     struct text_table added_texts;
     struct str chat_template;
+    int32_t begin; /* the token in front of a text that stands alone, -1: none */
     char *source;
 };
 

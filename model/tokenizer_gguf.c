@@ -83,7 +83,12 @@ enum err tokenizer_from_parts(struct tokenizer **out, const struct tokenizer_par
     while (size > 0 && parts->types[size - 1] == GGUF_UNUSED) {
         size--;
     }
+    if (parts->begins && (parts->begin_token < 0 || parts->begin_token >= size)) {
+        return err_set(ERR_FORMAT, "%s: the begin token %d is not in the vocabulary of %d", name, parts->begin_token,
+                       size);
+    }
     struct tokenizer *t = tokenizer_new(size, (size_t)parts->n_merges);
+    t->begin = parts->begins ? parts->begin_token : -1;
     enum err err = build(t, parts, name);
     if (err != ERR_NONE) {
         tokenizer_free(t);

@@ -1,7 +1,7 @@
 /* model/tokenizer_json.c - a tokenizer from tokenizer.json, and the chat template beside it.
  *
  * Every component of the file is either understood or refused by its name. Not looked at: "truncation" and "padding", which
- * are settings of a caller, and "post_processor", which adds the tokens around a text that the chat templates have too.
+ * are settings of a caller, and what "post_processor" puts behind a text or around two of them.
  *
  * SPDX-License-Identifier: Apache-2.0 */
 #include <stdlib.h>
@@ -250,6 +250,54 @@ static enum err read_added(struct tokenizer *t, const json_t *added, const char 
     return ERR_NONE;
 }
 
+/* ---- post-processor ---- */
+
+static enum err read_begin(struct tokenizer *t, const json_t *processor, const char *path)
+{
+    const json_t *single = json_object_get(processor, "single"), *known = json_object_get(processor, "special_tokens");
+    for (size_t i = 0; i < json_array_size(single); i++) {
+        const json_t *token = json_object_get(json_array_get(single, i), "SpecialToken");
+        if (!token) { /* the text itself */
+            return ERR_NONE;
+        }
+        const json_t *entry = json_object_get(known, json_string_value(json_object_get(token, "id")));
+        const json_t *ids = json_object_get(entry, "ids"), *id = json_array_get(ids, 0);
+        if (json_array_size(ids) != 1 || !json_is_integer(id) || json_integer_value(id) < 0 ||
+            json_integer_value(id) >= t->size || t->begin >= 0) {
+            return err_set(ERR_FORMAT, "%s: the post-processor must put one known token in front of a text, or none",
+                           path);
+        }
+        t->begin = (int32_t)json_integer_value(id);
+    }
+    return ERR_NONE;
+}
+
+static enum err read_post_processor(struct tokenizer *t, const json_t *processor, const char *path)
+{
+    struct str type = {0};
+    if (!processor || json_is_null(processor)) {
+        return ERR_NONE;
+    }
+    TRY(type_of(processor, "post-processor", path, &type));
+    if (str_equal(type, STR("TemplateProcessing"))) {
+        return read_begin(t, processor, path);
+    }
+    if (!str_equal(type, STR("Sequence"))) {
+        return str_equal(type, STR("ByteLevel")) ? ERR_NONE : refuse(path, "post-processor", type);
+    }
+    const json_t *list = json_object_get(processor, "processors");
+    for (size_t i = 0; i < json_array_size(list); i++) {
+        const json_t *step = json_array_get(list, i);
+        TRY(type_of(step, "post-processor", path, &type));
+        if (str_equal(type, STR("TemplateProcessing"))) {
+            TRY(read_begin(t, step, path));
+        } else if (!str_equal(type, STR("ByteLevel"))) {
+            return refuse(path, "post-processor", type);
+        }
+    }
+    return ERR_NONE;
+}
+
 /* ---- chat template ---- */
 
 /* In tokenizer_config.json: a text, or a list of {name, template} of which "default" is ours. */
@@ -300,6 +348,7 @@ static enum err read_document(struct tokenizer *t, const json_t *document, const
     const json_t *model = json_object_get(document, "model");
     TRY(read_normalizer(t, json_object_get(document, "normalizer"), path));
     TRY(read_pretokenizer(t, json_object_get(document, "pre_tokenizer"), path));
+    TRY(read_post_processor(t, json_object_get(document, "post_processor"), path));
     TRY(check_decoder(json_object_get(document, "decoder"), path));
     TRY(json_want_bool(model, "ignore_merges", path, &t->bpe.ignore_merges));
     TRY(read_vocab(t, json_object_get(model, "vocab"), path));

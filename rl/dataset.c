@@ -157,6 +157,13 @@ static enum err dataset_skip(struct dataset *dataset, int64_t skipped_in_a_row)
 
 /* ---- prompts ---- */
 
+static enum err dataset_encode_prompt(const struct dataset *dataset, struct str text, struct arena *arena,
+                                      int32_t **tokens, int *n)
+{
+    return template_is_chat(dataset->tpl) ? tokenizer_encode(dataset->tokenizer, text, true, arena, tokens, n)
+                                          : tokenizer_encode_whole(dataset->tokenizer, text, true, arena, tokens, n);
+}
+
 /* Fills `out` from the row; its texts live in `arena`. */
 static enum err dataset_make_prompt(struct dataset *dataset, const struct row *row, struct arena *arena,
                                     struct prompt *out, bool *fits)
@@ -166,8 +173,8 @@ static enum err dataset_make_prompt(struct dataset *dataset, const struct row *r
     strbuf_clear(&dataset->desk.text);
     TRY(template_apply(dataset->tpl, row->prompt, row->fields, row->where, &dataset->desk.text));
     struct str text = strbuf_view(&dataset->desk.text);
-    TRY(tokenizer_encode(dataset->tokenizer, text, true, arena, &tokens, &n));
-    if (n == 0) {
+    TRY(dataset_encode_prompt(dataset, text, arena, &tokens, &n));
+    if (text.length == 0) {
         return err_set(ERR_FORMAT, "%s: the prompt is empty; write one, or use a template", row->where);
     }
     TRY(dataset_check_length(dataset, row, n, dataset->options->max_prompt_length, fits));
@@ -259,7 +266,7 @@ static enum err dataset_make_pair(const struct dataset *dataset, const struct ro
     TRY(dataset_completion(dataset, row, messages, &completion));
     strbuf_clear(&desk->text);
     TRY(template_apply(dataset->tpl, messages, row->fields, row->where, &desk->text));
-    TRY(tokenizer_encode(dataset->tokenizer, strbuf_view(&desk->text), true, &desk->scratch, &prompt, &n_prompt));
+    TRY(dataset_encode_prompt(dataset, strbuf_view(&desk->text), &desk->scratch, &prompt, &n_prompt));
     TRY(tokenizer_encode(dataset->tokenizer, completion, true, &desk->scratch, &learnt, &n_learnt));
     bool end = dataset->end_token >= 0;
     out->tokens = join_tokens(&desk->scratch, prompt, n_prompt, learnt, n_learnt, dataset->end_token);
@@ -279,7 +286,7 @@ static enum err dataset_make_text(const struct dataset *dataset, const struct ro
     }
     int32_t *tokens = NULL;
     int n = 0;
-    TRY(tokenizer_encode(dataset->tokenizer, row->text, true, &desk->scratch, &tokens, &n));
+    TRY(tokenizer_encode_whole(dataset->tokenizer, row->text, true, &desk->scratch, &tokens, &n));
     out->tokens = join_tokens(&desk->scratch, tokens, n, NULL, 0, dataset->end_token);
     out->n_tokens = n + (dataset->end_token >= 0);
     out->n_masked = 0;

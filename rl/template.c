@@ -111,6 +111,11 @@ void template_close(struct template *tpl)
     }
 }
 
+bool template_is_chat(const struct template *tpl)
+{
+    return tpl->kind == TEMPLATE_CHAT;
+}
+
 /* ---- applying ---- */
 
 /* A text or a number, as it is put into a text; false if the value is neither. */

@@ -28,6 +28,9 @@ enum err template_open(struct template **out, const char *name, const char *syst
                        const struct tokenizer *tokenizer);
 void template_close(struct template *tpl); /* NULL is allowed */
 
+/* A prompt's begin token is part of the model's own format; before plain text it must be put (tokenizer_encode_whole). */
+bool template_is_chat(const struct template *tpl);
+
 /* Appends the prompt in its template. `prompt` is a text or messages, `fields` the row; `where` opens the sentence of an error. */
 enum err template_apply(const struct template *tpl, const json_t *prompt, const json_t *fields, const char *where,
                         struct strbuf *out);

@@ -150,8 +150,8 @@ static enum err generate(const struct cmd_args *args, struct model *model, struc
     int n = (int)cmd_int(args, "n"), longest = 0;
     for (int p = 0; p < prompts->n; p++) {
         int32_t *tokens;
-        TRY(tokenizer_encode(model->tokenizer, prompts->texts[p], cmd_flag(args, "special"), arena, &tokens,
-                             &requests[p].n_tokens));
+        TRY(tokenizer_encode_whole(model->tokenizer, prompts->texts[p], cmd_flag(args, "special"), arena, &tokens,
+                                   &requests[p].n_tokens));
         requests[p].tokens = tokens;
         requests[p].n_samples = n;
         requests[p].max_tokens = (int)cmd_int(args, "max_tokens");

@@ -338,6 +338,9 @@ static void what_is_not_known_is_refused(void **state)
         {"{'pre_tokenizer': {'type': 'Split', 'pattern': {'Regex': 'a'}, 'behavior': 'Removed'}}", "'Removed'"},
         {"{'pre_tokenizer': {'type': 'Split', 'pattern': {'Regex': '('}, 'behavior': 'Isolated'}}", "'('"},
         {"{'pre_tokenizer': {'type': 'Split', 'pattern': {'String': 'a'}, 'behavior': 'Isolated'}}", "'Regex'"},
+        {"{'post_processor': {'type': 'BertProcessing'}}", "post-processor 'BertProcessing'"},
+        {"{'post_processor': {'type': 'TemplateProcessing', 'single': [{'SpecialToken': {'id': 'x'}}]}}",
+         "one known token"},
         {"{'decoder': {'type': 'WordPiece'}}", "decoder 'WordPiece'"},
         {"{'model': {'type': 'Unigram'}}", "model 'Unigram'"},
         {"{'model': {'byte_fallback': true}}", "byte_fallback"},
@@ -368,6 +371,57 @@ static void what_is_not_known_is_refused(void **state)
         json_decref(document);
         json_decref(patch);
     }
+}
+
+static void check_begin(const struct tokenizer *t, struct str text, int32_t begin)
+{
+    struct arena arena = ARENA_INIT;
+    int32_t *rest, *whole;
+    int n_rest, n_whole;
+    assert_int_equal(tokenizer_encode(t, text, true, &arena, &rest, &n_rest), ERR_NONE);
+    assert_int_equal(tokenizer_encode_whole(t, text, true, &arena, &whole, &n_whole), ERR_NONE);
+    assert_int_equal(n_whole, n_rest + 1);
+    assert_int_equal(whole[0], begin);
+    assert_memory_equal(whole + 1, rest, (size_t)n_rest * sizeof *rest);
+    arena_release(&arena);
+}
+
+static void a_text_that_stands_alone_has_its_begin_token(void **state)
+{
+    (void)state;
+    static const char *const processors[] = {
+        "{\"type\": \"TemplateProcessing\", \"single\": [{\"SpecialToken\": {\"id\": \"<think>\", \"type_id\": 0}}, "
+        "{\"Sequence\": {\"id\": \"A\", \"type_id\": 0}}, {\"SpecialToken\": {\"id\": \"</think>\"}}], "
+        "\"special_tokens\": {\"<think>\": {\"id\": \"<think>\", \"ids\": [1], \"tokens\": [\"<think>\"]}}}",
+        "{\"type\": \"ByteLevel\", \"trim_offsets\": true}",
+    };
+    json_t *document = open_json(FOLDER "tokenizer.json"), *list = json_array();
+    for (int i = 0; i < 2; i++) {
+        json_array_append_new(list, json_loads(processors[i], 0, NULL));
+    }
+    for (int i = 0; i < 3; i++) { /* one, the other, both in a Sequence */
+        json_t *both = json_pack("{ssso}", "type", "Sequence", "processors", json_deep_copy(list));
+        json_object_set_new(document, "post_processor", i < 2 ? json_incref(json_array_get(list, (size_t)i)) : both);
+        struct tokenizer *t = NULL;
+        assert_int_equal(parse_document(&t, document), ERR_NONE);
+        assert_int_equal(tokenizer_begin_token(t), i == 1 ? -1 : 1);
+        if (i != 1) {
+            check_begin(t, STR("right"), 1);
+            check_begin(t, STR(""), 1);
+        }
+        struct arena arena = ARENA_INIT;
+        int32_t *ids;
+        int n;
+        assert_int_equal(tokenizer_encode_whole(t, STR("<think>"), true, &arena, &ids, &n), ERR_NONE);
+        assert_int_equal(n, 1); /* it is there */
+        arena_release(&arena);
+        tokenizer_free(t);
+        if (i < 2) {
+            json_decref(both);
+        }
+    }
+    json_decref(list);
+    json_decref(document);
 }
 
 static void merges_may_be_texts_too(void **state)
@@ -418,20 +472,26 @@ static void parts_are_checked(void **state)
     (void)state;
     struct str tokens[] = {STR("a"), STR("b"), STR("ab")}, merges[] = {STR("a b"), STR("ab ")};
     int32_t types[] = {1, 1, 1}, bytes[] = {1, 6, 1};
-    static const char *const sentences[] = {"pre-tokenizer 'bert'", "no merges", "type 6", "merge 1"};
+    static const char *const sentences[] = {"pre-tokenizer 'bert'", "no merges", "type 6", "merge 1", "begin token 3"};
     struct tokenizer_parts parts[] = {
-        {tokens, types, 3, merges, 1, STR("bert"), {NULL, 0}},
-        {tokens, types, 3, merges, 0, STR("gpt-2"), {NULL, 0}},
-        {tokens, bytes, 3, merges, 1, STR("gpt-2"), {NULL, 0}},
-        {tokens, types, 3, merges, 2, STR("gpt-2"), {NULL, 0}},
+        {tokens, types, 3, merges, 1, STR("bert"), {NULL, 0}, false, 0},
+        {tokens, types, 3, merges, 0, STR("gpt-2"), {NULL, 0}, false, 0},
+        {tokens, bytes, 3, merges, 1, STR("gpt-2"), {NULL, 0}, false, 0},
+        {tokens, types, 3, merges, 2, STR("gpt-2"), {NULL, 0}, false, 0},
+        {tokens, types, 3, merges, 1, STR("gpt-2"), {NULL, 0}, true, 3},
     };
-    for (int i = 0; i < 4; i++) {
+    for (int i = 0; i < 5; i++) {
         struct tokenizer *t = NULL;
         assert_int_equal(tokenizer_from_parts(&t, &parts[i], "x.gguf"), ERR_FORMAT);
         assert_null(t);
         assert_non_null(strstr(err_text(), sentences[i]));
         assert_non_null(strstr(err_text(), "x.gguf"));
     }
+    struct tokenizer *t = NULL;
+    parts[4].begin_token = 1;
+    assert_int_equal(tokenizer_from_parts(&t, &parts[4], "x.gguf"), ERR_NONE);
+    check_begin(t, STR("ab"), 1);
+    tokenizer_free(t);
 }
 
 int main(void)
@@ -444,6 +504,7 @@ int main(void)
         cmocka_unit_test(long_runs_are_no_trap),
         cmocka_unit_test(threads_share_a_tokenizer),
         cmocka_unit_test(what_is_not_known_is_refused),
+        cmocka_unit_test(a_text_that_stands_alone_has_its_begin_token),
         cmocka_unit_test(merges_may_be_texts_too),
         cmocka_unit_test(a_length_of_10_to_the_30_is_no_fault),
         cmocka_unit_test(parts_are_checked),

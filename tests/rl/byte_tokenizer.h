@@ -1,5 +1,5 @@
 /* tests/rl/byte_tokenizer.h - a tokenizer whose token i is the byte i, for tests that count tokens. Token 256 is "ab" (a
- * tokenizer needs a merge), 257 the special token <|im_start|>, 258 <|im_end|>.
+ * tokenizer needs a merge), 257 the special token <|im_start|>, 258 <|im_end|>. `begin`: the token of plain texts, -1 for none.
  *
  * SPDX-License-Identifier: Apache-2.0 */
 #ifndef TESTS_RL_BYTE_TOKENIZER_H
@@ -9,7 +9,12 @@
 
 #include "model/tokenizer.h"
 
-static struct tokenizer *byte_tokenizer(const char *chat_template)
+/* A chat template of that tokenizer. */
+#define CHATML                                                                                                         \
+    "{% for message in messages %}{{'<|im_start|>' + message['role'] + '\\n' + message['content'] + '<|im_end|>' + "   \
+    "'\\n'}}{% endfor %}{% if add_generation_prompt %}{{ '<|im_start|>assistant\\n' }}{% endif %}"
+
+static struct tokenizer *byte_tokenizer(const char *chat_template, int begin)
 {
     enum { N = 259 };
     static struct strbuf texts[256];
@@ -32,7 +37,9 @@ static struct tokenizer *byte_tokenizer(const char *chat_template)
                                           .merges = &merge,
                                           .n_merges = 1,
                                           .pre = STR("gpt-2"),
-                                          .chat_template = str_of(chat_template)};
+                                          .chat_template = str_of(chat_template),
+                                          .begins = begin >= 0,
+                                          .begin_token = begin};
     struct tokenizer *tokenizer = NULL;
     if (tokenizer_from_parts(&tokenizer, &parts, "test") != ERR_NONE) {
         fail_msg("%s", err_text());

@@ -29,7 +29,7 @@ static int set_up(void **state)
     struct strbuf text = STRBUF_INIT;
     snprintf(folder, sizeof folder, "/tmp/strop_dataset_XXXXXX");
     assert_non_null(mkdtemp(folder));
-    tokenizer = byte_tokenizer("");
+    tokenizer = byte_tokenizer("", -1);
     for (int i = 0; i < ROWS; i++) { /* row i is i + 1 bytes long */
         strbuf_printf(&text, "{\"prompt\": \"%.*s\", \"completion\": \"<%d>\", \"n\": %d}\n", i + 1, "0123456789", i,
                       i);
@@ -50,8 +50,8 @@ static int tear_down(void **state)
 static enum err try_open(struct dataset **out, struct recipe *recipe, const char *name, const char *more)
 {
     char text[1024], path[128];
-    snprintf(text, sizeof text,
-             "model_name_or_path: m\ndataset_name: \"%s\"\nreward_funcs: [format]\ntemplate: none\n%s", name, more);
+    snprintf(text, sizeof text, "model_name_or_path: m\ndataset_name: \"%s\"\nreward_funcs: [format]\n%s%s", name,
+             strstr(more, "template:") ? "" : "template: none\n", more);
     snprintf(path, sizeof path, "%s/r.yaml", folder);
     ASSERT_OK(recipe_parse(recipe, str_of(text), path));
     ASSERT_OK(recipe_finish(recipe));
@@ -213,6 +213,44 @@ static void pairs_mask_their_prompts(void **state)
     close_set(set, &recipe);
 }
 
+/* The first two tokens of the first prompt, or of the first text. */
+static void first_tokens(const char *more, int32_t out[2])
+{
+    struct recipe recipe;
+    struct dataset *set = open_set(&recipe, "rows.jsonl", more);
+    if (recipe.method == METHOD_SFT) {
+        struct dataset_text text;
+        struct arena arena = ARENA_INIT;
+        ASSERT_OK(dataset_next_text(set, &arena, &text));
+        memcpy(out, text.tokens, 2 * sizeof *out);
+        arena_release(&arena);
+    } else {
+        struct iteration it = {.n_prompts = 1};
+        ASSERT_OK(dataset_next(set, &it));
+        memcpy(out, it.prompts[0].tokens, 2 * sizeof *out);
+        iteration_release(&it);
+    }
+    close_set(set, &recipe);
+}
+
+static void plain_texts_begin_with_the_begin_token(void **state)
+{
+    (void)state;
+    int32_t tokens[2];
+    struct tokenizer *without = tokenizer;
+    tokenizer = byte_tokenizer(CHATML, 257);
+    first_tokens("shuffle: false\n", tokens);
+    assert_true(tokens[0] == 257 && tokens[1] == '0');
+    first_tokens("shuffle: false\ntemplate: chat\n", tokens);
+    assert_true(tokens[0] == 257 && tokens[1] != 257);
+    first_tokens(SFT, tokens);
+    assert_true(tokens[0] == 257 && tokens[1] == '0');
+    first_tokens(SFT "text_field: prompt\n", tokens);
+    assert_true(tokens[0] == 257 && tokens[1] == '0');
+    tokenizer_free(tokenizer);
+    tokenizer = without;
+}
+
 static void whole_texts_are_joined(void **state)
 {
     (void)state;
@@ -325,6 +363,7 @@ int main(void)
         cmocka_unit_test(long_prompts_are_refused_or_passed_over),
         cmocka_unit_test(contents_have_a_fingerprint),
         cmocka_unit_test(pairs_mask_their_prompts),
+        cmocka_unit_test(plain_texts_begin_with_the_begin_token),
         cmocka_unit_test(whole_texts_are_joined),
         cmocka_unit_test(texts_do_not_depend_on_the_number_of_threads),
         cmocka_unit_test(a_bad_text_is_an_error_in_its_turn),

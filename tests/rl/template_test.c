@@ -14,10 +14,6 @@
 #include "rl/template.h"
 #include "tests/rl/byte_tokenizer.h"
 
-#define CHATML                                                                                                         \
-    "{% for message in messages %}{{'<|im_start|>' + message['role'] + '\\n' + message['content'] + '<|im_end|>' + "   \
-    "'\\n'}}{% endfor %}{% if add_generation_prompt %}{{ '<|im_start|>assistant\\n' }}{% endif %}"
-
 static char path[] = "/tmp/template_test.XXXXXX";
 
 static int make_file(void **state)
@@ -154,7 +150,7 @@ static void chat_is_the_format_of_the_model(void **state)
     (void)state;
     struct template *tpl = NULL;
     struct strbuf out = STRBUF_INIT;
-    struct tokenizer *tokenizer = byte_tokenizer(CHATML), *plain = byte_tokenizer("");
+    struct tokenizer *tokenizer = byte_tokenizer(CHATML, -1), *plain = byte_tokenizer("", -1);
     assert_int_equal(template_open(&tpl, "chat", "be brief", tokenizer), ERR_NONE);
     assert_int_equal(apply(tpl, "{\"prompt\": \"hi\"}", &out), ERR_NONE);
     assert_string_equal(out.data, "<|im_start|>system\nbe brief<|im_end|>\n<|im_start|>user\nhi<|im_end|>\n"
