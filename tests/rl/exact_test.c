@@ -52,7 +52,7 @@ static void all_is_compared_and_equal(void **state)
     run(&(struct exact_options){.tokens = 300, .device = "auto", .seed = 1}, &arena, &r);
     assert_true(r.compared >= 300);
     assert_int_equal(r.different, 0);
-    assert_true(r.hidden_compared > 300);
+    assert_true(r.hidden_compared > 100); /* of every fourth round; how many depends on the instruction sets */
     assert_int_equal(r.hidden_different, 0);
     for (int i = 0; i < r.n_rows; i++) {
         compared += r.rows[i].compared;
