@@ -35,7 +35,7 @@ def strop_tokens(strop, folder):
 
 def main():
     strop, source = sys.argv[1:3]
-    folder = sys.argv[3] if len(sys.argv) > 3 else tempfile.mkdtemp()
+    folder = sys.argv[3] if len(sys.argv) > 3 else os.path.join(tempfile.mkdtemp(), "model")
     if not os.path.exists(os.path.join(folder, "model.safetensors")):
         subprocess.run([strop, "convert", source, folder, "--dtype=float32"], check=True)
     peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
