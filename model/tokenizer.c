@@ -324,11 +324,6 @@ bool tokenizer_is_special(const struct tokenizer *tokenizer, int32_t id)
     return id >= 0 && id < tokenizer->size && tokenizer->tokens[id].kind == TOKEN_SPECIAL;
 }
 
-int32_t tokenizer_begin_token(const struct tokenizer *tokenizer)
-{
-    return tokenizer->begin;
-}
-
 int tokenizer_size(const struct tokenizer *tokenizer)
 {
     return tokenizer->size;

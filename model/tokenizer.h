@@ -57,7 +57,6 @@ int32_t tokenizer_token_id(const struct tokenizer *tokenizer,
                            struct str text); /* of a whole token; -1 if there is none */
 struct str tokenizer_token_text(const struct tokenizer *tokenizer, int32_t id); /* its bytes */
 bool tokenizer_is_special(const struct tokenizer *tokenizer, int32_t id);       /* a control token */
-int32_t tokenizer_begin_token(const struct tokenizer *tokenizer);               /* -1: none */
 struct str tokenizer_chat_template(const struct tokenizer *tokenizer);          /* the Jinja text; empty if none */
 const char *tokenizer_source(const struct tokenizer *tokenizer); /* the tokenizer.json it came from, or NULL */
 

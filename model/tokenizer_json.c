@@ -287,13 +287,7 @@ static enum err read_post_processor(struct tokenizer *t, const json_t *processor
     }
     const json_t *list = json_object_get(processor, "processors");
     for (size_t i = 0; i < json_array_size(list); i++) {
-        const json_t *step = json_array_get(list, i);
-        TRY(type_of(step, "post-processor", path, &type));
-        if (str_equal(type, STR("TemplateProcessing"))) {
-            TRY(read_begin(t, step, path));
-        } else if (!str_equal(type, STR("ByteLevel"))) {
-            return refuse(path, "post-processor", type);
-        }
+        TRY(read_post_processor(t, json_array_get(list, i), path));
     }
     return ERR_NONE;
 }
