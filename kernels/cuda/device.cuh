@@ -1,6 +1,6 @@
 /* kernels/cuda/device.cuh - arithmetic that every kernel shares, each operation rounded where it is written.
  *
- * exp and log are those of kernels/cpu/vec.h, bit for bit. Sums over threads are butterflies: every thread gets the same
+ * The log is that of kernels/cpu/vec.h, bit for bit. Sums over threads are butterflies: every thread gets the same
  * bits, and their order depends on the number of threads only, which is fixed for an operation.
  *
  * SPDX-License-Identifier: Apache-2.0 */
@@ -49,6 +49,11 @@ __device__ __forceinline__ float fast_exp2(float x)
     return y;
 }
 
+__device__ __forceinline__ float fast_exp(float x)
+{
+    return fast_exp2(__fmul_rn(x, LOG2_E));
+}
+
 /* 1 / x of the special-function unit, to 1 unit in the last place; 1 / infinity = 0 */
 __device__ __forceinline__ float fast_inverse(float x)
 {
@@ -83,27 +88,6 @@ __device__ __forceinline__ void store8(bf16 *p, const struct eight &e)
 {
     *reinterpret_cast<uint4 *>(p) = make_uint4(pack_bf16(e.x[0], e.x[1]), pack_bf16(e.x[2], e.x[3]),
                                                pack_bf16(e.x[4], e.x[5]), pack_bf16(e.x[6], e.x[7]));
-}
-
-/* vec_exp of kernels/cpu/vec.h */
-__device__ __forceinline__ float exact_exp(float x)
-{
-    const float low = -87.3f, magic = 12582912.0f;
-    float y = x < 88.3f ? x : 88.3f;
-    y = y > low ? y : low;
-    float shifted = __fmaf_rn(y, 1.44269504f, magic);
-    float n = __fsub_rn(shifted, magic);
-    y = __fmaf_rn(n, -0.693359375f, y);
-    y = __fmaf_rn(n, 2.12194440e-4f, y);
-    float p = 1.9875691500e-4f;
-    p = __fmaf_rn(p, y, 1.3981999507e-3f);
-    p = __fmaf_rn(p, y, 8.3334519073e-3f);
-    p = __fmaf_rn(p, y, 4.1665795894e-2f);
-    p = __fmaf_rn(p, y, 1.6666665459e-1f);
-    p = __fmaf_rn(p, y, 5.0000001201e-1f);
-    p = __fmaf_rn(p, __fmul_rn(y, y), __fadd_rn(y, 1.0f));
-    float power = __uint_as_float((__float_as_uint(shifted) + (127u - 0x4B400000u)) << 23);
-    return x < low ? 0.0f : __fmul_rn(p, power);
 }
 
 /* vec_log of kernels/cpu/vec.h: x positive and normal */

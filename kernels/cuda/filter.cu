@@ -33,7 +33,7 @@ __device__ __forceinline__ u64 key_of(float x, int token)
 
 __device__ __forceinline__ u64 units_of(const struct row &r, float x)
 {
-    return (u64)__fmul_rn(fast_exp2(__fmul_rn(__fsub_rn(x, r.most), LOG2_E)), UNIT);
+    return (u64)__fmul_rn(fast_exp(__fsub_rn(x, r.most)), UNIT);
 }
 
 /* Sum, largest, of a block; in all threads. */

@@ -8,6 +8,7 @@
  * cannot hold together.
  *
  * Training: 16,640 rows, a prompt of 128 shared by 16 completions of 512, twice over; decoding: 512 sequences at position 384.
+ * The LM head's loss, log-probabilities and gradients, also for 65,536 rows, which is how others measure it.
  *
  * SPDX-License-Identifier: Apache-2.0 */
 #include <math.h>
@@ -24,6 +25,7 @@
 #define GROUP      16
 #define GROUPS     2
 #define ROWS       (GROUPS * (PROMPT + GROUP * COMPLETION))
+#define LOSS_ROWS  65536 /* of the LM head's loss */
 #define DECODE     512
 #define POSITION   384
 #define COPIES     8 /* of a weight matrix */
@@ -46,7 +48,7 @@ static struct bench {
     double flops, bytes; /* a second: the limits */
     int T, call;
     void *x, *y, *z, *w, *k_pool, *v_pool; /* [ROWS, 2F], three of them; COPIES matrices; pages */
-    float *wide, *lse, *numbers;           /* fp32: [V, d], [ROWS, H], [4, ROWS] */
+    float *wide, *lse, *numbers;           /* fp32: [V, d], [ROWS, H], [4, LOSS_ROWS] */
     int32_t *positions, *tokens;
     struct span *spans;
     struct context *contexts;
@@ -296,7 +298,7 @@ static void attention_grad(void)
 
 static float *number(int i)
 {
-    return b.numbers + (size_t)i * ROWS;
+    return b.numbers + (size_t)i * LOSS_ROWS;
 }
 
 static void head(void)
@@ -324,6 +326,12 @@ static void head_grad(void)
                                               .d_logprob = number(3),
                                               .dhidden = b.y,
                                               .dw = b.wide});
+}
+
+static void head_loss(void)
+{
+    head();
+    head_grad();
 }
 
 static size_t weights_of_head(void)
@@ -399,19 +407,26 @@ static void open_all(void)
     b.k_pool = filled(pool), b.v_pool = filled(pool);
     b.wide = on_device(weights_of_head() * sizeof(float));
     b.lse = on_device((size_t)ROWS * (size_t)s->H * sizeof(float));
-    b.numbers = on_device(4 * (size_t)ROWS * sizeof(float));
+    b.numbers = on_device(4 * (size_t)LOSS_ROWS * sizeof(float));
     b.cos = on_device(1024 * D / 2 * sizeof(float)), b.sin = on_device(1024 * D / 2 * sizeof(float));
-    b.positions = on_device(ROWS * sizeof(int32_t)), b.tokens = on_device(ROWS * sizeof(int32_t));
+    b.positions = on_device(ROWS * sizeof(int32_t)), b.tokens = on_device(LOSS_ROWS * sizeof(int32_t));
     b.spans = mem_zero(DECODE * sizeof *b.spans);
     b.contexts = mem_zero(DECODE * sizeof *b.contexts);
     b.sampling = mem_zero(ROWS * sizeof *b.sampling);
-    int32_t *numbers = mem_zero(ROWS * sizeof *numbers);
-    for (int i = 0; i < ROWS; i++) {
+    int32_t *numbers = mem_zero(LOSS_ROWS * sizeof *numbers);
+    float *d_logprob = mem_zero(LOSS_ROWS * sizeof *d_logprob);
+    struct rng rng = rng_stream(1, 8);
+    for (int i = 0; i < LOSS_ROWS; i++) {
         numbers[i] = (int32_t)((uint32_t)i * 2654435761u % (uint32_t)s->V);
+        d_logprob[i] = rng_normal(&rng) / LOSS_ROWS;
+    }
+    device_write(b.device, b.tokens, numbers, LOSS_ROWS * sizeof *numbers);
+    device_write(b.device, number(3), d_logprob, LOSS_ROWS * sizeof *d_logprob);
+    free(d_logprob);
+    for (int i = 0; i < ROWS; i++) {
         b.sampling[i] = (struct sampling){
             .temperature = 1, .top_p = 1, .repetition_penalty = 1, .seed = 1, .sequence = (uint64_t)i};
     }
-    device_write(b.device, b.tokens, numbers, ROWS * sizeof *numbers);
     for (int i = 0; i < ROWS; i++) {
         numbers[i] = i % 1024;
     }
@@ -484,6 +499,10 @@ static void bench_rest(bool training)
     }
     tell("head, log-softmax", head, head_flops, head_bytes);
     tell("head's gradients, log-sum-exp given", head_grad, 3 * head_flops, head_bytes + 8 * V * s->d);
+    tell("both", head_loss, 3 * head_flops, 2 * head_bytes + 8 * V * s->d);
+    b.T = LOSS_ROWS;
+    tell("both, of 65,536 rows", head_loss, 3 * head_flops / T * b.T, 2 * head_bytes / T * b.T + 8 * V * s->d);
+    b.T = (int)T;
     tell("RMS norm's gradient", rmsnorm_grad, 0, 4 * row * s->d);
     tell("attention's gradient", attention_grad, 5 * dots, row * (4 * q + 4 * kv));
     tell("SwiGLU's gradient", swiglu_grad, 0, row * 5 * s->F);

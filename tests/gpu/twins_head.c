@@ -61,6 +61,7 @@ static void check_draws(int n, int d, int V, struct sampling how, const char *wh
     int32_t seen[5] = {1, 3, 5, 1, 2};
     for (int i = 0; i < n; i++) {
         sampling[i] = how;
+        sampling[i].temperature = how.temperature == 1 && i % 5 == 4 ? 0 : how.temperature; /* both kinds in a warp */
         sampling[i].seed = 42, sampling[i].sequence = ((uint64_t)i << 31) + (uint64_t)i,
         sampling[i].position = (uint32_t)i % 7;
         sampling[i].seen = seen, sampling[i].n_seen = 5;
