@@ -304,11 +304,7 @@ template <int DP> __global__ void __launch_bounds__(THREADS) few_kernel(struct b
 template <int DP> static void launch_many(const struct block *b, int n)
 {
     constexpr size_t bytes = sizeof(bf16) * (size_t)(MANY_ROWS + 2 * OPS_PAGE) * line_of<DP>();
-    static bool allowed;
-    if (!allowed) {
-        allow_shared(many_kernel<DP>, bytes);
-        allowed = true;
-    }
+    allow_shared<many_kernel<DP>>(bytes);
     if (n > 0) {
         many_kernel<DP><<<dim3((unsigned)n, (unsigned)b->J), THREADS, bytes, cuda.stream>>>(*b);
         cuda_launched("attention");
@@ -319,11 +315,7 @@ template <int DP> static void launch_few(const struct block *b, int n)
 {
     constexpr size_t lines = sizeof(bf16) * (size_t)(FEW_ROWS + 2 * OPS_PAGE) * line_of<DP>();
     constexpr size_t bytes = lines + sizeof(bf16) * FEW_ROWS * line_of<OPS_PAGE>();
-    static bool allowed;
-    if (!allowed) {
-        allow_shared(few_kernel<DP>, bytes);
-        allowed = true;
-    }
+    allow_shared<few_kernel<DP>>(bytes);
     if (n > 0) {
         few_kernel<DP><<<dim3((unsigned)n, (unsigned)b->J), THREADS, bytes, cuda.stream>>>(*b);
         cuda_launched("attention of few rows");

@@ -291,12 +291,8 @@ template <int DP, int N> static void launch(struct grad *g, const struct cuda_gr
     constexpr size_t block = sizeof(bf16) * 2 * (size_t)ROWS * line_of<DP>();
     constexpr size_t bytes_q = block + 2 * sizeof(bf16) * 2 * (size_t)N * line_of<DP>();
     constexpr size_t bytes_kv = block + 2 * sizeof(struct query_stage<DP, N>);
-    static bool allowed;
-    if (!allowed) {
-        allow_shared(dq_kernel<DP, N>, bytes_q);
-        allow_shared(dkv_kernel<DP, N>, bytes_kv);
-        allowed = true;
-    }
+    allow_shared<dq_kernel<DP, N>>(bytes_q);
+    allow_shared<dkv_kernel<DP, N>>(bytes_kv);
     g->tasks = plan->queries;
     dq_kernel<DP, N><<<dim3((unsigned)plan->n_queries, (unsigned)g->H), THREADS, bytes_q, cuda.stream>>>(*g);
     cuda_launched("attention's dQ");

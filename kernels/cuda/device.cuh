@@ -233,11 +233,15 @@ template <int N> __device__ __forceinline__ void copies_wait()
     asm volatile("cp.async.wait_group %0;" ::"n"(N));
 }
 
-/* Lets a kernel use more than 48 KiB; once each is enough. */
-template <class K> static void allow_shared(K *kernel, size_t bytes)
+/* Lets a kernel use more than 48 KiB of shared memory: before each of its launches, all with as many bytes. */
+template <auto KERNEL> static void allow_shared(size_t bytes)
 {
-    cuda_check(cudaFuncSetAttribute((const void *)kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, (int)bytes),
-               "cudaFuncSetAttribute");
+    static bool allowed; /* by this process */
+    if (!allowed) {
+        cuda_check(cudaFuncSetAttribute((const void *)KERNEL, cudaFuncAttributeMaxDynamicSharedMemorySize, (int)bytes),
+                   "cudaFuncSetAttribute");
+        allowed = true;
+    }
 }
 
 #endif

@@ -66,12 +66,8 @@ __global__ void __launch_bounds__(gemm_threads<BM>(), 2) product_kernel(struct c
 
 template <bool AT, bool BT, bool FAST> static void launch(const struct cuda_product *p)
 {
-    static bool allowed; /* by this process */
     constexpr size_t bytes = gemm_shared_bytes<BM, AT, BT>();
-    if (!allowed) {
-        allow_shared(product_kernel<AT, BT, FAST>, bytes);
-        allowed = true;
-    }
+    allow_shared<product_kernel<AT, BT, FAST>>(bytes);
     dim3 grid((unsigned)ceil_div(p->M, BM), (unsigned)ceil_div(p->N, GEMM_BN));
     product_kernel<AT, BT, FAST><<<grid, gemm_threads<BM>(), bytes, cuda.stream>>>(*p);
     cuda_launched(p->what ? p->what : "a matrix product");
@@ -281,14 +277,10 @@ __global__ void add_parts_kernel(size_t n, int n_parts, const float *sums, float
 
 static void launch_parts(const struct cuda_product *p, int n_parts, int part)
 {
-    static bool allowed;
     constexpr size_t bytes = gemm_shared_bytes<BM, true, true>();
     size_t n = (size_t)p->M * (size_t)p->N;
     float *sums = (float *)cuda_slot(CUDA_SLOT_PARTS, (size_t)n_parts * n * sizeof(float));
-    if (!allowed) {
-        allow_shared(product_parts_kernel, bytes);
-        allowed = true;
-    }
+    allow_shared<product_parts_kernel>(bytes);
     dim3 grid((unsigned)ceil_div(p->M, BM), (unsigned)ceil_div(p->N, GEMM_BN), (unsigned)n_parts);
     product_parts_kernel<<<grid, gemm_threads<BM>(), bytes, cuda.stream>>>(*p, part, sums);
     cuda_launched("matmul_weight_grad parts");

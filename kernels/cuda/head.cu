@@ -206,12 +206,8 @@ __global__ void combine_kernel(struct head h, struct outcome out)
 
 template <bool FAST> static void launch_head(const struct head *h)
 {
-    static bool allowed;
     constexpr size_t bytes = block_sums_bytes();
-    if (!allowed) {
-        allow_shared(head_kernel<FAST>, bytes);
-        allowed = true;
-    }
+    allow_shared<head_kernel<FAST>>(bytes);
     dim3 grid((unsigned)ceil_div(h->n_rows, BM), (unsigned)h->n_tiles);
     head_kernel<FAST><<<grid, THREADS, bytes, cuda.stream>>>(*h);
     cuda_launched("head");

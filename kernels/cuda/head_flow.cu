@@ -271,24 +271,24 @@ __global__ void __launch_bounds__(FLOW_THREADS, 1)
 }
 
 /* A block for each multiprocessor. */
-template <class ARGS> static void launch_flow(void (*kernel)(struct flow, ARGS), const ARGS *args)
+template <auto KERNEL, class ARGS> static void launch_flow(const ARGS *args)
 {
     struct operand a = {args->hidden, (size_t)args->d, args->n_rows, args->d},
                    b = {args->w, (size_t)args->d, args->V, args->d};
     struct flow f = flow_of(a, b);
     unsigned blocks = (unsigned)(f.n_tiles < cuda.n_processors ? f.n_tiles : cuda.n_processors);
-    allow_shared(kernel, flow_shared_bytes());
-    kernel<<<blocks, FLOW_THREADS, flow_shared_bytes(), cuda.stream>>>(f, *args);
+    allow_shared<KERNEL>(flow_shared_bytes());
+    KERNEL<<<blocks, FLOW_THREADS, flow_shared_bytes(), cuda.stream>>>(f, *args);
 }
 
 void head_flow(const struct head *h)
 {
-    launch_flow(h->draws ? head_flow_kernel<true> : head_flow_kernel<false>, h);
+    h->draws ? launch_flow<head_flow_kernel<true>>(h) : launch_flow<head_flow_kernel<false>>(h);
     cuda_launched("head");
 }
 
 void head_grad_flow(const struct head_grad *g)
 {
-    launch_flow(g->d_entropy ? head_grad_flow_kernel<true> : head_grad_flow_kernel<false>, g);
+    g->d_entropy ? launch_flow<head_grad_flow_kernel<true>>(g) : launch_flow<head_grad_flow_kernel<false>>(g);
     cuda_launched("head_grad");
 }

@@ -36,12 +36,8 @@ template <bool FAST> __global__ void __launch_bounds__(THREADS, 2) head_grad_ker
 
 template <bool FAST> static void launch_grad(const struct head_grad *g)
 {
-    static bool allowed;
     constexpr size_t bytes = block_sums_bytes();
-    if (!allowed) {
-        allow_shared(head_grad_kernel<FAST>, bytes);
-        allowed = true;
-    }
+    allow_shared<head_grad_kernel<FAST>>(bytes);
     dim3 grid((unsigned)ceil_div(g->n_rows, BM), (unsigned)ceil_div(g->V, TILE));
     head_grad_kernel<FAST><<<grid, THREADS, bytes, cuda.stream>>>(*g);
     cuda_launched("head_grad");
