@@ -49,6 +49,7 @@ __device__ __forceinline__ float fast_exp2(float x)
     return y;
 }
 
+/* e^x by fast_exp2 */
 __device__ __forceinline__ float fast_exp(float x)
 {
     return fast_exp2(__fmul_rn(x, LOG2_E));

@@ -9,7 +9,7 @@
 #ifndef KERNELS_CUDA_FLOW_CUH
 #define KERNELS_CUDA_FLOW_CUH
 
-#include <cuda.h>
+#include <cudaTypedefs.h>
 
 #include "kernels/cuda/gemm.cuh"
 
@@ -18,7 +18,8 @@
 #define FLOW_K       64
 #define FLOW_STAGES  4
 #define FLOW_THREADS 384 /* warpgroup 0 fetches, 1 and 2 multiply */
-#define FLOW_BEHIND  3   /* stages from the first to the second */
+#define FLOW_BEHIND  3   /* stages from the first that multiplies to the second */
+#define FLOW_BARRIER 1   /* where the second waits for the first, once */
 
 struct flow_stage {
     bf16 a[FLOW_ROWS * FLOW_K], b[FLOW_COLUMNS * FLOW_K];
@@ -34,10 +35,10 @@ static constexpr size_t flow_shared_bytes()
     return sizeof(struct flow_ring) + 1024;
 }
 
-/* All tiles of A B^T: those of the same columns follow each other. */
+/* All tiles of A B^T, A [rows, depth], B [columns, depth]: tile i has rows 128 (i % row_tiles), columns 256 (i / row_tiles). */
 struct flow {
     CUtensorMap a, b;
-    int steps, row_tiles, n_tiles;
+    int steps, row_tiles, n_tiles; /* steps: of FLOW_K */
 };
 
 /* Sums of a thread of warpgroup g, warp w of its four, lane l: c[4 j + 2 half + i] is row 64 g + 16 w + l / 4 + 8 half,
@@ -49,17 +50,15 @@ struct flow_sums {
 /* Describes `lines` lines of 64 elements at a time, permuted as wgmma reads them. What is outside of the operand reads as 0. */
 static inline CUtensorMap flow_map(const struct operand &o, int lines)
 {
-    typedef CUresult encoder(CUtensorMap *, CUtensorMapDataType, cuuint32_t, void *, const cuuint64_t *,
-                             const cuuint64_t *, const cuuint32_t *, const cuuint32_t *, CUtensorMapInterleave,
-                             CUtensorMapSwizzle, CUtensorMapL2promotion, CUtensorMapFloatOOBfill);
-    static encoder *encode;
+    static PFN_cuTensorMapEncodeTiled_v12000 encode;
     if (!encode) {
         void *found = NULL;
         cudaDriverEntryPointQueryResult result;
         cuda_check(
             cudaGetDriverEntryPointByVersion("cuTensorMapEncodeTiled", &found, 12000, cudaEnableDefault, &result),
             "cuTensorMapEncodeTiled");
-        encode = (encoder *)found;
+        cuda_check(found ? cudaSuccess : cudaErrorSymbolNotFound, "cuTensorMapEncodeTiled");
+        encode = (PFN_cuTensorMapEncodeTiled_v12000)found;
     }
     CUtensorMap map;
     cuuint64_t size[2] = {(cuuint64_t)o.depth, (cuuint64_t)o.rows}, stride[1] = {o.ld * sizeof(bf16)};
@@ -121,6 +120,7 @@ __device__ __forceinline__ void fetch_lines(bf16 *to, const CUtensorMap *map, in
         : "memory");
 }
 
+/* Lines of 128 bytes, permuted, 1024 bytes from eight to the next eight (PTX ISA, wgmma: matrix descriptor). */
 __device__ __forceinline__ uint64_t tile_descriptor(const bf16 *tile)
 {
     uint64_t address = shared_address(tile);
@@ -175,7 +175,7 @@ __device__ __forceinline__ void flow_advance(struct flow_place &place)
     }
 }
 
-/* By one thread. */
+/* Fetches the stages of all tiles of this block; by one thread. */
 __device__ __forceinline__ void flow_fetch(const struct flow &f, struct flow_ring *ring)
 {
     struct flow_place place = {0, 1}; /* all stages are empty: the phase before the first is over */
@@ -200,7 +200,7 @@ __device__ __forceinline__ void flow_multiply(const struct flow &f, struct flow_
         s.c[i] = 0;
     }
     if (first && group == 1) {
-        asm volatile("bar.sync 1, 256;" ::: "memory");
+        asm volatile("bar.sync %0, 256;" ::"n"(FLOW_BARRIER) : "memory");
     }
     int last = 0;
     for (int i = 0; i < f.steps; i++, flow_advance(place)) {
@@ -219,7 +219,7 @@ __device__ __forceinline__ void flow_multiply(const struct flow &f, struct flow_
         }
         last = place.at;
         if (first && group == 0 && i == (FLOW_BEHIND < f.steps ? FLOW_BEHIND : f.steps) - 1) {
-            asm volatile("bar.arrive 1, 256;" ::: "memory");
+            asm volatile("bar.arrive %0, 256;" ::"n"(FLOW_BARRIER) : "memory");
         }
     }
     products_wait<0>();
@@ -241,7 +241,7 @@ template <class USE> __device__ __forceinline__ void flow_run(const struct flow 
         asm volatile("fence.proxy.async.shared::cta;" ::: "memory");
     }
     __syncthreads();
-    if (group < 0) {
+    if (group < 0) { /* 128 x 40 + 256 x 232 of 65,536 registers */
         asm volatile("setmaxnreg.dec.sync.aligned.u32 40;");
         if (threadIdx.x == 0) {
             flow_fetch(f, ring);

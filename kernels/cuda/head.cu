@@ -89,9 +89,6 @@ static __device__ __forceinline__ void tile_draw(const float x[4], const struct 
     }
 }
 
-#define WARPS_A_BLOCK (THREADS / LANES)
-#define ROWS_A_WARP   (BM / WARPS_A_BLOCK)
-
 /* What is known of a block's rows before the sums are. */
 struct row_facts {
     struct draw draw[BM]; /* inv_temperature alone without draws */
@@ -176,7 +173,7 @@ __global__ void combine_kernel(struct head h, struct outcome out)
     int32_t token = -1;
     for (int i = lane; i < h.n_tiles; i += LANES) {
         most = fmaxf(most, tiles[i].most);
-        if (out.tokens && better(tiles[i].best, tiles[i].token, best, token)) {
+        if (better(tiles[i].best, tiles[i].token, best, token)) {
             best = tiles[i].best, logit = tiles[i].logit, token = tiles[i].token;
         }
     }

@@ -10,11 +10,15 @@
 
 #include "kernels/cuda/gemm.cuh"
 
-#define BM       128
-#define TILE     GEMM_BN
-#define LINE     (TILE + 4) /* floats of a row of logits in shared memory */
-#define THREADS  gemm_threads<BM>()
+#define TILE     GEMM_BN  /* tokens */
 #define NO_LOGIT (-3e38f) /* of tokens past the end */
+
+/* Other than by head_flow, a block of 128 rows has one tile, and its warps take turns at the rows. */
+#define BM            128
+#define LINE          (TILE + 4) /* floats of a row of logits in shared memory */
+#define THREADS       gemm_threads<BM>()
+#define WARPS_A_BLOCK (THREADS / LANES)
+#define ROWS_A_WARP   (BM / WARPS_A_BLOCK)
 
 static_assert(TILE == CUDA_TILE, "kernels/cuda/slots.h");
 
@@ -32,24 +36,26 @@ struct draw {
 
 static_assert(sizeof(struct tile) <= CUDA_TILE_BYTES && sizeof(struct draw) <= CUDA_DRAW_BYTES, "kernels/cuda/slots.h");
 
+/* What the tiles are made from, and where they go; all arrays are the caller's, on the device. */
 struct head {
-    int n_rows, d, V, n_tiles, n_valid;
-    const bf16 *hidden, *w;
-    float inv_temperature;    /* where there are no draws */
-    const int32_t *targets;   /* or NULL */
-    const struct draw *draws; /* or NULL */
-    struct tile *tiles;       /* [n_rows, n_tiles] */
-    float *target_logit;      /* [n_rows]; with targets */
-    float *logits;            /* [n_rows, V] before the temperature, or NULL */
+    int n_rows, d, V, n_tiles, n_valid; /* n_valid: tokens that may be drawn */
+    const bf16 *hidden, *w;             /* [n_rows, d], [V, d] */
+    float inv_temperature;              /* where there are no draws */
+    const int32_t *targets;             /* [n_rows], where there are no draws */
+    const struct draw *draws;           /* [n_rows] or NULL */
+    struct tile *tiles;                 /* [n_rows, n_tiles] */
+    float *target_logit;                /* [n_rows]; with targets */
+    float *logits;                      /* [n_rows, V] before the temperature, or NULL */
 };
 
+/* What the gradients of logits are made from, and where they go (struct head_grad_args of kernels/ops.h has the equation). */
 struct head_grad {
     int n_rows, d, V;
-    size_t line; /* elements of a row of dlogits, a multiple of 8; those past V are 0 */
-    const bf16 *hidden, *w;
+    size_t line;            /* elements of a row of dlogits, a multiple of 8; those past V are 0 */
+    const bf16 *hidden, *w; /* [n_rows, d], [V, d] */
     float inv_temperature;
-    const int32_t *targets;
-    const float *lse, *entropy, *d_logprob, *d_entropy; /* the last: or NULL */
+    const int32_t *targets;                             /* [n_rows] */
+    const float *lse, *entropy, *d_logprob, *d_entropy; /* [n_rows]; d_entropy or NULL, and then entropy is not read */
     bf16 *dlogits;                                      /* [n_rows, line] */
 };
 

@@ -4,9 +4,7 @@
  * SPDX-License-Identifier: Apache-2.0 */
 #include "kernels/cuda/head.cuh"
 
-#define GRAD_ROWS     CUDA_DLOGIT_ROWS /* rows whose gradients of logits are stored at once */
-#define WARPS_A_BLOCK (THREADS / LANES)
-#define ROWS_A_WARP   (BM / WARPS_A_BLOCK)
+#define GRAD_ROWS CUDA_DLOGIT_ROWS /* rows whose gradients of logits are stored at once */
 
 /* A warp has every eighth row of the block, a lane four tokens of it. */
 template <bool FAST> __global__ void __launch_bounds__(THREADS, 2) head_grad_kernel(struct head_grad g)

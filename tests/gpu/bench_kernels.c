@@ -25,7 +25,7 @@
 #define GROUP      16
 #define GROUPS     2
 #define ROWS       (GROUPS * (PROMPT + GROUP * COMPLETION))
-#define LOSS_ROWS  65536 /* of the LM head's loss */
+#define LOSS_ROWS  65536 /* of the LM head's loss, measured alone */
 #define DECODE     512
 #define POSITION   384
 #define COPIES     8 /* of a weight matrix */
@@ -426,8 +426,6 @@ static void open_all(void)
     for (int i = 0; i < ROWS; i++) {
         b.sampling[i] = (struct sampling){
             .temperature = 1, .top_p = 1, .repetition_penalty = 1, .seed = 1, .sequence = (uint64_t)i};
-    }
-    for (int i = 0; i < ROWS; i++) {
         numbers[i] = i % 1024;
     }
     device_write(b.device, b.positions, numbers, ROWS * sizeof *numbers);
@@ -499,9 +497,9 @@ static void bench_rest(bool training)
     }
     tell("head, log-softmax", head, head_flops, head_bytes);
     tell("head's gradients, log-sum-exp given", head_grad, 3 * head_flops, head_bytes + 8 * V * s->d);
-    tell("both", head_loss, 3 * head_flops, 2 * head_bytes + 8 * V * s->d);
+    tell("head's log-softmax and gradients", head_loss, 3 * head_flops, 2 * head_bytes + 8 * V * s->d);
     b.T = LOSS_ROWS;
-    tell("both, of 65,536 rows", head_loss, 3 * head_flops / T * b.T, 2 * head_bytes / T * b.T + 8 * V * s->d);
+    tell("the same, of 65,536 rows", head_loss, 3 * head_flops / T * b.T, 2 * head_bytes / T * b.T + 8 * V * s->d);
     b.T = (int)T;
     tell("RMS norm's gradient", rmsnorm_grad, 0, 4 * row * s->d);
     tell("attention's gradient", attention_grad, 5 * dots, row * (4 * q + 4 * kv));
