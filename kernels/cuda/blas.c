@@ -320,17 +320,17 @@ static void compare(const struct trial *trial, const struct cuda_product *t, boo
     }
 }
 
-/* Moved down to memory of the best alignment, where operands lie: at 16 bytes and no better, fetches straddle cache lines and
- * every algorithm takes up to twice as long. The numbers that are multiplied are others, of the same kind. */
-static struct cuda_product well_aligned(const struct cuda_product *t)
+/* The trial moved down to where operands in use lie, at 256 bytes: at 16 and no better, fetches straddle cache lines, and every
+ * algorithm takes up to twice as long. It is then of other numbers, of the same kind. */
+static struct cuda_product as_used(const struct cuda_product *t)
 {
-    struct cuda_product best = *t;
-    best.a = (const char *)t->a - ALIGNMENT;
-    best.b = (const char *)t->b - ALIGNMENT;
-    best.c = (char *)t->c - ALIGNMENT;
-    best.bias = t->bias ? (const char *)t->bias - ALIGNMENT : NULL;
-    best.residual = t->residual ? (const char *)t->residual - ALIGNMENT : NULL;
-    return best;
+    struct cuda_product moved = *t;
+    moved.a = (const char *)t->a - ALIGNMENT;
+    moved.b = (const char *)t->b - ALIGNMENT;
+    moved.c = (char *)t->c - ALIGNMENT;
+    moved.bias = t->bias ? (const char *)t->bias - ALIGNMENT : NULL;
+    moved.residual = t->residual ? (const char *)t->residual - ALIGNMENT : NULL;
+    return moved;
 }
 
 /* Milliseconds of the fastest of a few calls. The workspace is filled before each: that empties the cache, as the other layers
@@ -365,7 +365,7 @@ static void admit(struct entry *choice, const struct cuda_product *p, const cubl
                   int n)
 {
     struct trial trial = trial_of(p);
-    struct cuda_product *t = &trial.product, uneven = *t, timed = well_aligned(t);
+    struct cuda_product *t = &trial.product, uneven = *t, timed = as_used(t);
     struct call call = {0}, uneven_call = {0};
     *(p->a_turned ? &uneven.K : &uneven.M) -= UNEVEN;
     bool made = trial.memory && make_call(&call, t, t->M, t->K) && make_call(&uneven_call, &uneven, uneven.M, uneven.K);
