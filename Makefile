@@ -57,13 +57,14 @@ LDLIBS     += -L$(CUDA_HOME)/lib64 -lcudart_static -ldl -lrt
 endif
 
 REWARDS := $(patsubst %,reward/%,code http math sandbox)
-SOURCES := $(foreach f,$(FOLDERS) $(REWARDS),$(wildcard $(f)/*.c)) kernels/cuda/slots.c $(filter-out rl/cmd/main.c,$(wildcard rl/cmd/*.c))
+ROOMS   := $(patsubst %,rl/%,cmd data recipe report run)
+SOURCES := $(filter-out rl/cmd/main.c,$(foreach f,$(FOLDERS) $(REWARDS) $(ROOMS),$(wildcard $(f)/*.c))) kernels/cuda/slots.c
 ISA_SRC := $(wildcard kernels/cpu/*.c)
-TESTS   := $(foreach f,$(FOLDERS) $(REWARDS) rl/cmd,$(wildcard tests/$(f)/*_test.c))
+TESTS   := $(foreach f,$(FOLDERS) $(REWARDS) $(ROOMS),$(wildcard tests/$(f)/*_test.c))
 ifneq ($(CUDA),1)
 TESTS := $(filter-out tests/kernels/cuda_%,$(TESTS))
 endif
-HEADERS := $(foreach f,$(FOLDERS) $(REWARDS) kernels/cpu rl/cmd tests tests/bench,$(wildcard $(f)/*.h)) $(wildcard tests/fault/*.c tests/check/*.c tests/reward/plugins/*.[ch]) \
+HEADERS := $(foreach f,$(FOLDERS) $(REWARDS) $(ROOMS) kernels/cpu tests tests/bench,$(wildcard $(f)/*.h)) $(wildcard tests/fault/*.c tests/check/*.c tests/reward/plugins/*.[ch]) \
            $(CUDA_SRC) $(CUDA_CU) $(CUDA_HEADERS)
 BENCH_SRC := $(wildcard tests/bench/*.c)
 
@@ -110,9 +111,9 @@ $(BUILD)/%.cu.o: %.cu # the same for every MODE
 	@mkdir -p $(@D)
 	$(call say,NVCC,$<)$(NVCC) $(NVCC_FLAGS) -MMD -MP -MF $(@:.o=.d) -c -o $@ $<
 
-$(OUT)/rl/template.o: recipes/templates/r1-zero.txt
+$(OUT)/rl/data/template.o: recipes/templates/r1-zero.txt
 CHART_JS := /usr/share/javascript/chart.js/chart.min.js
-$(OUT)/rl/report.o: $(wildcard rl/report/*) $(CHART_JS)
+$(OUT)/rl/report/report.o: $(wildcard rl/report/*) $(CHART_JS)
 $(CHART_JS):
 	@echo "$@ is missing: make setup installs it (package libjs-chart.js)" >&2; exit 1
 $(OUT)/reward/sandbox/root.o: reward/python/zygote.py reward/python/calls.py

@@ -10,7 +10,7 @@
 #ifndef RL_EVAL_H
 #define RL_EVAL_H
 
-#include "rl/dataset.h"
+#include "rl/data/dataset.h"
 #include "rl/iteration.h"
 #include "rl/metrics.h"
 

@@ -18,7 +18,7 @@
 #define RL_LOSS_H
 
 #include "rl/iteration.h"
-#include "rl/recipe.h"
+#include "rl/recipe/recipe.h"
 
 struct loss {
     struct loss_recipe recipe;

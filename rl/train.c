@@ -14,7 +14,7 @@
 #include "rl/advantage.h"
 #include "rl/batch.h"
 #include "rl/eval.h"
-#include "rl/report.h"
+#include "rl/report/report.h"
 #include "rl/score.h"
 #include "rl/train_internal.h"
 

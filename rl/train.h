@@ -9,7 +9,7 @@
 
 #include <stdio.h>
 
-#include "rl/recipe.h"
+#include "rl/recipe/recipe.h"
 
 /* Runs, or goes on with, the recipe (finished by recipe_finish). All memory of the device is planned and taken before the first
  * step; a recipe that does not fit is refused like by train_check. `command` is kept with the run, to reproduce it. */

@@ -4,12 +4,12 @@
 #ifndef RL_TRAIN_INTERNAL_H
 #define RL_TRAIN_INTERNAL_H
 
-#include "rl/checkpoint.h"
-#include "rl/dataset.h"
+#include "rl/run/checkpoint.h"
+#include "rl/data/dataset.h"
 #include "rl/loss.h"
-#include "rl/progress.h"
-#include "rl/store.h"
-#include "rl/tensorboard.h"
+#include "rl/run/progress.h"
+#include "rl/run/store.h"
+#include "rl/run/tensorboard.h"
 #include "rl/train.h"
 
 struct train {

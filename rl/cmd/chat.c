@@ -12,8 +12,8 @@
 #include "model/tokenizer.h"
 #include "rl/cmd/commands.h"
 #include "rl/cmd/sampling.h"
-#include "rl/runs.h"
-#include "rl/template.h"
+#include "rl/run/runs.h"
+#include "rl/data/template.h"
 
 struct chat {
     struct sampling_model opened;

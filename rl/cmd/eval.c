@@ -12,7 +12,7 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "rl/cmd/commands.h"
-#include "rl/runs.h"
+#include "rl/run/runs.h"
 
 /* What is evaluated, and by which recipe. */
 struct evaluation {

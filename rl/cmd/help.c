@@ -5,7 +5,7 @@
 
 #include "rl/cmd/cmd.h"
 #include "rl/cmd/commands.h"
-#include "rl/recipe_table.h"
+#include "rl/recipe/recipe.h"
 
 #define HELP_ABOUT "GRPO reinforcement learning of language models: one program, no Python"
 
@@ -120,8 +120,8 @@ void cmd_print_completion(const struct command *const *commands, FILE *out)
         for (const struct cmd_option *o = commands[i]->options; o && o->name; o++) {
             fprintf(out, " --%s%s", o->name, o->value ? "=" : "");
         }
-        for (int k = 0; commands[i]->takes_recipe_keys && k < recipe_n_fields; k++) {
-            fprintf(out, " --%s=", recipe_fields[k].key);
+        for (int k = 0; commands[i]->takes_recipe_keys && recipe_key(k); k++) {
+            fprintf(out, " --%s=", recipe_key(k));
         }
         fputs("' ;;\n", out);
     }

@@ -1,7 +1,7 @@
 /* rl/cmd/report.c - strop report RUN: report.html, and curves in the terminal.
  *
  * SPDX-License-Identifier: Apache-2.0 */
-#include "rl/report.h"
+#include "rl/report/report.h"
 
 #include "base/log.h"
 #include "rl/cmd/commands.h"

@@ -1,7 +1,7 @@
 /* rl/cmd/runs.c - strop runs [FOLDER]: the runs there are, and how far they have come.
  *
  * SPDX-License-Identifier: Apache-2.0 */
-#include "rl/runs.h"
+#include "rl/run/runs.h"
 
 #include <math.h>
 #include <stdio.h>

@@ -11,7 +11,7 @@
 #include "base/json.h"
 #include "reward/reward.h"
 #include "rl/cmd/commands.h"
-#include "rl/lines.h"
+#include "rl/data/lines.h"
 
 #define BATCH_MOST       512
 #define BATCH_MOST_BYTES ((size_t)4 << 20)

@@ -27,7 +27,7 @@
 #include "base/clock.h"
 #include "kernels/rng.h"
 #include "rl/eval.h"
-#include "rl/report.h"
+#include "rl/report/report.h"
 #include "rl/score.h"
 #include "rl/train_internal.h"
 #include "tests/rl/run_fixture.h"

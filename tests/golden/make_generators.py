@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Writes generators.json: what rl/countdown.c and rl/tiny_text.c must agree with.
+"""Writes generators.json: what rl/data/countdown.c and rl/data/tiny_text.c must agree with.
 
   splits      for every multiset of 3 numbers from 1 to 12, and of 4 from 1 to 9: e(val), r(l) or p(re)
   attempts    all ways to combine some triples, in order

@@ -12,7 +12,7 @@
 
 #include <cmocka.h>
 
-#include "rl/progress.h"
+#include "rl/run/progress.h"
 #include "tests/rl/run_fixture.h"
 
 /* The linker leads progress_step here (--wrap): the only place that knows when a step ends. */

@@ -18,7 +18,7 @@
 #include "base/json.h"
 #include "model/model.h"
 #include "rl/metrics.h"
-#include "rl/store.h"
+#include "rl/run/store.h"
 #include "rl/train.h"
 
 #define MUST(call)                                                                                                     \

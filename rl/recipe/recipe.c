@@ -1,0 +1,231 @@
+/* rl/recipe/recipe.c - reading a recipe: defaults, file, overrides, what follows, what cannot be.
+ *
+ * SPDX-License-Identifier: Apache-2.0 */
+#include "rl/recipe/recipe.h"
+
+#include <math.h>
+#include <string.h>
+
+#include "base/file.h"
+#include "base/log.h"
+#include "rl/recipe/recipe_table.h"
+
+/* ---- defaults, file, overrides ---- */
+
+void recipe_init(struct recipe *recipe)
+{
+    memset(recipe, 0, sizeof *recipe);
+    recipe->path = "";
+    for (int i = 0; i < recipe_n_fields; i++) {
+        const struct recipe_field *field = &recipe_fields[i];
+        const struct yaml_value value = yaml_plain(field->fallback ? field->fallback : "");
+        BUG_ON(recipe_set(recipe, field, &value, "default") != ERR_NONE);
+    }
+}
+
+void recipe_release(struct recipe *recipe)
+{
+    arena_release(&recipe->arena);
+    memset(recipe, 0, sizeof *recipe);
+}
+
+const char *recipe_where(struct recipe *recipe, const char *key)
+{
+    const struct recipe_field *field = recipe_find(key);
+    BUG_ON(!field);
+    const struct recipe_mark *mark = &recipe->marks[field - recipe_fields];
+    if (mark->line > 0) {
+        return arena_printf(&recipe->arena, "%s:%d:%d", recipe->path, mark->line, mark->column);
+    }
+    return mark->line < 0    ? arena_printf(&recipe->arena, "--%s", field->key)
+           : recipe->path[0] ? recipe->path
+                             : "recipe";
+}
+
+static enum err recipe_unknown(const char *where, const char *key)
+{
+    const char *nearest = recipe_nearest(key);
+    if (nearest) {
+        return err_set(ERR_USAGE, "%s: unknown key '%.80s'; did you mean '%s'?", where, key, nearest);
+    }
+    return err_set(ERR_USAGE, "%s: unknown key '%.80s'; 'strop check --keys' lists them all", where, key);
+}
+
+static enum err recipe_apply(struct recipe *recipe, const struct yaml_value *value)
+{
+    struct recipe_mark mark = {value->line, value->column};
+    char *where = arena_printf(&recipe->arena, "%s:%d:%d", recipe->path, value->key_line, value->key_column);
+    const struct recipe_field *field = recipe_find(value->key);
+    if (!field && value->kind == YAML_MAP) {
+        return err_set(ERR_USAGE, "%s: '%.80s' is a mapping, but a recipe is flat; write '%.80s.NAME: value'", where,
+                       value->key, value->key);
+    }
+    if (!field) {
+        return recipe_unknown(where, value->key);
+    }
+    struct recipe_mark *slot = &recipe->marks[field - recipe_fields];
+    if (slot->line != 0) { /* yaml refuses the same word twice; this is an alias beside its key */
+        return err_set(ERR_USAGE, "%s: '%s' is the same as '%s', which was given in line %d; remove one of them", where,
+                       value->key, field->key, slot->line);
+    }
+    where = arena_printf(&recipe->arena, "%s:%d:%d", recipe->path, mark.line, mark.column);
+    TRY(recipe_set(recipe, field, value, where));
+    *slot = mark;
+    return ERR_NONE;
+}
+
+static enum err recipe_read(struct recipe *recipe, struct str text)
+{
+    struct yaml_value *document = NULL;
+    TRY(yaml_parse(&document, text, recipe->path, &recipe->arena));
+    if (document->kind == YAML_NULL) {
+        return err_set(ERR_USAGE, "%s: the recipe is empty; write lines of 'key: value'", recipe->path);
+    }
+    if (document->kind != YAML_MAP) {
+        return err_set(ERR_USAGE, "%s:%d:%d: a recipe is lines of 'key: value', not %s", recipe->path, document->line,
+                       document->column, yaml_kind_name(document->kind));
+    }
+    for (const struct yaml_value *v = document->first; v; v = v->next) {
+        TRY(recipe_apply(recipe, v));
+    }
+    return ERR_NONE;
+}
+
+enum err recipe_parse(struct recipe *recipe, struct str text, const char *name)
+{
+    struct recipe fresh;
+    recipe_init(&fresh);
+    fresh.path = arena_strdup(&fresh.arena, name);
+    enum err err = recipe_read(&fresh, text);
+    if (err != ERR_NONE) {
+        recipe_release(&fresh);
+        return err;
+    }
+    *recipe = fresh;
+    return ERR_NONE;
+}
+
+enum err recipe_open(struct recipe *recipe, const char *path)
+{
+    struct strbuf text = STRBUF_INIT;
+    enum err err = file_is_folder(path) ? err_set(ERR_USAGE, "%s is a folder; name a recipe, a .yaml file", path)
+                                        : file_read(&text, path, YAML_MOST_BYTES);
+    if (err == ERR_NONE) {
+        err = recipe_parse(recipe, strbuf_view(&text), path);
+    }
+    strbuf_release(&text);
+    return err;
+}
+
+enum err recipe_override(struct recipe *recipe, const char *assignment)
+{
+    const char *equals = strchr(assignment, '=');
+    BUG_ON(!equals);
+    char *key = arena_strndup(&recipe->arena, assignment, (size_t)(equals - assignment));
+    char *where = arena_printf(&recipe->arena, "--%s", key);
+    const struct recipe_field *field = recipe_find(key);
+    if (!field) {
+        return recipe_unknown(where, key);
+    }
+    const char *text = arena_strdup(&recipe->arena, equals + 1);
+    struct yaml_value plain = yaml_plain(text), *value = &plain;
+    if (*text == '[' || *text == '{' || *text == '"' || *text == '\'') {
+        TRY(yaml_parse(&value, str_of(text), where, &recipe->arena));
+    }
+    TRY(recipe_set(recipe, field, value, where));
+    recipe->marks[field - recipe_fields] = (struct recipe_mark){-1, 0};
+    return ERR_NONE;
+}
+
+/* ---- what follows from other keys ---- */
+
+static void recipe_derive_loss(struct loss_recipe *loss)
+{
+    static const enum surrogate surrogates[] = {
+        [LOSS_DAPO] = SURROGATE_CLIP, [LOSS_GRPO] = SURROGATE_CLIP,           [LOSS_DR_GRPO] = SURROGATE_CLIP,
+        [LOSS_BNPO] = SURROGATE_CLIP, [LOSS_GSPO] = SURROGATE_CLIP,           [LOSS_CISPO] = SURROGATE_CISPO,
+        [LOSS_SAPO] = SURROGATE_SAPO, [LOSS_REINFORCE] = SURROGATE_REINFORCE,
+    };
+    loss->policy.surrogate = surrogates[loss->loss_type];
+    if (loss->loss_type == LOSS_GSPO) {
+        loss->importance_sampling_level = IMPORTANCE_SEQUENCE;
+    }
+    loss->policy.sequence_level = loss->importance_sampling_level == IMPORTANCE_SEQUENCE;
+    if (isnan(loss->policy.epsilon_high)) {
+        loss->policy.epsilon_high = loss->loss_type == LOSS_CISPO ? 5 : loss->policy.epsilon;
+    }
+}
+
+/* "recipes/tiny/r1-zero.yaml" to "runs/r1-zero" */
+static const char *recipe_default_folder(struct recipe *recipe)
+{
+    const char *slash = strrchr(recipe->path, '/');
+    const char *name = slash ? slash + 1 : recipe->path;
+    const char *dot = strrchr(name, '.');
+    size_t length = dot && dot > name ? (size_t)(dot - name) : strlen(name);
+    return length ? arena_printf(&recipe->arena, "runs/%.*s", (int)length, name) : "runs/run";
+}
+
+static void recipe_derive(struct recipe *recipe)
+{
+    recipe_derive_loss(&recipe->loss);
+    recipe->optim.seed = recipe->run.seed;
+    if (isnan(recipe->eval.eval_temperature)) {
+        recipe->eval.eval_temperature = recipe->rollout.temperature;
+    }
+    if (recipe->run.output_dir[0] == '\0') {
+        recipe->run.output_dir = recipe_default_folder(recipe);
+    }
+    recipe->run.report_tensorboard = false;
+    for (int i = 0; i < recipe->run.report_to.n; i++) {
+        recipe->run.report_tensorboard |= strcmp(recipe->run.report_to.items[i], "tensorboard") == 0;
+    }
+}
+
+enum err recipe_finish(struct recipe *recipe)
+{
+    TRY(recipe_check(recipe));
+    recipe_derive(recipe);
+    return ERR_NONE;
+}
+
+/* ---- questions ---- */
+
+int recipe_schedule_at(const struct recipe_schedule *schedule, int64_t step)
+{
+    int value = schedule->entries[0].value;
+    for (int i = 1; i < schedule->n && schedule->entries[i].step <= step; i++) {
+        value = schedule->entries[i].value;
+    }
+    return value;
+}
+
+int recipe_schedule_most(const struct recipe_schedule *schedule)
+{
+    int most = 0;
+    for (int i = 0; i < schedule->n; i++) {
+        most = schedule->entries[i].value > most ? schedule->entries[i].value : most;
+    }
+    return most;
+}
+
+const char *recipe_path(struct recipe *recipe, const char *value)
+{
+    const char *slash = strrchr(recipe->path, '/');
+    if (value[0] == '/' || !slash) {
+        return value;
+    }
+    const char *beside = arena_printf(&recipe->arena, "%.*s/%s", (int)(slash - recipe->path), recipe->path, value);
+    return file_exists(beside) ? beside : value;
+}
+
+int recipe_steps_per_iteration(const struct recipe *recipe)
+{
+    return recipe->method == METHOD_GRPO ? recipe->loss.num_iterations * recipe->loss.steps_per_generation : 1;
+}
+
+int recipe_prompts_per_iteration(const struct recipe *recipe)
+{
+    bool grpo = recipe->method == METHOD_GRPO;
+    return recipe->rollout.prompts_per_step * (grpo ? recipe->loss.steps_per_generation : 1);
+}

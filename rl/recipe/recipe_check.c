@@ -1,0 +1,174 @@
+/* rl/recipe/recipe_check.c - combinations of keys that cannot be, and those that are doubtful.
+ *
+ * SPDX-License-Identifier: Apache-2.0 */
+#include <math.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "rl/recipe/recipe_table.h"
+
+static bool recipe_given(const struct recipe *recipe, const char *key)
+{
+    const struct recipe_field *field = recipe_find(key);
+    BUG_ON(!field);
+    return recipe->marks[field - recipe_fields].line != 0;
+}
+
+/* The sentence opens with the place of the first key. */
+static enum err recipe_refuse(struct recipe *recipe, const char *key, const char *what)
+{
+    return err_set(ERR_USAGE, "%s: %s", recipe_where(recipe, key), what);
+}
+
+static void recipe_warn(struct recipe *recipe, const char *key, const char *what)
+{
+    log_warning("%s: %s", recipe_where(recipe, key), what);
+}
+
+static enum err recipe_check_needed(struct recipe *recipe)
+{
+    if (recipe->model.model_name_or_path[0] == '\0') {
+        return recipe_refuse(recipe, "model_name_or_path",
+                             "'model_name_or_path' is missing; name a Hugging Face directory or a GGUF file");
+    }
+    if (recipe->data.dataset_name[0] == '\0') {
+        return recipe_refuse(recipe, "dataset_name",
+                             "'dataset_name' is missing; name a JSONL file or a generator such as countdown:split=rl");
+    }
+    if (recipe->method == METHOD_GRPO && recipe->reward.reward_funcs.n == 0) {
+        return recipe_refuse(recipe, "reward_funcs",
+                             "'reward_funcs' is missing; method grpo needs a reward, such as [countdown]");
+    }
+    if (recipe->run.max_steps == 0 && recipe->run.num_train_epochs == 0) {
+        return recipe_refuse(recipe, "max_steps", "'max_steps' and 'num_train_epochs' are both 0; set one of them");
+    }
+    if (recipe->eval.eval_steps > 0 && recipe->data.eval_dataset_name[0] == '\0') {
+        return recipe_refuse(recipe, "eval_steps", "'eval_steps' needs 'eval_dataset_name'; name what to measure on");
+    }
+    return ERR_NONE;
+}
+
+static enum err recipe_check_groups(struct recipe *recipe)
+{
+    if (recipe->rollout.num_generations > 1) {
+        return ERR_NONE;
+    }
+    if (recipe->advantage.baseline != BASELINE_NONE) {
+        return recipe_refuse(
+            recipe, "num_generations",
+            "'num_generations' is 1, but the baseline is taken from the other completions of a prompt; "
+            "use 2 or more, or advantage_baseline: none");
+    }
+    if (recipe->advantage.scale == SCALE_GROUP) {
+        return recipe_refuse(
+            recipe, "num_generations",
+            "'num_generations' is 1, but scale_rewards: group needs the deviation of several; use 2 or "
+            "more, or scale_rewards: batch or none");
+    }
+    if (recipe->reward.dynamic_sampling) {
+        return recipe_refuse(recipe, "dynamic_sampling",
+                             "'dynamic_sampling' would replace every group, since a group of 1 has equal rewards; use "
+                             "num_generations of 2 or more");
+    }
+    return ERR_NONE;
+}
+
+static enum err recipe_check_loss(struct recipe *recipe)
+{
+    const struct loss_recipe *loss = &recipe->loss;
+    const struct grpo_loss_options *policy = &loss->policy;
+    bool clips = loss->loss_type != LOSS_CISPO && loss->loss_type != LOSS_SAPO && loss->loss_type != LOSS_REINFORCE;
+    bool sequence = loss->importance_sampling_level == IMPORTANCE_SEQUENCE;
+    if (loss->loss_type == LOSS_GSPO && recipe_given(recipe, "importance_sampling_level") && !sequence) {
+        return recipe_refuse(recipe, "importance_sampling_level",
+                             "loss_type gspo has one ratio a completion; take 'importance_sampling_level' out, or use "
+                             "loss_type grpo");
+    }
+    if (loss->loss_type == LOSS_REINFORCE && sequence) {
+        return recipe_refuse(recipe, "importance_sampling_level",
+                             "loss_type reinforce has no probability ratio; take 'importance_sampling_level' out");
+    }
+    if (policy->delta > 0 && !clips) {
+        return recipe_refuse(recipe, "delta",
+                             "'delta' belongs to the clipped losses (dapo, grpo, dr_grpo, bnpo, gspo); "
+                             "set it to 0");
+    }
+    if (policy->delta > 0 && policy->delta <= 1 + policy->epsilon) {
+        return recipe_refuse(recipe, "delta", "'delta' must be above 1 + epsilon, or 0 for none");
+    }
+    if (policy->epsilon >= 1 && clips) {
+        return recipe_refuse(recipe, "epsilon", "'epsilon' of 1 never clips from below; use less than 1");
+    }
+    return ERR_NONE;
+}
+
+static void recipe_warn_loss(struct recipe *recipe)
+{
+    const struct loss_recipe *loss = &recipe->loss;
+    if (loss->loss_type == LOSS_DR_GRPO && recipe->advantage.scale == SCALE_GROUP) {
+        recipe_warn(recipe, "scale_rewards", "loss_type dr_grpo is meant with scale_rewards: none");
+    }
+    if (loss->sync_ref_model && loss->policy.beta == 0) {
+        recipe_warn(recipe, "sync_ref_model", "'sync_ref_model' has no effect while beta is 0: there is no reference");
+    }
+    if (loss->loss_type == LOSS_REINFORCE && loss->num_iterations * loss->steps_per_generation > 1) {
+        recipe_warn(recipe, "loss_type", "loss_type reinforce does not correct for several steps on one rollout");
+    }
+    const struct rollout_recipe *rollout = &recipe->rollout;
+    if (rollout->top_p < 1 || rollout->top_k > 0 || rollout->min_p > 0 || rollout->repetition_penalty != 1) {
+        recipe_warn(recipe, "top_p",
+                    "top_p, top_k, min_p and repetition_penalty change what is drawn but not the log-probabilities of "
+                    "the loss: training is slightly off policy");
+    }
+}
+
+static void recipe_warn_run(struct recipe *recipe)
+{
+    if (recipe->model.init_weights == INIT_RANDOM && recipe->method == METHOD_GRPO) {
+        recipe_warn(recipe, "init_weights", "method grpo on random weights: there is nothing yet to reinforce");
+    }
+    if (recipe->run.max_steps > 0 && recipe->optim.warmup_steps >= recipe->run.max_steps) {
+        recipe_warn(recipe, "warmup_steps", "the warm-up lasts as long as the run");
+    }
+    if (recipe->data.system_prompt[0] && strcmp(recipe->data.template_name, "chat") != 0) {
+        recipe_warn(recipe, "system_prompt", "'system_prompt' has no effect without template: chat");
+    }
+    if (recipe->eval.eval_num_generations > 1 && recipe->eval.eval_temperature == 0) {
+        recipe_warn(recipe, "eval_num_generations", "all completions of a prompt are the same at eval_temperature 0");
+    }
+}
+
+static enum err recipe_check_sft(struct recipe *recipe)
+{
+    for (int i = 0; i < recipe_n_fields; i++) {
+        if (recipe_fields[i].grpo_only && recipe->marks[i].line != 0) {
+            log_warning("%s: '%s' has no effect with method sft", recipe_where(recipe, recipe_fields[i].key),
+                        recipe_fields[i].key);
+        }
+    }
+    if (recipe->data.text_field[0] && recipe_given(recipe, "completion_field")) {
+        return recipe_refuse(recipe, "text_field",
+                             "'text_field' and 'completion_field' exclude each other; take one out");
+    }
+    return ERR_NONE;
+}
+
+enum err recipe_check(struct recipe *recipe)
+{
+    TRY(recipe_check_needed(recipe));
+    if (recipe->method == METHOD_SFT) {
+        TRY(recipe_check_sft(recipe));
+    } else {
+        if (recipe->data.text_field[0]) {
+            return recipe_refuse(recipe, "text_field", "'text_field' is for method sft; grpo reads 'prompt_field'");
+        }
+        if (recipe->data.pack_length > 0) {
+            return recipe_refuse(recipe, "pack_length", "'pack_length' is for method sft; take it out");
+        }
+        TRY(recipe_check_groups(recipe));
+        TRY(recipe_check_loss(recipe));
+        recipe_warn_loss(recipe);
+    }
+    recipe_warn_run(recipe);
+    return ERR_NONE;
+}

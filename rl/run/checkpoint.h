@@ -1,0 +1,51 @@
+/* rl/run/checkpoint.h - a run's state at a step, whole or not at all.
+ *
+ *   checkpoints/step-000200/   config.json, tokenizer files, model.safetensors (others open this folder)
+ *     state/train.json         step, iteration, cursor, optimiser's step ...
+ *     state/optimizer.bin      m then v, tensor by tensor, rows in fp32 (no device's layout); with optim adamw_bf16_sr
+ *                              optimizer_bf16.bin, rows in bf16
+ *     state/reference.bin      the reference model, where it has moved
+ *     MANIFEST.json            size and XXH3 of every file; written last
+ *   checkpoints/latest         symlink, replaced by rename
+ *
+ * It is written under another name (checkpoints/unfinished) and renamed when it is complete and on disk. A folder without a
+ * manifest, or that does not match it, is not a checkpoint: checkpoint_find says so and takes the one before.
+ *
+ * SPDX-License-Identifier: Apache-2.0 */
+#ifndef RL_RUN_CHECKPOINT_H
+#define RL_RUN_CHECKPOINT_H
+
+#include "base/file.h"
+#include "rl/optim.h"
+
+struct checkpoint_state {
+    int64_t step;                      /* updates done */
+    int64_t iteration;                 /* the iteration that comes next, or that goes on */
+    int64_t minibatch;                 /* minibatches of it that are done; 0: it has not begun */
+    int64_t cursor;                    /* of the data set: where the next prompts are drawn */
+    int64_t first_step;                /* of that iteration */
+    uint64_t sequence;                 /* before that iteration */
+    int64_t num_tokens;                /* trained on so far */
+    int64_t optim_step, optim_skipped; /* struct optim: step, n_skipped */
+};
+
+/* Saves step state->step under FOLDER/checkpoints. `reference` may be NULL. At most `limit` checkpoints stay (0: all), beside
+ * the folder that the policy was opened from if it is one of them; what was set aside goes. */
+enum err checkpoint_save(const char *folder, const struct checkpoint_state *state, const struct model *policy,
+                         const struct optim *optim, const struct model *reference, const char *dtype, int limit);
+
+/* The newest whole checkpoint under FOLDER/checkpoints; *found false if there are no checkpoints; ERR_STATE if there are, but
+ * none is whole. Cleans up after a crash: what was complete but not yet renamed is a checkpoint, other remains are removed. */
+enum err checkpoint_find(const char *folder, char *path, size_t capacity, bool *found);
+/* Renames checkpoints of later steps to aside-*: a run that goes on from `step` takes another course. The next save removes them. */
+enum err checkpoint_set_aside(const char *folder, int64_t step);
+/* ERR_STATE with the file's name if the folder does not match its manifest. */
+enum err checkpoint_verify(const char *path);
+
+enum err checkpoint_read_state(const char *path, struct checkpoint_state *out);
+/* Moments, and the weights in all bits. ERR_USAGE if it has the moments of another kind of optimiser. */
+enum err checkpoint_read_optim(const char *path, struct optim *optim, const struct model *policy);
+bool checkpoint_has_reference(const char *path);
+enum err checkpoint_read_reference(const char *path, struct model *reference);
+
+#endif

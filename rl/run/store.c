@@ -1,0 +1,375 @@
+/* rl/run/store.c - the run store.
+ *
+ * SPDX-License-Identifier: Apache-2.0 */
+#include "rl/run/store.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/file.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/file.h"
+#include "rl/run/store.sql.h"
+#include "rl/run/store_internal.h"
+
+static enum err store_fail(const struct store *store, const char *what)
+{
+    return err_set(ERR_IO, "%s: cannot %s: %s", store->path, what, sqlite3_errmsg(store->db));
+}
+
+enum err store_exec(struct store *store, const char *sql)
+{
+    return sqlite3_exec(store->db, sql, NULL, NULL, NULL) == SQLITE_OK ? ERR_NONE : store_fail(store, "write");
+}
+
+enum err store_begin(struct store *store)
+{
+    if (store->depth == 0) {
+        TRY(store_exec(store, "BEGIN IMMEDIATE"));
+    }
+    store->depth++;
+    return ERR_NONE;
+}
+
+enum err store_end(struct store *store, enum err result)
+{
+    if (--store->depth > 0) {
+        return result;
+    }
+    if (result == ERR_NONE) {
+        result = store_exec(store, "COMMIT");
+    }
+    if (result != ERR_NONE) {
+        sqlite3_exec(store->db, "ROLLBACK", NULL, NULL, NULL);
+    }
+    return result;
+}
+
+/* The folder's lock: a file that names its owner; the system lets go of it when the process ends. */
+static enum err store_take_lock(struct store *store, const char *folder)
+{
+    char path[FILE_PATH_BYTES], owner[32] = "";
+    TRY(file_join(path, sizeof path, folder, "lock"));
+    int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0666);
+    if (fd < 0) {
+        return err_set(ERR_IO, "cannot create %s: %s", path, strerror(errno));
+    }
+    if (flock(fd, LOCK_EX | LOCK_NB) != 0) {
+        ssize_t n = read(fd, owner, sizeof owner - 1);
+        owner[n > 0 ? n : 0] = '\0';
+        close(fd);
+        return err_set(ERR_STATE,
+                       "%s is in use by another run (process %s); choose another output_dir, or stop that one", folder,
+                       owner[0] ? owner : "unknown");
+    }
+    int length = snprintf(owner, sizeof owner, "%ld", (long)getpid());
+    if (ftruncate(fd, 0) != 0 || pwrite(fd, owner, (size_t)length, 0) != length) {
+        close(fd);
+        return err_set(ERR_IO, "cannot write %s: %s", path, strerror(errno));
+    }
+    store->lock = fd;
+    return ERR_NONE;
+}
+
+/* Temporary files of file_write_atomic that a killed process left; the lock says that no other writes here. */
+static void store_remove_litter(const char *folder)
+{
+    static const char *const names[] = {"metrics.jsonl.tmp", "recipe.yaml.tmp", "report.html.tmp"};
+    DIR *listing = opendir(folder);
+    for (struct dirent *entry; listing && (entry = readdir(listing));) {
+        char path[FILE_PATH_BYTES];
+        for (int i = 0; i < 3; i++) {
+            if (str_starts(str_of(entry->d_name), str_of(names[i])) &&
+                file_join(path, sizeof path, folder, entry->d_name) == ERR_NONE) {
+                unlink(path);
+            }
+        }
+    }
+    if (listing) {
+        closedir(listing);
+    }
+}
+
+static enum err store_open_db(struct store *store)
+{
+    if (sqlite3_open_v2(store->path, &store->db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE, NULL) != SQLITE_OK) {
+        return store_fail(store, "open");
+    }
+    sqlite3_busy_timeout(store->db, 1000);
+    TRY(store_exec(store, "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA foreign_keys=OFF;"));
+    TRY(store_exec(store, STORE_SCHEMA));
+    struct arena scratch = ARENA_INIT;
+    const char *version = store_get_meta(store, "schema", &scratch);
+    enum err result = ERR_NONE;
+    if (!version) {
+        result = store_set_meta(store, "schema", STORE_SCHEMA_VERSION);
+    } else if (strcmp(version, STORE_SCHEMA_VERSION) != 0) {
+        result = err_set(ERR_STATE, "%s: written by another version of strop (schema %s, this one has %s)", store->path,
+                         version, STORE_SCHEMA_VERSION);
+    }
+    arena_release(&scratch);
+    return result;
+}
+
+enum err store_open(struct store **out, const char *folder)
+{
+    struct store *store = mem_zero(sizeof *store);
+    store->lock = -1;
+    enum err result = file_make_folders(folder);
+    if (result == ERR_NONE) {
+        result = file_join(store->path, sizeof store->path, folder, "run.db");
+    }
+    if (result == ERR_NONE) {
+        result = file_join(store->metrics_path, sizeof store->metrics_path, folder, "metrics.jsonl");
+    }
+    if (result == ERR_NONE) {
+        result = store_take_lock(store, folder);
+    }
+    if (result == ERR_NONE) {
+        store_remove_litter(folder);
+        result = store_open_db(store);
+    }
+    if (result != ERR_NONE) {
+        store_close(store);
+        return result;
+    }
+    *out = store;
+    return ERR_NONE;
+}
+
+void store_close(struct store *store)
+{
+    if (!store) {
+        return;
+    }
+    sqlite3_close(store->db);
+    if (store->lock >= 0) {
+        close(store->lock);
+    }
+    free(store);
+}
+
+enum err store_open_reader(sqlite3 **out, const char *folder)
+{
+    char path[FILE_PATH_BYTES];
+    TRY(file_join(path, sizeof path, folder, "run.db"));
+    if (!file_exists(path)) {
+        return err_set(ERR_IO, "%s: no run there (run.db is missing)", folder);
+    }
+    sqlite3 *db;
+    if (sqlite3_open_v2(path, &db, SQLITE_OPEN_READONLY, NULL) != SQLITE_OK) {
+        enum err result = err_set(ERR_IO, "%s: cannot open: %s", path, sqlite3_errmsg(db));
+        sqlite3_close(db);
+        return result;
+    }
+    sqlite3_busy_timeout(db, 1000);
+    *out = db;
+    return ERR_NONE;
+}
+
+/* A statement that is stepped once for each set of values. Types: i int64, d double, s C string, S struct str as text,
+ * b blob (pointer, int bytes). */
+enum err store_prepare(struct store *store, sqlite3_stmt **statement, const char *sql)
+{
+    return sqlite3_prepare_v2(store->db, sql, -1, statement, NULL) == SQLITE_OK ? ERR_NONE
+                                                                                : store_fail(store, "prepare");
+}
+
+static enum err store_insert(struct store *store, sqlite3_stmt *statement, const char *types, ...)
+{
+    va_list args;
+    va_start(args, types);
+    for (int i = 1; types[i - 1]; i++) {
+        struct str text;
+        const void *blob;
+        double number;
+        switch (types[i - 1]) {
+        case 'i': sqlite3_bind_int64(statement, i, va_arg(args, int64_t)); break;
+        case 'd':
+            number = va_arg(args, double);
+            isnan(number) ? sqlite3_bind_null(statement, i) : sqlite3_bind_double(statement, i, number);
+            break;
+        case 's': sqlite3_bind_text(statement, i, va_arg(args, const char *), -1, SQLITE_STATIC); break;
+        case 'S':
+            text = va_arg(args, struct str);
+            sqlite3_bind_text(statement, i, text.data ? text.data : "", (int)text.length, SQLITE_STATIC);
+            break;
+        case 'b':
+            blob = va_arg(args, const void *);
+            sqlite3_bind_blob(statement, i, blob, va_arg(args, int), SQLITE_STATIC);
+            break;
+        default: BUG_ON(true);
+        }
+    }
+    va_end(args);
+    enum err result = sqlite3_step(statement) == SQLITE_DONE ? ERR_NONE : store_fail(store, "write");
+    sqlite3_reset(statement);
+    sqlite3_clear_bindings(statement);
+    return result;
+}
+
+enum err store_set_meta(struct store *store, const char *key, const char *value)
+{
+    sqlite3_stmt *insert;
+    TRY(store_prepare(store, &insert, "INSERT OR REPLACE INTO meta VALUES(?, ?)"));
+    enum err result = store_insert(store, insert, "ss", key, value);
+    sqlite3_finalize(insert);
+    return result;
+}
+
+const char *store_get_meta(struct store *store, const char *key, struct arena *arena)
+{
+    sqlite3_stmt *query;
+    if (store_prepare(store, &query, "SELECT value FROM meta WHERE key = ?") != ERR_NONE) {
+        return NULL;
+    }
+    sqlite3_bind_text(query, 1, key, -1, SQLITE_STATIC);
+    const char *value = NULL;
+    if (sqlite3_step(query) == SQLITE_ROW && sqlite3_column_text(query, 0)) {
+        value = arena_strdup(arena, (const char *)sqlite3_column_text(query, 0));
+    }
+    sqlite3_finalize(query);
+    return value;
+}
+
+static enum err store_write_prompts(struct store *store, const struct iteration *it)
+{
+    sqlite3_stmt *insert;
+    TRY(store_prepare(store, &insert, "INSERT OR REPLACE INTO prompts VALUES(?, ?, ?, ?, ?, ?)"));
+    enum err result = ERR_NONE;
+    for (int p = 0; p < it->n_prompts && result == ERR_NONE; p++) {
+        const struct prompt *prompt = &it->prompts[p];
+        char *fields = json_dumps(prompt->fields, JSON_COMPACT | JSON_SORT_KEYS);
+        result = store_insert(store, insert, "iiiSsb", it->number, (int64_t)p, prompt->index, prompt->text,
+                              fields ? fields : "{}", (const void *)prompt->tokens, 4 * prompt->n_tokens);
+        free(fields);
+    }
+    sqlite3_finalize(insert);
+    return result;
+}
+
+static enum err store_write_parts(struct store *store, sqlite3_stmt *insert, const struct iteration *it, int i,
+                                  const struct reward_set *rewards)
+{
+    static const char *const kinds[] = {"ok", "abstain", "error"};
+    const struct sample *s = &it->samples[i];
+    for (int part = 0; part < reward_set_count(rewards); part++) {
+        const struct verdict *v = &s->judgement.parts[part];
+        TRY(store_insert(store, insert, "iiiissdsSd", it->number, (int64_t)(i / it->G), (int64_t)(i % it->G),
+                         (int64_t)part, reward_set_label(rewards, part), kinds[v->kind],
+                         v->kind == VERDICT_OK ? v->score : (double)NAN, v->reason ? v->reason : "", v->extracted,
+                         s->judgement.seconds[part]));
+    }
+    return ERR_NONE;
+}
+
+static enum err store_write_samples(struct store *store, const struct iteration *it, const struct reward_set *rewards)
+{
+    sqlite3_stmt *insert, *parts;
+    TRY(store_prepare(store, &insert, "INSERT OR REPLACE INTO completions VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"));
+    enum err result =
+        store_prepare(store, &parts, "INSERT OR REPLACE INTO rewards VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?, ?)");
+    for (int i = 0; i < it->n_samples && result == ERR_NONE; i++) {
+        const struct sample *s = &it->samples[i];
+        const struct completion *c = s->completion;
+        int bytes = 4 * c->n_tokens;
+        result =
+            store_insert(store, insert, "iiibbbbbiddi", it->number, (int64_t)(i / it->G), (int64_t)(i % it->G),
+                         (const void *)(c->text.data ? c->text.data : ""), (int)c->text.length, (const void *)c->tokens,
+                         bytes, (const void *)c->logprob, bytes, (const void *)c->lse, bytes, (const void *)c->entropy,
+                         bytes, (int64_t)c->finish, s->reward, s->advantage, (int64_t)s->dropped);
+        if (result == ERR_NONE) {
+            result = store_write_parts(store, parts, it, i, rewards);
+        }
+    }
+    sqlite3_finalize(insert);
+    sqlite3_finalize(parts);
+    return result;
+}
+
+enum err store_rollout(struct store *store, const struct iteration *it, const struct reward_set *rewards)
+{
+    TRY(store_begin(store));
+    enum err result = store_write_prompts(store, it);
+    if (result == ERR_NONE) {
+        result = store_write_samples(store, it, rewards);
+    }
+    return store_end(store, result);
+}
+
+static enum err store_write_metrics(struct store *store, const char *sql, int64_t step, const struct metrics *metrics)
+{
+    sqlite3_stmt *insert;
+    TRY(store_prepare(store, &insert, sql));
+    enum err result = ERR_NONE;
+    for (int i = 0; i < metrics->n && result == ERR_NONE; i++) {
+        result = store_insert(store, insert, "iisd", step, (int64_t)i, metrics->items[i].name, metrics->items[i].value);
+    }
+    sqlite3_finalize(insert);
+    return result;
+}
+
+static enum err store_append_metrics(struct store *store, const struct strbuf *lines, bool from_nothing)
+{
+    int fd = open(store->metrics_path, O_WRONLY | O_CREAT | O_CLOEXEC | (from_nothing ? O_TRUNC : O_APPEND), 0666);
+    if (fd < 0) {
+        return err_set(ERR_IO, "cannot open %s: %s", store->metrics_path, strerror(errno));
+    }
+    enum err result = file_write_all(fd, lines->data, lines->length, store->metrics_path);
+    close(fd);
+    return result;
+}
+
+enum err store_step(struct store *store, int64_t step, int64_t iteration, const struct metrics *metrics)
+{
+    sqlite3_stmt *insert;
+    TRY(store_begin(store));
+    enum err result = store_prepare(store, &insert, "INSERT OR REPLACE INTO steps VALUES(?, ?, ?)");
+    if (result == ERR_NONE) {
+        result = store_insert(store, insert, "iid", step, iteration, clock_wall());
+        sqlite3_finalize(insert);
+    }
+    if (result == ERR_NONE) {
+        result = store_write_metrics(store, "INSERT OR REPLACE INTO metrics VALUES(?, ?, ?, ?)", step, metrics);
+    }
+    TRY(store_end(store, result));
+    struct strbuf line = STRBUF_INIT;
+    metrics_to_json(metrics, step, &line);
+    result = store_append_metrics(store, &line, false);
+    strbuf_release(&line);
+    return result;
+}
+
+enum err store_eval(struct store *store, int64_t step, const struct metrics *metrics)
+{
+    TRY(store_begin(store));
+    return store_end(store,
+                     store_write_metrics(store, "INSERT OR REPLACE INTO evals VALUES(?, ?, ?, ?)", step, metrics));
+}
+
+enum err store_eval_completion(struct store *store, int64_t step, int prompt, int sample, struct str question,
+                               const struct completion *completion, double score, const char *reason)
+{
+    sqlite3_stmt *insert;
+    TRY(store_prepare(store, &insert, "INSERT OR REPLACE INTO eval_completions VALUES(?, ?, ?, ?, ?, ?, ?, ?)"));
+    struct str text = completion->text;
+    enum err result = store_insert(store, insert, "iiiSbids", step, (int64_t)prompt, (int64_t)sample, question,
+                                   (const void *)(text.data ? text.data : ""), (int)text.length,
+                                   (int64_t)completion->n_tokens, score, reason ? reason : "");
+    sqlite3_finalize(insert);
+    return result;
+}
+
+enum err store_event(struct store *store, int64_t step, const char *kind, const char *text)
+{
+    sqlite3_stmt *insert;
+    TRY(store_prepare(store, &insert, "INSERT INTO events(step, wall, kind, text) VALUES(?, ?, ?, ?)"));
+    enum err result = store_insert(store, insert, "idss", step, clock_wall(), kind, text);
+    sqlite3_finalize(insert);
+    return result;
+}

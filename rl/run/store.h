@@ -1,0 +1,49 @@
+/* rl/run/store.h - run.db and metrics.jsonl: everything a run did.
+ *
+ * One SQLite file, WAL, one connection that writes and checkpoints. Each call is one transaction, durable when it returns.
+ * metrics.jsonl holds the same numbers, a line a step; it is written again from run.db when a run resumes.
+ * A run's folder belongs to one process: store_open takes a lock that ends with the process.
+ *
+ * SPDX-License-Identifier: Apache-2.0 */
+#ifndef RL_RUN_STORE_H
+#define RL_RUN_STORE_H
+
+#include <sqlite3.h>
+
+#include "rl/iteration.h"
+#include "rl/metrics.h"
+
+struct store;
+
+/* Opens or makes FOLDER/run.db. ERR_STATE, naming the other process, if another run has the folder. */
+enum err store_open(struct store **out, const char *folder);
+void store_close(struct store *store);
+/* For readers (report, runs): no lock, nothing is written. Close with sqlite3_close. */
+enum err store_open_reader(sqlite3 **out, const char *folder);
+
+enum err store_set_meta(struct store *store, const char *key, const char *value);
+/* NULL if absent; in the arena. */
+const char *store_get_meta(struct store *store, const char *key, struct arena *arena);
+
+/* Prompts, completions and judgements of an iteration, after rewards and advantages. */
+enum err store_rollout(struct store *store, const struct iteration *it, const struct reward_set *rewards);
+/* Fills prompts, groups, samples (reward, advantage, dropped) of it->number from the file; *found false if it is not there
+ * with exactly it->n_prompts prompts of it->G completions. */
+enum err store_load_rollout(struct store *store, struct iteration *it, bool *found);
+/* A step's metrics: run.db, then metrics.jsonl. */
+enum err store_step(struct store *store, int64_t step, int64_t iteration, const struct metrics *metrics);
+enum err store_eval(struct store *store, int64_t step, const struct metrics *metrics);
+enum err store_eval_completion(struct store *store, int64_t step, int prompt, int sample, struct str question,
+                               const struct completion *completion, double score, const char *reason);
+enum err store_event(struct store *store, int64_t step, const char *kind, const char *text);
+enum err store_begin(struct store *store); /* several calls as one transaction */
+/* Ends it: commits, or undoes it if `result` is an error and hands that on. */
+enum err store_end(struct store *store, enum err result);
+
+/* Whether the evaluation at that step is in the file. */
+enum err store_has_eval(struct store *store, int64_t step, bool *out);
+
+/* Forgets all that came after `step`, and rollouts from iteration `iteration` on; writes metrics.jsonl again. */
+enum err store_rewind(struct store *store, int64_t step, int64_t iteration);
+
+#endif
