@@ -126,7 +126,7 @@ struct layer_io activations_layer(const struct activations *acts, const struct m
     size_t T = (size_t)acts->max_tokens, row = acts->checkpointing ? 0 : (size_t)layer * T; /* of this layer's part */
     size_t in = (size_t)layer * T;
     size_t d = (size_t)config->d, F = (size_t)config->F, H = (size_t)config->H, D = (size_t)config->D;
-    void *qkv = layer_element(model, acts->qkv, row * (size_t)layer_qkv_width(config));
+    void *qkv = linear_element(model, acts->qkv, row * (size_t)layer_qkv_width(config));
     return (struct layer_io){
         .T = acts->T,
         .positions = acts->positions,
@@ -136,15 +136,19 @@ struct layer_io activations_layer(const struct activations *acts, const struct m
         .spans = acts->spans,
         .k_pool = acts->k_pool,
         .v_pool = acts->v_pool,
-        .x = layer_element(model, acts->x, in * d),
+        .x = linear_element(model, acts->x, in * d),
         .normed = acts->normed,
         .qkv = qkv,
         .qk = config->qk_norm ? acts->qk : qkv,
-        .attended = layer_element(model, acts->attended, row * H * D),
+        .attended = linear_element(model, acts->attended, row * H * D),
         .lse = acts->lse + row * H,
-        .mid = layer_element(model, acts->mid, row * d),
-        .gate_up = layer_element(model, acts->gate_up, row * 2 * F),
+        .mid = linear_element(model, acts->mid, row * d),
+        .gate_up = linear_element(model, acts->gate_up, row * 2 * F),
         .act = acts->act,
-        .out = layer_element(model, acts->x, (in + T) * d),
+        .out = linear_element(model, acts->x, (in + T) * d),
+        .dx = acts->dx,
+        .dqkv = acts->dqkv,
+        .dattended = acts->dattended,
+        .dgate_up = acts->checkpointing ? linear_element(model, acts->gate_up, row * 2 * F) : acts->dgate_up,
     };
 }

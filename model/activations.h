@@ -6,7 +6,7 @@
  * costs reads and writes but no matrix product, and saves d + d + F elements a token and layer (and (H + J) D for Qwen3).
  *
  * With checkpointing (Chen et al. 2016, arXiv 1604.06174, section 4.1) only the input of each layer is kept; the other five have
- * room for one layer, and the backward pass computes each layer again before its gradient, by layer_branches: the same ops
+ * room for one layer, and the backward pass computes each layer again before its gradient, by layer_until_output: the same ops
  * on the same inputs, so the same bits. That costs one more forward pass of the layers, but for their last products and the
  * last layer.
  *

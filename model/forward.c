@@ -155,7 +155,7 @@ void model_embed(const struct model *model, int T, const int32_t *tokens, void *
         .d = model->config.d,
         .V = model->config.V,
         .tokens = tokens,
-        .table = layer_weight(model, model->weights.embedding),
+        .table = linear_weight(model, model->weights.embedding),
         .y = x,
     });
 }
@@ -199,7 +199,8 @@ static void run_pass(void *context)
                       });
         model_show_layer(model, layer, pass->T, pass->positions, s->x);
     }
-    layer_norm(model, model->weights.final_norm, pass->T, s->x, pass->hidden);
+    struct norm norm = norm_of_rows(model, model->weights.final_norm);
+    norm_forward(model, &norm, pass->T, s->x, pass->hidden);
 }
 
 /* ---- passes that are recorded ---- */

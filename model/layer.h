@@ -1,24 +1,21 @@
-/* model/layer.h - one decoder layer forward, as a list of ops: the code that rollout and training share.
+/* model/layer.h - one decoder layer, forward and backward: two blocks, each after a norm and added to its input.
  *
- * The two ways forward differ only in where the buffers of `struct layer_io` lie: the cached forward uses one set for all
- * layers, in place; training gives each layer those that its backward pass reads. The ops and their order are the same,
- * so the bits are.
+ *   mid = x   + attention(norm(x))          model/block_gqa.c
+ *   out = mid + feed_forward(norm(mid))     model/block_mlp.c
  *
- *   mid = x   + o(attention(rope(norm?(q)), rope(norm?(k)), v)),  [q|k|v] = qkv(norm(x))
- *   out = mid + down(silu(gate) * up),                            [gate|up] = gate_up(norm(mid))
+ * Pre-norm blocks: Touvron et al. 2023 (arXiv 2302.13971), section 2.2; model/README.md draws them with shapes.
  *
- * model/README.md draws it with shapes. Pre-norm blocks: Touvron et al. 2023, section 2.2; the query/key norm: Qwen3
- * technical report, section 2.
+ * Rollout and training run the same ops in the same order, so their bits agree. They differ only in the buffers of `struct
+ * layer_io`: the cached forward pass uses one set for all layers, in place; training gives each layer those that its backward
+ * pass reads.
  *
  * SPDX-License-Identifier: Apache-2.0 */
 #ifndef MODEL_LAYER_H
 #define MODEL_LAYER_H
 
-#include <math.h>
+#include "model/linear.h"
 
-#include "model/model.h"
-
-/* Where one layer reads and writes; everything on the device but the spans. */
+/* Where one layer reads and writes; everything on the device but the spans and contexts. */
 struct layer_io {
     int T;
     const int32_t *positions; /* [T] */
@@ -36,42 +33,38 @@ struct layer_io {
     void *gate_up;             /* [T, 2F] */
     void *act;                 /* [T, F] */
     void *out;                 /* [T, d]; may be mid */
+
+    /* backward only */
+    int n_contexts;
+    const struct context *contexts;
+    void *dx;               /* [T, d] gradient of out; becomes that of x */
+    void *dqkv, *dattended; /* gradients of qkv and attended */
+    void *dgate_up;         /* [T, 2F]; may be gate_up */
 };
 
-/* Writes everything from `normed` down. */
+/* Writes everything from `normed` to `out`. */
 void layer_forward(const struct model *model, int layer, const struct layer_io *io);
 /* The same up to gate_up: all that the backward pass reads of a layer. */
-void layer_branches(const struct model *model, int layer, const struct layer_io *io);
+void layer_until_output(const struct model *model, int layer, const struct layer_io *io);
+/* The gradients of the weights, and of x in io->dx. */
+void layer_backward(const struct backward *b, int layer, const struct layer_io *io);
 
-/* Pieces that the backward pass computes again, with the same bits: io->qk from io->qkv; y = norm(x) of whole rows, with the
- * weight at that offset; act = swiglu(gate_up). */
-void layer_rotate(const struct model *model, int layer, const struct layer_io *io);
-void layer_norm(const struct model *model, size_t weight, int T, const void *x, void *y);
-void layer_swiglu(const struct model *model, int T, const void *gate_up, void *act);
-/* Rotates n_heads heads of each row of x by their positions, or back. */
-void layer_rope(const struct model *model, int T, int n_heads, void *x, const int32_t *positions, bool inverse);
+/* ---- the blocks ---- */
+
+/* From x [T, d], after its norm: all that the backward pass reads. */
+void block_gqa_forward(const struct model *model, int layer, const struct layer_io *io, const void *x);
+void block_mlp_forward(const struct model *model, int layer, const struct layer_io *io, const void *x);
+/* y = residual + the block's output, from what its forward function wrote. */
+void block_gqa_output(const struct model *model, int layer, const struct layer_io *io, const void *residual, void *y);
+void block_mlp_output(const struct model *model, int layer, const struct layer_io *io, const void *residual, void *y);
+/* Given the gradient dy of y, adds the gradients of the weights; x [T, d], the block's input, becomes its gradient. */
+typedef void block_backward(const struct backward *b, int layer, const struct layer_io *io, const void *dy, void *x);
+block_backward block_gqa_backward, block_mlp_backward;
 
 /* Elements of a row of [q|k|v]. */
 static inline int layer_qkv_width(const struct model_config *config)
 {
     return (config->H + 2 * config->J) * config->D;
-}
-
-static inline float layer_attention_scale(const struct model_config *config)
-{
-    return (float)(1.0 / sqrt(config->D));
-}
-
-/* The weight at an offset of the table; NULL where the model has none. */
-static inline const void *layer_weight(const struct model *model, size_t offset)
-{
-    return weights_at(&model->weights, model->device, offset);
-}
-
-/* Element n of a device array. */
-static inline void *layer_element(const struct model *model, void *base, size_t n)
-{
-    return (char *)base + n * model->device->element_bytes;
 }
 
 #endif

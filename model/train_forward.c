@@ -74,7 +74,8 @@ void model_forward(struct model *model, const struct train_batch *batch, struct 
     }
     acts->held = model->config.n_layers - 1;
     const void *last = activations_layer(acts, model, model->config.n_layers - 1).out;
-    layer_norm(model, model->weights.final_norm, T, last, acts->hidden);
+    struct norm norm = norm_of_rows(model, model->weights.final_norm);
+    norm_forward(model, &norm, T, last, acts->hidden);
 }
 
 void activations_gather_targets(struct activations *acts, const struct model *model, const struct train_batch *batch)
@@ -109,7 +110,7 @@ void model_target_logprobs(struct model *model, const struct train_batch *batch,
         .d = model->config.d,
         .V = model->config.V,
         .hidden = acts->target_x,
-        .w = layer_weight(model, model->weights.head),
+        .w = linear_weight(model, model->weights.head),
         .inv_temperature = inv_temperature,
         .targets = acts->targets,
         .logprob = acts->logprob,
