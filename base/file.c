@@ -18,20 +18,54 @@ static enum err file_fail(const char *what, const char *path)
     return err_set(ERR_IO, "cannot %s %s: %s", what, path, strerror(errno));
 }
 
-enum err file_map_open(struct file_map *map, const char *path)
+/* What a path is instead of a regular file; NULL: it is one. */
+static const char *special_kind(mode_t mode)
 {
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    return S_ISREG(mode)    ? NULL
+           : S_ISDIR(mode)  ? "a folder"
+           : S_ISFIFO(mode) ? "a named pipe"
+           : S_ISSOCK(mode) ? "a socket"
+                            : "a device";
+}
+
+static enum err refuse_special(const struct stat *info, const char *path)
+{
+    const char *kind = special_kind(info->st_mode);
+    return kind ? err_set(ERR_IO, "cannot open %s: it is %s, not a regular file", path, kind) : ERR_NONE;
+}
+
+enum err file_check_regular(const char *path)
+{
+    struct stat info;
+    return stat(path, &info) == 0 ? refuse_special(&info, path) : ERR_NONE;
+}
+
+/* Looks before it opens, since opening a device may do something; and after it, since the path may name another file by then. */
+enum err file_open(int *out, const char *path)
+{
+    struct stat info;
+    TRY(file_check_regular(path));
+    int fd = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
     if (fd < 0) {
         return file_fail("open", path);
     }
+    enum err result = fstat(fd, &info) == 0 ? refuse_special(&info, path) : file_fail("stat", path);
+    if (result != ERR_NONE) {
+        close(fd);
+        return result;
+    }
+    *out = fd;
+    return ERR_NONE;
+}
+
+enum err file_map_open(struct file_map *map, const char *path)
+{
+    int fd;
+    TRY(file_open(&fd, path));
     struct stat info;
     if (fstat(fd, &info) != 0) {
         close(fd);
         return file_fail("stat", path);
-    }
-    if (!S_ISREG(info.st_mode)) {
-        close(fd);
-        return err_set(ERR_IO, "cannot open %s: not a regular file", path);
     }
     struct file_map result = {.size = (size_t)info.st_size};
     if (result.size) {
@@ -89,6 +123,7 @@ enum err file_write_all(int fd, const void *data, size_t size, const char *path)
 
 static enum err file_write_synced(const char *path, const void *data, size_t size)
 {
+    TRY(file_check_regular(path));
     int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
     if (fd < 0) {
         return file_fail("create", path);

@@ -3,7 +3,15 @@
  * SPDX-License-Identifier: Apache-2.0 */
 #include "base/json.h"
 
+#include <stdlib.h>
+
+#include "base/arena.h"
 #include "base/file.h"
+
+void json_use_memory(void)
+{
+    json_set_alloc_funcs(mem_alloc, free);
+}
 
 static enum err parse(json_t **out, struct str text, const char *name, size_t flags)
 {

@@ -14,6 +14,10 @@
 #include "base/err.h"
 #include "base/str.h"
 
+/* From here on jansson allocates as mem_alloc does: out of memory ends the program with a sentence. Without it jansson calls such a
+ * document invalid. Once, before the first document. */
+void json_use_memory(void);
+
 /* `name` is the file's path, or "file:line"; it opens the sentence of an error. The document may be any value. */
 enum err json_parse(json_t **out, struct str text, const char *name);
 enum err json_parse_file(json_t **out, const char *path, size_t limit);

@@ -13,6 +13,7 @@
 #include <time.h>
 
 #include "base/arena.h"
+#include "base/file.h"
 #include "base/log.h"
 #include "base/str.h"
 
@@ -49,6 +50,9 @@ static enum err check(const char *path, const struct strop_plugin *plugin)
 
 static enum err load(struct library *library, const char *path, const char *config)
 {
+    if (strchr(path, '/')) { /* else the loader searches its own folders */
+        TRY(file_check_regular(path));
+    }
     library->handle = dlopen(path, RTLD_NOW | RTLD_LOCAL);
     if (!library->handle) {
         return err_set(ERR_STATE, "cannot load the plug-in: %s", dlerror());

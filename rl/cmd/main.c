@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "base/json.h"
 #include "rl/cmd/cmd.h"
 #include "rl/cmd/commands.h"
 
@@ -38,5 +39,6 @@ static void spin_briefly(char **argv)
 int main(int argc, char **argv)
 {
     spin_briefly(argv);
+    json_use_memory();
     return cmd_main(all_commands, argc, argv);
 }

@@ -116,10 +116,8 @@ enum err jsonl_open(struct jsonl *out, const char *path)
     if (file_is_folder(path)) {
         return err_set(ERR_USAGE, "%s is a folder; name a JSONL file", path);
     }
-    struct jsonl jsonl = {.file = open(path, O_RDONLY | O_CLOEXEC)};
-    if (jsonl.file < 0) {
-        return err_set(ERR_IO, "%s: cannot be opened: %s", path, strerror(errno));
-    }
+    struct jsonl jsonl = {0};
+    TRY(file_open(&jsonl.file, path));
     jsonl.path = mem_strdup(path);
     char *buffer = mem_alloc(CHUNK);
     XXH3_state_t *hash = XXH3_createState();

@@ -26,15 +26,25 @@ struct lines {
     bool at_end;
 };
 
+/* A shell's <(command) is a pipe under /dev/fd that is open already; another pipe might never have a writer. */
+static enum err open_lines(int *file, const char *path)
+{
+    if (!str_starts(str_of(path), STR("/dev/fd/")) && strcmp(path, "/dev/stdin") != 0) {
+        return file_open(file, path);
+    }
+    *file = open(path, O_RDONLY | O_CLOEXEC);
+    return *file >= 0 ? ERR_NONE : err_set(ERR_IO, "%s: cannot be opened: %s", path, strerror(errno));
+}
+
 enum err lines_open(struct lines **out, const char *path)
 {
     bool is_stdin = strcmp(path, "-") == 0;
     if (!is_stdin && file_is_folder(path)) {
         return err_set(ERR_USAGE, "%s is a folder; name a JSONL file", path);
     }
-    int file = is_stdin ? STDIN_FILENO : open(path, O_RDONLY | O_CLOEXEC);
-    if (file < 0) {
-        return err_set(ERR_IO, "%s: cannot be opened: %s", path, strerror(errno));
+    int file = STDIN_FILENO;
+    if (!is_stdin) {
+        TRY(open_lines(&file, path));
     }
     struct lines *lines = mem_zero(sizeof *lines);
     lines->path = mem_strdup(is_stdin ? "stdin" : path);

@@ -101,8 +101,9 @@ static enum err row_file_run(const char *folder, const char *name, bool writing,
         widest = model->weights.table[i].cols > widest ? model->weights.table[i].cols : widest;
     }
     struct row_file f = {.path = path, .writing = writing, .width = width};
-    f.fd = writing ? open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666) : open(path, O_RDONLY | O_CLOEXEC);
-    if (f.fd < 0) {
+    if (!writing) {
+        TRY(file_open(&f.fd, path));
+    } else if ((f.fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666)) < 0) {
         return err_set(ERR_IO, "cannot open %s: %s", path, strerror(errno));
     }
     f.buffer = mem_alloc((size_t)widest * width);

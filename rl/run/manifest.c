@@ -26,8 +26,10 @@ static enum err add_file(json_t *files, const char *folder, const char *name)
     uint64_t size;
     TRY(file_join(path, sizeof path, folder, name));
     TRY(hash_file(path, &size, hash));
-    json_object_set_new(files, name, json_pack("{s:I, s:s}", "size", (json_int_t)size, "xxh3", hash));
-    return ERR_NONE;
+    json_t *entry = json_pack("{s:I, s:s}", "size", (json_int_t)size, "xxh3", hash);
+    return json_object_set_new(files, name, entry) == 0
+               ? ERR_NONE
+               : err_set(ERR_STATE, "%s cannot be listed in MANIFEST.json: its name is not UTF-8", path);
 }
 
 /* Files of FOLDER/PART; PART is "" or "state". */

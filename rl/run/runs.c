@@ -39,8 +39,8 @@ static bool is_locked(const char *folder)
     if (file_join(path, sizeof path, folder, "lock") != ERR_NONE) {
         return false;
     }
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0) {
+    int fd;
+    if (file_open(&fd, path) != ERR_NONE) {
         return false;
     }
     bool locked = flock(fd, LOCK_SH | LOCK_NB) != 0 && errno == EWOULDBLOCK;

@@ -55,6 +55,7 @@ static enum err store_take_lock(struct store *store, const char *folder)
 {
     char path[FILE_PATH_BYTES], owner[32] = "";
     TRY(file_join(path, sizeof path, folder, "lock"));
+    TRY(file_check_regular(path));
     int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0666);
     if (fd < 0) {
         return err_set(ERR_IO, "cannot create %s: %s", path, strerror(errno));
@@ -97,6 +98,8 @@ static void store_remove_litter(const char *folder)
 
 static enum err store_open_db(struct store *store)
 {
+    TRY(file_check_regular(store->path));
+    TRY(file_check_regular(store->metrics_path));
     if (sqlite3_open_v2(store->path, &store->db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE, NULL) != SQLITE_OK) {
         return store_fail(store, "open");
     }
@@ -161,6 +164,7 @@ enum err store_open_reader(sqlite3 **out, const char *folder)
     if (!file_exists(path)) {
         return err_set(ERR_IO, "%s: no run there (run.db is missing)", folder);
     }
+    TRY(file_check_regular(path));
     sqlite3 *db;
     if (sqlite3_open_v2(path, &db, SQLITE_OPEN_READONLY, NULL) != SQLITE_OK) {
         enum err result = err_set(ERR_IO, "%s: cannot open: %s", path, sqlite3_errmsg(db));

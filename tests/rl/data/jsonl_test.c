@@ -148,8 +148,10 @@ static void missing_files_and_changes_are_errors(void **state)
     json_t *row;
     struct strbuf scratch = STRBUF_INIT;
     assert_int_equal(jsonl_open(&jsonl, "/nowhere/data.jsonl"), ERR_IO);
-    assert_string_equal(err_text(), "/nowhere/data.jsonl: cannot be opened: No such file or directory");
+    assert_string_equal(err_text(), "cannot open /nowhere/data.jsonl: No such file or directory");
     assert_int_equal(jsonl_open(&jsonl, "/tmp"), ERR_USAGE);
+    assert_int_equal(jsonl_open(&jsonl, "/dev/zero"), ERR_IO);
+    assert_non_null(strstr(err_text(), "a device"));
     write_file(STR("{}\n{\"a\": 1}\n"));
     assert_int_equal(jsonl_open(&jsonl, path), ERR_NONE);
     assert_int_equal(jsonl_open(&same, path), ERR_NONE);

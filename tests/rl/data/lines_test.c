@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/arena.h"
@@ -123,7 +124,22 @@ static void what_cannot_be_opened_is_named(void **state)
     assert_int_equal(lines_open(&lines, "/tmp"), ERR_USAGE);
     assert_string_equal(err_text(), "/tmp is a folder; name a JSONL file");
     assert_int_equal(lines_open(&lines, "/no/such/file"), ERR_IO);
-    assert_string_equal(err_text(), "/no/such/file: cannot be opened: No such file or directory");
+    assert_string_equal(err_text(), "cannot open /no/such/file: No such file or directory");
+}
+
+/* Nobody writes to it: opening it would wait for ever. */
+static void a_named_pipe_is_refused(void **state)
+{
+    (void)state;
+    struct lines *lines;
+    char name[80];
+    snprintf(name, sizeof name, "%s.pipe", path);
+    assert_int_equal(mkfifo(name, 0600), 0);
+    alarm(10);
+    assert_int_equal(lines_open(&lines, name), ERR_IO);
+    assert_non_null(strstr(err_text(), "a named pipe"));
+    alarm(0);
+    unlink(name);
 }
 
 static void a_pipe_is_read_as_it_comes(void **state)
@@ -156,7 +172,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(lines_are_given_with_their_numbers), cmocka_unit_test(long_lines_cross_reads),
         cmocka_unit_test(too_long_a_line_is_refused),         cmocka_unit_test(what_cannot_be_opened_is_named),
-        cmocka_unit_test(a_pipe_is_read_as_it_comes),
+        cmocka_unit_test(a_pipe_is_read_as_it_comes),         cmocka_unit_test(a_named_pipe_is_refused),
     };
     return cmocka_run_group_tests(tests, make_file, remove_file);
 }
