@@ -7,9 +7,11 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/err.h"
 #include "base/log.h"
 
 static struct progress *progress_live; /* for the hooks of base/log.h */
@@ -31,78 +33,148 @@ static void format_left(double seconds, char *text, size_t capacity)
     }
 }
 
-static void add_metric(struct strbuf *line, const struct metrics *m, const char *name, const char *format)
+static double seconds_left(const struct progress *p, double now)
 {
-    double value = metrics_get(m, name);
-    if (!isnan(value)) {
-        char text[48];
-        snprintf(text, sizeof text, format, value);
-        strbuf_puts(line, text);
+    double mean = p->step_seconds + p->other_seconds / (double)p->n_steps;
+    double passed = fmin(fmax(now - p->mark, 0), mean);
+    return fmax(mean * (double)(p->max_steps - p->step) - passed, 0);
+}
+
+/* A part of the line. When the line does not fit, the parts of the highest rank go first. */
+struct part {
+    int rank;
+    char text[64];
+};
+
+enum { MAX_PARTS = 10 };
+
+struct parts {
+    int n;
+    struct part items[MAX_PARTS];
+};
+
+__attribute__((format(printf, 3, 4))) static void add_part(struct parts *parts, int rank, const char *format, ...)
+{
+    BUG_ON(parts->n == MAX_PARTS);
+    struct part *part = &parts->items[parts->n++];
+    part->rank = rank;
+    va_list args;
+    va_start(args, format);
+    vsnprintf(part->text, sizeof part->text, format, args);
+    va_end(args);
+}
+
+static void list_parts(const struct progress *p, double now, struct parts *parts)
+{
+    const struct metrics *m = &p->last;
+    double loss = metrics_get(m, "loss"), reward = metrics_get(m, "reward"), kl = metrics_get(m, "kl");
+    double length = metrics_get(m, "completions/mean_length"), speed = metrics_get(m, "throughput/tokens_per_second");
+    add_part(parts, 0, "step %lld/%lld", (long long)p->step, (long long)p->max_steps);
+    if (p->phase[0]) {
+        add_part(parts, 1, "  %s", p->phase);
+    }
+    if (!isnan(loss)) {
+        add_part(parts, 6, "  loss %.4f", loss);
+    }
+    if (!isnan(reward)) {
+        add_part(parts, 2, "  reward %.3f", reward);
+    }
+    if (!isnan(length)) {
+        add_part(parts, 4, "  len %.1f", length);
+    }
+    if (!isnan(kl)) {
+        add_part(parts, 5, "  kl %.4f", kl);
+    }
+    if (!isnan(speed)) {
+        add_part(parts, 7, "  %.0f tok/s", speed);
+    }
+    double all = p->seconds_rollout + p->seconds_reward + p->seconds_train;
+    if (p->seconds_rollout > 0) {
+        add_part(parts, 8, "  rollout %.0f%% reward %.0f%% train %.0f%%", 100 * p->seconds_rollout / all,
+                 100 * p->seconds_reward / all, 100 * p->seconds_train / all);
+    }
+    if (p->n_steps > 0) {
+        char left[32];
+        format_left(seconds_left(p, now), left, sizeof left);
+        add_part(parts, 3, "  %s left", left);
     }
 }
 
-static void make_line(const struct progress *p, struct strbuf *line)
+void progress_line(const struct progress *p, int columns, double now, struct strbuf *line)
 {
-    strbuf_printf(line, "step %lld/%lld", (long long)p->step, (long long)p->max_steps);
-    if (p->phase[0]) {
-        strbuf_printf(line, "  %s", p->phase);
+    struct parts parts = {0};
+    list_parts(p, now, &parts);
+    size_t room = columns > 0 ? (size_t)columns - 1 : SIZE_MAX; /* a full row would wrap on some terminals */
+    for (int max_rank = 8; max_rank >= 0; max_rank--) {
+        strbuf_clear(line);
+        for (int i = 0; i < parts.n; i++) {
+            if (parts.items[i].rank <= max_rank) {
+                strbuf_puts(line, parts.items[i].text);
+            }
+        }
+        if (line->length <= room) {
+            return;
+        }
     }
-    add_metric(line, &p->last, "loss", "  loss %.4f");
-    add_metric(line, &p->last, "reward", "  reward %.3f");
-    add_metric(line, &p->last, "completions/mean_length", "  len %.1f");
-    add_metric(line, &p->last, "kl", "  kl %.4f");
-    add_metric(line, &p->last, "throughput/tokens_per_second", "  %.0f tok/s");
-    double all = p->seconds_rollout + p->seconds_reward + p->seconds_train;
-    if (p->seconds_rollout > 0) {
-        strbuf_printf(line, "  rollout %.0f%% reward %.0f%% train %.0f%%", 100 * p->seconds_rollout / all,
-                      100 * p->seconds_reward / all, 100 * p->seconds_train / all);
-    }
-    int64_t done = p->step - p->first_step;
-    if (done > 0) {
-        char left[32];
-        format_left((clock_seconds() - p->start) / (double)done * (double)(p->max_steps - p->step), left, sizeof left);
-        strbuf_printf(line, "  %s left", left);
-    }
+    line->data[room] = '\0';
+    line->length = room;
+}
+
+/* 80 where the terminal does not say. */
+static int terminal_columns(void)
+{
+    struct winsize size;
+    return ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0 ? size.ws_col : 80;
 }
 
 static void draw(void)
 {
     if (progress_live) {
         struct strbuf line = STRBUF_INIT;
-        make_line(progress_live, &line);
-        fprintf(stderr, "\r\033[K%.*s", (int)(line.length < 160 ? line.length : 160), line.data);
+        double now = clock_seconds();
+        progress_line(progress_live, terminal_columns(), now, &line);
+        fprintf(stderr, "\r\033[K%s", line.data);
         fflush(stderr);
         strbuf_release(&line);
-        progress_live->last_draw = clock_seconds();
+        progress_live->last_draw = now;
     }
 }
 
 void progress_begin(struct progress *p, int64_t first_step, int64_t max_steps)
 {
-    *p = (struct progress){.live = isatty(STDERR_FILENO) == 1,
-                           .step = first_step,
-                           .first_step = first_step,
-                           .max_steps = max_steps,
-                           .start = clock_seconds()};
+    *p = (struct progress){
+        .live = isatty(STDERR_FILENO) == 1, .step = first_step, .max_steps = max_steps, .mark = clock_seconds()};
     if (p->live) {
         progress_live = p;
         log_set_hooks(clear_line, draw);
     }
 }
 
+void progress_step_begin(struct progress *p)
+{
+    double now = clock_seconds();
+    p->other_seconds += now - p->mark;
+    p->mark = now;
+}
+
 void progress_phase(struct progress *p, const char *format, ...)
 {
+    char before = p->phase[0];
     va_list args;
     va_start(args, format);
     vsnprintf(p->phase, sizeof p->phase, format, args);
     va_end(args);
-    if (clock_seconds() - p->last_draw > 0.1) {
+    if (p->phase[0] != before || clock_seconds() - p->last_draw > 0.1) { /* a new phase is shown at once */
         draw();
     }
 }
 
 void progress_step(struct progress *p, int64_t step, const struct metrics *metrics)
 {
+    double now = clock_seconds(), seconds = now - p->mark;
+    p->step_seconds = p->n_steps > 0 ? 0.7 * p->step_seconds + 0.3 * seconds : seconds;
+    p->n_steps++;
+    p->mark = now;
     p->step = step;
     p->last = *metrics;
     p->phase[0] = '\0';
@@ -114,7 +186,7 @@ void progress_step(struct progress *p, int64_t step, const struct metrics *metri
         return;
     }
     struct strbuf line = STRBUF_INIT;
-    make_line(p, &line);
+    progress_line(p, 0, now, &line);
     fprintf(stderr, "%s\n", line.data);
     strbuf_release(&line);
 }

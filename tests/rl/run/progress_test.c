@@ -55,6 +55,49 @@ static void a_step_is_a_line(void **state)
     strbuf_release(&text);
 }
 
+/* What a terminal of this many columns shows of a run in its second step. */
+static const char *line_at(int columns, double now, struct strbuf *line)
+{
+    struct progress p = {.step = 1, .max_steps = 6, .n_steps = 1, .step_seconds = 10, .other_seconds = 2, .mark = 100};
+    snprintf(p.phase, sizeof p.phase, "rollout 71%%");
+    metrics_set(&p.last, -0.1035, "loss");
+    metrics_set(&p.last, 0.117, "reward");
+    metrics_set(&p.last, 31.4, "completions/mean_length");
+    metrics_set(&p.last, 0.0012, "kl");
+    metrics_set(&p.last, 18895, "throughput/tokens_per_second");
+    p.seconds_rollout = 6;
+    p.seconds_train = 4;
+    progress_line(&p, columns, now, line);
+    return line->data;
+}
+
+static void the_line_never_reaches_the_last_column(void **state)
+{
+    (void)state;
+    struct strbuf line = STRBUF_INIT;
+    assert_string_equal(line_at(0, 100, &line),
+                        "step 1/6  rollout 71%  loss -0.1035  reward 0.117  len 31.4  kl 0.0012  18895 tok/s  rollout "
+                        "60% reward 0% train 40%  1:00 left");
+    assert_string_equal(line_at(79, 100, &line), "step 1/6  rollout 71%  reward 0.117  len 31.4  kl 0.0012  1:00 left");
+    assert_string_equal(line_at(40, 100, &line), "step 1/6  rollout 71%  reward 0.117");
+    for (int columns = 1; columns < 200; columns++) {
+        line_at(columns, 100, &line);
+        assert_true(line.length < (size_t)columns);
+    }
+    strbuf_release(&line);
+}
+
+static void the_time_left_only_falls_within_a_step(void **state)
+{
+    (void)state;
+    struct strbuf line = STRBUF_INIT;
+    assert_non_null(strstr(line_at(0, 100, &line), "1:00 left")); /* (10 + 2) x 5 */
+    assert_non_null(strstr(line_at(0, 107, &line), "0:53 left"));
+    assert_non_null(strstr(line_at(0, 112, &line), "0:48 left"));
+    assert_non_null(strstr(line_at(0, 500, &line), "0:48 left")); /* a step that takes longer than the mean */
+    strbuf_release(&line);
+}
+
 static void a_curve_rises_where_values_do(void **state)
 {
     (void)state;
@@ -84,6 +127,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_step_is_a_line),
+        cmocka_unit_test(the_line_never_reaches_the_last_column),
+        cmocka_unit_test(the_time_left_only_falls_within_a_step),
         cmocka_unit_test(a_curve_rises_where_values_do),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
