@@ -1,4 +1,4 @@
-/* rl/eval.c
+/* rl/eval.c - samples, judges, and counts: everything is a mean over prompts of a number per group.
  *
  * SPDX-License-Identifier: Apache-2.0 */
 #include "rl/eval.h"
@@ -9,10 +9,14 @@
 
 #define EVAL_SEQUENCES ((uint64_t)1 << 62) /* apart from the sequences of training */
 
+bool eval_is_judged(const struct sample *sample)
+{
+    return sample->judgement.parts[0].kind == VERDICT_OK;
+}
+
 bool eval_is_right(const struct sample *sample)
 {
-    const struct verdict *v = &sample->judgement.parts[0];
-    return v->kind == VERDICT_OK && v->score >= 1;
+    return eval_is_judged(sample) && sample->judgement.parts[0].score >= 1;
 }
 
 /* The chance that k samples drawn from n of which c are right hold a right one: 1 - C(n - c, k) / C(n, k), as in
@@ -29,15 +33,35 @@ static double pass_at(int n, int c, int k)
     return 1 - none;
 }
 
-/* Is the answer that most samples of the group extracted a right one? */
+/* A group of k samples: how many were judged, and how many of these are right. */
+struct tally {
+    int judged, right;
+};
+
+static struct tally tally_of(const struct sample *group, int k)
+{
+    struct tally tally = {0};
+    for (int i = 0; i < k; i++) {
+        tally.judged += eval_is_judged(&group[i]);
+        tally.right += eval_is_right(&group[i]);
+    }
+    return tally;
+}
+
+static const struct sample *group_at(const struct iteration *it, int p)
+{
+    return it->samples + (size_t)p * (size_t)it->G;
+}
+
+/* Is the answer that most samples of the group extracted a right one? What was not judged has no vote. */
 static bool group_consensus(const struct sample *samples, int n)
 {
     int best = -1, best_votes = 0;
     for (int i = 0; i < n; i++) {
         int votes = 0;
         struct str answer = samples[i].judgement.parts[0].extracted;
-        for (int j = 0; j < n && answer.length; j++) {
-            votes += str_equal(answer, samples[j].judgement.parts[0].extracted);
+        for (int j = 0; j < n && answer.length && eval_is_judged(&samples[i]); j++) {
+            votes += eval_is_judged(&samples[j]) && str_equal(answer, samples[j].judgement.parts[0].extracted);
         }
         if (votes > best_votes) {
             best = i;
@@ -47,49 +71,87 @@ static bool group_consensus(const struct sample *samples, int n)
     return best >= 0 && eval_is_right(&samples[best]);
 }
 
-static int count_right(const struct sample *group, int n)
-{
-    int right = 0;
-    for (int i = 0; i < n; i++) {
-        right += eval_is_right(&group[i]);
-    }
-    return right;
-}
-
-/* pass@2, pass@4 ... and pass@G, from all G samples. */
+/* pass@2, pass@4 ... and pass@G, from all judged samples. */
 static void set_pass_at(const struct iteration *it, struct metrics *metrics)
 {
     for (int k = 2; k <= it->G; k = k < it->G && 2 * k > it->G ? it->G : 2 * k) {
         double sum = 0;
+        int n = 0;
         for (int p = 0; p < it->n_prompts; p++) {
-            sum += pass_at(it->G, count_right(it->samples + (size_t)p * (size_t)it->G, it->G), k);
+            struct tally tally = tally_of(group_at(it, p), it->G);
+            if (tally.judged >= k) {
+                sum += pass_at(tally.judged, tally.right, k);
+                n++;
+            }
         }
-        metrics_set(metrics, sum / it->n_prompts, "eval/pass@%d", k);
+        metrics_set(metrics, n ? sum / n : (double)NAN, "eval/pass@%d", k);
     }
+}
+
+/* Wilson's interval around a mean of n prompts; `squares` is the sum of their squares. */
+static void set_interval(double mean, double squares, double n, int G, struct metrics *metrics)
+{
+    const double z = 1.96;
+    double variance = n > 1 ? fmax(0, (squares - n * mean * mean) / (n - 1)) : 0;
+    double draws = variance > 0 ? fmin(mean * (1 - mean) / variance * n, n * G) : n;
+    double scale = 1 + z * z / draws, centre = (mean + z * z / (2 * draws)) / scale;
+    double half = z / scale * sqrt(mean * (1 - mean) / draws + z * z / (4 * draws * draws));
+    metrics_set(metrics, n > 0 ? fmax(0, centre - half) : (double)NAN, "eval/pass@1_low");
+    metrics_set(metrics, n > 0 ? fmin(1, centre + half) : (double)NAN, "eval/pass@1_high");
+    metrics_set(metrics, half, "eval/pass@1_ci95");
 }
 
 void eval_metrics(const struct reward_set *rewards, const struct iteration *it, struct metrics *metrics)
 {
     double sum = 0, squares = 0, consensus = 0;
+    int n = 0, n_unjudged = 0;
     for (int p = 0; p < it->n_prompts; p++) {
-        const struct sample *group = it->samples + (size_t)p * (size_t)it->G;
-        double share = (double)count_right(group, it->G) / it->G;
-        sum += share;
-        squares += share * share;
-        consensus += group_consensus(group, it->G);
+        struct tally tally = tally_of(group_at(it, p), it->G);
+        n_unjudged += it->G - tally.judged;
+        if (tally.judged > 0) {
+            double share = (double)tally.right / tally.judged;
+            sum += share;
+            squares += share * share;
+            consensus += group_consensus(group_at(it, p), it->G);
+            n++;
+        }
     }
-    double n = it->n_prompts, mean = sum / n;
-    double variance = n > 1 ? fmax(0, (squares - n * mean * mean) / (n - 1)) : 0;
-    metrics_set(metrics, mean, "eval/pass@1");
-    metrics_set(metrics, 1.96 * sqrt(variance / n), "eval/pass@1_ci95");
+    metrics_set(metrics, sum / n, "eval/pass@1"); /* NaN where nothing was judged, and so the interval */
+    set_interval(sum / n, squares, n, it->G, metrics);
     if (it->G > 1) {
         set_pass_at(it, metrics);
         metrics_set(metrics, consensus / n, "eval/cons@%d", it->G);
     }
+    metrics_set(metrics, n_unjudged, "eval/unjudged");
     struct metrics scores = {0};
     score_metrics(rewards, it, &scores);
     for (int i = 0; i < scores.n; i++) {
         metrics_set(metrics, scores.items[i].value, "eval/%s", scores.items[i].name);
+    }
+}
+
+const char *eval_first_unjudged(const struct reward_set *rewards, struct iteration *it)
+{
+    for (int i = 0; i < it->n_samples; i++) {
+        if (!eval_is_judged(&it->samples[i])) {
+            const char *reason = it->samples[i].judgement.parts[0].reason;
+            return arena_printf(&it->arena, "%s: %s", reward_set_label(rewards, 0), reason ? reason : "it abstained");
+        }
+    }
+    return NULL;
+}
+
+void eval_describe(const struct metrics *metrics, int n_samples, struct strbuf *out)
+{
+    double mean = metrics_get(metrics, "eval/pass@1"), unjudged = metrics_get(metrics, "eval/unjudged");
+    if (isnan(mean)) {
+        strbuf_puts(out, "not judged");
+        return;
+    }
+    strbuf_printf(out, "%.1f %% (%.1f to %.1f)", 100 * mean, 100 * metrics_get(metrics, "eval/pass@1_low"),
+                  100 * metrics_get(metrics, "eval/pass@1_high"));
+    if (unjudged > 0) {
+        strbuf_printf(out, ", %.0f of %d not judged", unjudged, n_samples);
     }
 }
 

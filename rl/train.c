@@ -41,6 +41,14 @@ static bool on_rollout(void *context, int64_t tokens, int finished, int total)
     return train_interrupts() >= 2;
 }
 
+static bool on_evaluation(void *context, int64_t tokens, int finished, int total)
+{
+    struct train *t = context;
+    (void)tokens;
+    progress_phase(&t->progress, "evaluation %d%%", total ? 100 * finished / total : 0);
+    return train_interrupts() >= 2;
+}
+
 /* ---- the parts of an iteration ---- */
 
 #define FAILING_ROLLOUTS 3
@@ -253,6 +261,7 @@ static enum err train_next(struct train *t)
     struct iteration *it = &t->iteration;
     metrics_clear(&t->metrics);
     t->step_start = clock_seconds();
+    progress_step_begin(&t->progress);
     if (t->recipe->method == METHOD_SFT) {
         return sft_step(t);
     }
@@ -318,6 +327,20 @@ static enum err store_evaluation(struct train *t, const struct metrics *metrics)
     return store_end(t->store, result);
 }
 
+static void announce_evaluation(struct train *t, const struct metrics *metrics)
+{
+    struct strbuf accuracy = STRBUF_INIT;
+    eval_describe(metrics, t->evaluation.n_samples, &accuracy);
+    log_info("step %lld: held-out pass@1 %s, length %.1f, reflective words %.2f", (long long)t->state.step,
+             accuracy.data, metrics_get(metrics, "eval/completions/mean_length"), metrics_get(metrics, "eval/aha/all"));
+    strbuf_release(&accuracy);
+    const char *unjudged = eval_first_unjudged(t->rewards, &t->evaluation);
+    if (unjudged) {
+        log_warning("step %lld: held-out completions that could not be judged are left out; the first: %s",
+                    (long long)t->state.step, unjudged);
+    }
+}
+
 static enum err evaluate(struct train *t)
 {
     const struct recipe *r = t->recipe;
@@ -331,15 +354,12 @@ static enum err evaluate(struct train *t)
         .seed = r->run.seed,
     };
     progress_phase(&t->progress, "evaluation");
-    TRY(eval_run(&options, t->eval_dataset, t->rollout, t->rewards, &t->evaluation, &metrics, on_rollout, t));
+    TRY(eval_run(&options, t->eval_dataset, t->rollout, t->rewards, &t->evaluation, &metrics, on_evaluation, t));
     TRY(store_evaluation(t, &metrics));
     if (t->tensorboard) {
         TRY(tensorboard_add(t->tensorboard, t->state.step, &metrics));
     }
-    log_info("step %lld: held-out pass@1 %.1f %% (+- %.1f), length %.1f, reflective words %.2f",
-             (long long)t->state.step, 100 * metrics_get(&metrics, "eval/pass@1"),
-             100 * metrics_get(&metrics, "eval/pass@1_ci95"), metrics_get(&metrics, "eval/completions/mean_length"),
-             metrics_get(&metrics, "eval/aha/all"));
+    announce_evaluation(t, &metrics);
     if (first_or_last) {
         print_completions(t, &t->evaluation, r->run.num_completions_to_print);
     }

@@ -256,25 +256,28 @@ static void print_table(const struct evaluation *e)
     printf("model     %s\n", e->model_path);
     printf("data      %s, %d prompts x %d, temperature %g, seed %llu\n", e->data_name, e->it.n_prompts, e->it.G,
            e->recipe.eval.eval_temperature, (unsigned long long)e->recipe.run.seed);
-    printf("pass@1    %.1f %% +- %.1f (95 %%)\n", 100 * result_of(e, "pass@1"), 100 * result_of(e, "pass@1_ci95"));
+    struct strbuf accuracy = STRBUF_INIT;
+    eval_describe(&e->metrics, e->it.n_samples, &accuracy);
+    printf("pass@1    %s\n", accuracy.data);
+    strbuf_release(&accuracy);
     for (int i = 0; i < e->metrics.n; i++) {
         const char *name = e->metrics.items[i].name + strlen("eval/");
         double value = e->metrics.items[i].value;
         struct str text = str_of(name);
-        bool at_k =
-            str_find(text, STR("@"), 0) > 0 && !str_starts(text, STR("pass@1_")) && !str_equal(text, STR("pass@1"));
+        bool at_k = str_find(text, STR("@"), 0) > 0 && !str_starts(text, STR("pass@1_")) &&
+                    !str_equal(text, STR("pass@1")) && !isnan(value);
         if (at_k) {
             printf("%-9s %.1f %%\n", name, 100 * value);
-        } else if (str_starts(text, STR("rewards/")) && str_ends(text, STR("/mean"))) {
+        } else if (str_starts(text, STR("rewards/")) && str_ends(text, STR("/mean")) && !isnan(value)) {
             printf("%-9s %.3f\n", name, value);
         }
     }
     printf("length    %.1f tokens on average, %.1f %% cut off\n", result_of(e, "completions/mean_length"),
            100 * result_of(e, "completions/clipped_ratio"));
-    printf("words     %.2f reflective words a completion\n", result_of(e, "aha/all"));
+    printf("words     %.2f reflective words per completion\n", result_of(e, "aha/all"));
 }
 
-static void print_json(const struct evaluation *e)
+static void print_json(const struct evaluation *e, const char *unjudged)
 {
     struct strbuf line = STRBUF_INIT;
     strbuf_puts(&line, "{\"model\": \"");
@@ -289,6 +292,11 @@ static void print_json(const struct evaluation *e)
         double value = e->metrics.items[i].value;
         isfinite(value) ? strbuf_printf(&line, "\": %.9g", value) : strbuf_puts(&line, "\": null");
     }
+    if (unjudged) {
+        strbuf_puts(&line, ", \"first_unjudged\": \"");
+        strbuf_add_json(&line, str_of(unjudged));
+        strbuf_puts(&line, "\"");
+    }
     strbuf_puts(&line, "}\n");
     fwrite(line.data, 1, line.length, stdout);
     strbuf_release(&line);
@@ -301,9 +309,10 @@ static enum err write_samples(const struct evaluation *e, const char *path)
     for (int i = 0; i < e->it.n_samples; i++) {
         const struct sample *s = &e->it.samples[i];
         const struct verdict *v = &s->judgement.parts[0];
+        const char *right = !eval_is_judged(s) ? "null" : eval_is_right(s) ? "true" : "false";
         strbuf_printf(
             &out, "{\"index\": %d, \"sample\": %d, \"right\": %s, \"reward\": %.9g, \"n_tokens\": %d, \"verdict\": \"",
-            i / e->it.G, i % e->it.G, eval_is_right(s) ? "true" : "false", s->reward, s->completion->n_tokens);
+            i / e->it.G, i % e->it.G, right, s->reward, s->completion->n_tokens);
         strbuf_add_json(&out, str_of(v->reason));
         strbuf_puts(&out, "\", \"extracted\": \"");
         strbuf_add_json(&out, v->extracted);
@@ -318,26 +327,39 @@ static enum err write_samples(const struct evaluation *e, const char *path)
     return result;
 }
 
+/* Prints what was found. An evaluation that judged nothing has failed. */
+static enum err print_results(struct evaluation *e, const struct cmd_args *args)
+{
+    const char *unjudged = eval_first_unjudged(e->rewards, &e->it);
+    cmd_flag(args, "json") ? print_json(e, unjudged) : print_table(e);
+    if (cmd_text(args, "output")) {
+        TRY(write_samples(e, cmd_text(args, "output")));
+    }
+    int n_unjudged = (int)result_of(e, "unjudged");
+    if (n_unjudged == e->it.n_samples) {
+        return err_set(ERR_STATE, "none of %d completions could be judged; the first: %s", n_unjudged, unjudged);
+    }
+    if (unjudged) {
+        log_warning("%d of %d completions could not be judged and are left out; the first: %s", n_unjudged,
+                    e->it.n_samples, unjudged);
+    }
+    return ERR_NONE;
+}
+
+static enum err evaluate(struct evaluation *e, const struct cmd_args *args)
+{
+    TRY(open_recipe(e, cmd_positional(args, 0), !cmd_text(args, "model")));
+    TRY(apply_options(e, args));
+    TRY(complete_recipe(e, args));
+    TRY(open_all(e));
+    TRY(run(e));
+    return print_results(e, args);
+}
+
 static enum err eval_command(const struct cmd_args *args)
 {
     struct evaluation *e = mem_zero(sizeof *e);
-    enum err result = open_recipe(e, cmd_positional(args, 0), !cmd_text(args, "model"));
-    if (result == ERR_NONE) {
-        result = apply_options(e, args);
-    }
-    if (result == ERR_NONE) {
-        result = complete_recipe(e, args);
-    }
-    if (result == ERR_NONE) {
-        result = open_all(e);
-    }
-    if (result == ERR_NONE) {
-        result = run(e);
-    }
-    if (result == ERR_NONE) {
-        cmd_flag(args, "json") ? print_json(e) : print_table(e);
-        result = cmd_text(args, "output") ? write_samples(e, cmd_text(args, "output")) : ERR_NONE;
-    }
+    enum err result = evaluate(e, args);
     close_all(e);
     free(e);
     return result;
@@ -361,8 +383,8 @@ const struct command command_eval = {
     .details =
         "RECIPE: its model on its eval_dataset_name. RUN or a checkpoint of one: that checkpoint (the newest) by the\n"
         "run's recipe. MODEL: a folder or .gguf file; name data, reward and template. A completion is right when the\n"
-        "first reward gives it 1 or more. pass@1 is the share of right completions, with a 95 % interval over "
-        "prompts;\n"
+        "first reward gives it 1 or more. pass@1 is the share of right completions, with Wilson's 95 % interval over\n"
+        "prompts; completions that could not be judged are left out and counted (exit 1 if none could);\n"
         "pass@k the chance that one of k is right; cons@k the share of prompts whose most frequent answer is right.\n"
         "--dataset_name names what to measure on. The same seed gives the same completions.\n\n"
         "  strop eval recipes/tiny/r1-zero.yaml --k=4\n"

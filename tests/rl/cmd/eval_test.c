@@ -174,6 +174,36 @@ static void a_run_is_measured_as_it_measured_itself(void **state)
     recipe_release(&r);
 }
 
+/* A row whose reference cannot be read has no verdict: it is left out, and an evaluation of nothing else fails. */
+static void rows_that_cannot_be_judged_are_not_wrong(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *rows;
+        int exit_code, unjudged;
+        bool has_accuracy;
+    } cases[] = {
+        {"{\"prompt\":\"a\",\"answer\":\"4\"}\n{\"prompt\":\"b\",\"answer\":\"none known\"}\n", 0, 2, true},
+        {"{\"prompt\":\"a\",\"answer\":true}\n{\"prompt\":\"b\",\"answer\":\"none known\"}\n", 1, 4, false},
+    };
+    char data[96], option[128];
+    snprintf(data, sizeof data, "%s/rows.jsonl", folder);
+    snprintf(option, sizeof option, "--dataset_name=%s", data);
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        run_write_text(folder, "rows.jsonl", cases[i].rows);
+        struct command_result r = COMMAND("", "eval", model, option, "--limit=0", "-k", "2", "--template=none",
+                                          "--max_completion_length=16", "--reward=gsm8k", "--json");
+        assert_int_equal(r.exit_code, cases[i].exit_code);
+        assert_non_null(strstr(r.err.data, "gsm8k: "));
+        json_t *result = parse_json(&r.out);
+        assert_int_equal((int)number_of(result, "unjudged"), cases[i].unjudged);
+        assert_int_equal(!isnan(number_of(result, "pass@1")), cases[i].has_accuracy);
+        assert_true(json_is_string(json_object_get(result, "first_unjudged")));
+        json_decref(result);
+        command_release(&r);
+    }
+}
+
 static void what_is_missing_is_named(void **state)
 {
     (void)state;
@@ -205,6 +235,7 @@ int main(void)
         cmocka_unit_test(the_numbers_are_those_of_the_completions),
         cmocka_unit_test(a_model_is_measured_as_its_recipe_measures_it),
         cmocka_unit_test(a_run_is_measured_as_it_measured_itself),
+        cmocka_unit_test(rows_that_cannot_be_judged_are_not_wrong),
         cmocka_unit_test(what_is_missing_is_named),
     };
     return cmocka_run_group_tests_name("eval", tests, make_folder, remove_folder);
