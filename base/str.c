@@ -53,9 +53,17 @@ ptrdiff_t str_find_last(struct str text, struct str needle)
     if (needle.length > text.length) {
         return -1;
     }
-    for (size_t at = text.length - needle.length + 1; at-- > 0;) {
-        if (str_equal(str_slice(text, at, at + needle.length), needle)) {
-            return (ptrdiff_t)at;
+    if (needle.length == 0) {
+        return (ptrdiff_t)text.length;
+    }
+    for (size_t end = text.length - needle.length + 1; end > 0;) {
+        const char *found = memrchr(text.data, needle.data[0], end);
+        if (!found) {
+            return -1;
+        }
+        end = (size_t)(found - text.data);
+        if (memcmp(found, needle.data, needle.length) == 0) {
+            return (ptrdiff_t)end;
         }
     }
     return -1;

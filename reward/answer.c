@@ -178,57 +178,74 @@ static bool has_box(struct str text)
     return box_before(text, text.length, &begin, &behind);
 }
 
-static ptrdiff_t find_last_tag(struct str text, struct str tag)
+/* Where the assistant's turn ends: at the first special token that ends one, if anything comes before it. */
+static struct str this_turn(struct str text)
 {
-    const char *last = text.length >= tag.length ? memrchr(text.data, '<', text.length - tag.length + 1) : NULL;
-    for (size_t at = last ? (size_t)(last - text.data) + 1 : 0; at-- > 0;) {
-        if (text.data[at] == '<' && text.data[at + 1] == tag.data[1] &&
-            memcmp(text.data + at, tag.data, tag.length) == 0) {
-            return (ptrdiff_t)at;
+    static const struct str ends[] = {
+        {"<|im_end|>", 10},
+        {"<|im_start|>", 12},
+        {"<|endoftext|>", 13},
+        {"<|eot_id|>", 10},
+        {"<|end_of_text|>", 15},
+        {"<|start_header_id|>", 19},
+        {"<end_of_turn>", 13},
+        {"<start_of_turn>", 15},
+        {"<|end|>", 7},
+        {"<|return|>", 10},
+        {"</s>", 4},
+        {"<\xef\xbd\x9c"
+         "end\xe2\x96\x81of\xe2\x96\x81sentence\xef\xbd\x9c>",
+         27},
+    };
+    size_t from = 0;
+    while (from < text.length) {
+        const char *sign = memchr(text.data + from, '<', text.length - from);
+        if (!sign) {
+            break;
         }
+        size_t at = (size_t)(sign - text.data);
+        for (size_t i = 0; i < sizeof ends / sizeof *ends; i++) {
+            if (str_starts(str_slice(text, at, text.length), ends[i]) && str_trim(str_slice(text, 0, at)).length) {
+                return str_slice(text, 0, at);
+            }
+        }
+        from = at + 1;
     }
-    return -1;
+    return text;
 }
 
-/* Without the reasoning: what stands behind the last </think>. False: a <think> is still open. */
-static bool skip_reasoning(struct str *text)
+static const char *in_tag(struct str inside, const struct answer_options *options, struct answer *out)
 {
-    ptrdiff_t close = find_last_tag(*text, STR("</think>"));
-    if (close >= 0) {
-        *text = str_slice(*text, (size_t)close + strlen("</think>"), text->length);
-    }
-    return find_last_tag(*text, STR("<think>")) < 0;
-}
-
-static const char *find_tag(struct str text, const struct answer_options *options, struct answer *out)
-{
-    struct str inside;
-    if (find_last_tag(text, STR("</answer>")) < 0 || !tags_answer(text, &inside)) {
-        return "no answer tag";
-    }
     if (has_box(inside)) {
         return answer_boxes(inside, options->lenient, out) ? NULL : "the last box is empty or not closed";
     }
     *out = (struct answer){.text = str_trim(inside), .path = "answer tag"};
-    return out->text.length ? NULL : "the answer tag is empty";
+    return NULL;
+}
+
+struct str answer_turn(struct str response)
+{
+    return this_turn(str_slice(response, response.length > ANSWER_MOST_BYTES ? response.length - ANSWER_MOST_BYTES : 0,
+                               response.length));
 }
 
 const char *answer_find(struct str response, const struct answer_options *options, struct answer *out)
 {
     *out = (struct answer){0};
-    struct str text = str_slice(response, response.length > ANSWER_MOST_BYTES ? response.length - ANSWER_MOST_BYTES : 0,
-                                response.length);
-    if (!skip_reasoning(&text)) {
+    struct str text = answer_turn(response), inside;
+    if (options->answer_tags) {
+        const char *wrong = tags_only_answer(text, options->prefilled, &inside);
+        return wrong ? wrong : in_tag(inside, options, out);
+    }
+    if (!tags_rest(text, options->prefilled, &text)) {
         return "the reasoning does not end";
     }
-    if (options->answer_tags) {
-        return find_tag(text, options, out);
+    if (options->phrases && str_find(text, STR("</answer>"), 0) >= 0) { /* outside the tags nothing counts */
+        const char *wrong = tags_only_answer(text, false, &inside);
+        return wrong ? wrong : in_tag(inside, options, out);
     }
     if (has_box(text)) {
         return answer_boxes(text, options->lenient, out) ? NULL : "the last box is empty or not closed";
-    }
-    if (options->phrases && !find_tag(text, options, out)) {
-        return NULL;
     }
     if (answer_phrase(text, options, out)) {
         return NULL;

@@ -1,8 +1,11 @@
 /* reward/answer.h - where in a completion the final answer stands.
  *
  * Searched in this order; the first that is there decides, and nothing is guessed behind it:
- *   reasoning   text up to the last </think> is not looked at; a <think> that never ends holds no answer
- *   answer tag  with answer_tags: the last <answer> ... </answer>, and a box inside it if there is one; nothing else
+ *   turn        nothing after a special token that ends the turn (<|im_end|>, <|eot_id|>, </s> ...) is looked at
+ *   reasoning   nor is text up to the last </think>; thinking that never ends holds no answer. `prefilled`: the prompt opened
+ *               it (tags.h)
+ *   answer tag  with answer_tags: the one <answer> ... </answer> after the thinking, and a box inside it if there is one;
+ *               nothing else. With phrases: the same where there is a </answer>
  *   box         the last \boxed{...} (\fbox, \framebox; \boxed 7; JSON's \\boxed{...}), braces balanced. A last box that is
  *               empty or not closed means no answer: an earlier one was not the last word
  *   #### x      with hashes: the rest of the line
@@ -31,6 +34,7 @@
 
 struct answer_options {
     bool answer_tags; /* only <answer> ... </answer> */
+    bool prefilled;   /* the prompt opened the thinking */
     bool hashes;      /* "#### x" too */
     bool phrases;     /* "the answer is x" too, and the inside of an answer tag */
     bool bare;        /* the last formula or number of a conclusion too */
@@ -47,6 +51,9 @@ struct answer {
 
 /* NULL, and *out filled; or why there is no answer, in a few static words. */
 const char *answer_find(struct str response, const struct answer_options *options, struct answer *out);
+
+/* The completion up to the end of its turn; of the last ANSWER_MOST_BYTES. */
+struct str answer_turn(struct str response);
 
 /* The run of boxes that ends with the last one; false if there is none, or it is empty or not closed. */
 bool answer_boxes(struct str text, bool lenient, struct answer *out);

@@ -9,6 +9,7 @@
 #include "reward/answer.h"
 #include "reward/gold.h"
 #include "reward/rewards.h"
+#include "reward/tags.h"
 
 struct choice {
     struct answer_options find;
@@ -17,7 +18,8 @@ struct choice {
 
 static const struct reward_option choice_options[] = {
     {"fallback", OPTION_BOOL, "false", 0, 0, NULL, "without a box: 'the answer is C', 'Answer: C'"},
-    {"answer_tags", OPTION_BOOL, "false", 0, 0, NULL, "only inside <answer> ... </answer>"},
+    {"answer_tags", OPTION_BOOL, "false", 0, 0, NULL, "only inside the one <answer> ... </answer> after the thinking"},
+    {"prefilled", OPTION_BOOL, "false", 0, 0, NULL, TAGS_PREFILLED_HELP},
     {"field", OPTION_TEXT, "answer", 0, 0, NULL, "the field that holds the letter or letters"},
     {0},
 };
@@ -26,6 +28,7 @@ static enum err choice_open(void *state, const struct reward_values *values)
 {
     struct choice *choice = state;
     choice->find = (struct answer_options){.answer_tags = reward_bool(values, "answer_tags"),
+                                           .prefilled = reward_bool(values, "prefilled"),
                                            .phrases = reward_bool(values, "fallback")};
     choice->field = reward_text(values, "field");
     return ERR_NONE;
@@ -117,8 +120,10 @@ static struct verdict choice_judge(const void *state, const struct reward_item *
         }
         gold |= letters;
     }
+    struct answer_options find = choice->find;
+    find.prefilled = tags_prefilled(find.prefilled, item->prompt);
     struct answer answer;
-    const char *none = answer_find(item->completion, &choice->find, &answer);
+    const char *none = answer_find(item->completion, &find, &answer);
     if (none && !(choice->find.phrases && last_letter(item->completion, &answer))) {
         return verdict_ok(0, none, (struct str){0});
     }

@@ -13,7 +13,7 @@ struct countdown {
 
 static const struct reward_option countdown_options[] = {
     {"needs_format", OPTION_BOOL, "false", 0, 0, NULL, "score 0 unless the completion has the strict format"},
-    {"prefilled", OPTION_BOOL, "false", 0, 0, NULL, "the prompt already ends with <think>"},
+    {"prefilled", OPTION_BOOL, "false", 0, 0, NULL, TAGS_PREFILLED_HELP},
     {"allow_equals", OPTION_BOOL, "false", 0, 0, NULL, "the answer may be written 'expression = target'"},
     {0},
 };
@@ -97,12 +97,13 @@ static struct verdict countdown_judge(const void *state, const struct reward_ite
     if (!valid_fields(nums, target)) {
         return verdict_error("'nums' must be a list of integers and 'target' an integer");
     }
+    bool prefilled = tags_prefilled(countdown->prefilled, item->prompt);
     struct str answer;
     if (countdown->needs_format) {
-        if (item->truncated || !tags_strict(item->completion, countdown->prefilled, NULL, &answer)) {
+        if (item->truncated || !tags_strict(item->completion, prefilled, NULL, &answer)) {
             return verdict_ok(0, "not in the format", (struct str){0});
         }
-    } else if (!tags_answer(item->completion, &answer)) {
+    } else if (!tags_answer(item->completion, prefilled, &answer)) {
         return verdict_ok(0, "no answer tag", (struct str){0});
     }
     answer = str_trim(answer);

@@ -13,13 +13,14 @@ struct exact {
     const char *field;
     enum exact_space space;
     enum tags_part part;
-    bool any_part, ignore_case;
+    bool any_part, ignore_case, prefilled;
 };
 
 static const struct reward_option exact_options[] = {
     {"field", OPTION_TEXT, "answer", 0, 0, NULL, "the field with the reference: text, a number, or a list of them"},
     {"part", OPTION_CHOICE, "auto", 0, 0, "auto|" TAGS_PARTS,
-     "what is compared; auto: the last answer tag, else what follows </think>, else all"},
+     "what is compared; auto: the last answer tag after the thinking, else what follows </think>, else all"},
+    {"prefilled", OPTION_BOOL, "false", 0, 0, NULL, TAGS_PREFILLED_HELP},
     {"ignore_case", OPTION_BOOL, "false", 0, 0, NULL, "upper and lower case are the same, in all scripts"},
     {"white_space", OPTION_CHOICE, "trim", 0, 0, "trim|keep|collapse|remove",
      "trim: none at the ends; collapse: and one space for any inside; remove: none at all; keep: as it is"},
@@ -33,6 +34,7 @@ static enum err exact_open(void *state, const struct reward_values *values)
     exact->field = reward_text(values, "field");
     exact->any_part = strcmp(part, "auto") == 0;
     exact->part = tags_part_of(part);
+    exact->prefilled = reward_bool(values, "prefilled");
     exact->ignore_case = reward_bool(values, "ignore_case");
     exact->space = strcmp(space, "keep") == 0       ? SPACE_KEEP
                    : strcmp(space, "collapse") == 0 ? SPACE_COLLAPSE
@@ -67,19 +69,25 @@ static bool reference_text(struct arena *arena, const json_t *value, struct str 
     return true;
 }
 
-/* The answer in a completion; `path` says where it was. */
-static bool find_answer(const struct exact *exact, struct str completion, struct str *out, const char **path)
+static bool find_part(struct str completion, enum tags_part part, bool prefilled, struct str *out)
+{
+    return part == PART_REST     ? tags_rest(completion, prefilled, out)
+           : part == PART_ANSWER ? tags_answer(completion, prefilled, out)
+                                 : tags_part(completion, part, out);
+}
+
+/* The answer in a completion; `path` says where it was. False: there is none, as in thinking that never ends. */
+static bool find_answer(const struct exact *exact, const struct reward_item *item, struct str *out, const char **path)
 {
     static const char *const paths[] = {"all", "thinking", "after thinking", "answer tag"};
-    static const enum tags_part order[] = {PART_ANSWER, PART_REST, PART_ALL};
-    for (int i = 0; exact->any_part && i < 3; i++) {
-        *path = paths[order[i]];
-        if (tags_part(completion, order[i], out)) {
-            return true;
-        }
+    bool prefilled = tags_prefilled(exact->prefilled, item->prompt);
+    if (exact->any_part && find_part(item->completion, PART_ANSWER, prefilled, out)) {
+        *path = paths[PART_ANSWER];
+        return true;
     }
-    *path = paths[exact->part];
-    return tags_part(completion, exact->part, out);
+    enum tags_part part = exact->any_part ? PART_REST : exact->part;
+    *path = paths[part];
+    return find_part(item->completion, part, prefilled, out);
 }
 
 static struct verdict exact_judge(const void *state, const struct reward_item *item, const struct reward_call *call)
@@ -93,7 +101,7 @@ static struct verdict exact_judge(const void *state, const struct reward_item *i
         return verdict_error(arena_printf(arena, "missing field '%s'", exact->field));
     }
     bool list = json_is_array(field), right = false;
-    if (!find_answer(exact, item->completion, &answer, &path)) {
+    if (!find_answer(exact, item, &answer, &path)) {
         return verdict_ok(0, "no such part", (struct str){0});
     }
     struct str got = normal(exact, arena, answer);

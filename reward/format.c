@@ -12,8 +12,8 @@ struct format {
 
 static const struct reward_option format_options[] = {
     {"mode", OPTION_CHOICE, "strict", 0, 0, "strict|graded",
-     "strict: 1 for the whole shape, else 0; graded: the share of tags that stand exactly once"},
-    {"prefilled", OPTION_BOOL, "false", 0, 0, NULL, "the prompt already ends with <think>"},
+     "strict: 1 for the whole shape, else 0; graded: the share of tags in their place"},
+    {"prefilled", OPTION_BOOL, "false", 0, 0, NULL, TAGS_PREFILLED_HELP},
     {0},
 };
 
@@ -29,19 +29,24 @@ static struct verdict format_judge(const void *state, const struct reward_item *
 {
     (void)call;
     const struct format *format = state;
-    if (format->graded) {
-        return verdict_ok(tags_share(item->completion, format->prefilled), "share of tags", (struct str){0});
-    }
+    bool prefilled = tags_prefilled(format->prefilled, item->prompt);
+    struct str think, answer;
     if (item->truncated) {
         return verdict_ok(0, "cut off", (struct str){0});
     }
-    bool right = tags_strict(item->completion, format->prefilled, NULL, NULL);
-    return verdict_ok(right, right ? "right" : "not <think>..</think><answer>..</answer>", (struct str){0});
+    if (format->graded) {
+        return verdict_ok(tags_share(item->completion, prefilled, item->prompt), "share of tags", (struct str){0});
+    }
+    if (!tags_strict(item->completion, prefilled, &think, &answer)) {
+        return verdict_ok(0, "not <think>..</think><answer>..</answer>", (struct str){0});
+    }
+    bool copied = tags_copied(think, answer, item->prompt);
+    return verdict_ok(!copied, copied ? "copied from the template" : "right", (struct str){0});
 }
 
 const struct reward_kind reward_format = {
     .name = "format",
-    .help = "1 if the completion is <think>...</think><answer>...</answer> and nothing else",
+    .help = "1 if the completion is <think>...</think><answer>...</answer>, both with content, and nothing else",
     .fields = "",
     .options = format_options,
     .open = format_open,

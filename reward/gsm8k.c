@@ -10,6 +10,7 @@
 #include "reward/answer.h"
 #include "reward/gold.h"
 #include "reward/rewards.h"
+#include "reward/tags.h"
 
 #define MOST_BYTES 4096
 
@@ -20,7 +21,8 @@ struct gsm8k {
 
 static const struct reward_option gsm8k_options[] = {
     {"strict", OPTION_BOOL, "false", 0, 0, NULL, "only a box or '#### n', not 'the answer is n'"},
-    {"answer_tags", OPTION_BOOL, "false", 0, 0, NULL, "only inside <answer> ... </answer>"},
+    {"answer_tags", OPTION_BOOL, "false", 0, 0, NULL, "only inside the one <answer> ... </answer> after the thinking"},
+    {"prefilled", OPTION_BOOL, "false", 0, 0, NULL, TAGS_PREFILLED_HELP},
     {"last_number", OPTION_BOOL, "false", 0, 0, NULL, "failing all else, the last number of the completion"},
     {"field", OPTION_TEXT, "answer", 0, 0, NULL, "the field that holds the reference"},
     {0},
@@ -33,7 +35,8 @@ static enum err gsm8k_open(void *state, const struct reward_values *values)
     gsm8k->find = (struct answer_options){.hashes = true,
                                           .phrases = !strict,
                                           .last_number = reward_bool(values, "last_number"),
-                                          .answer_tags = reward_bool(values, "answer_tags")};
+                                          .answer_tags = reward_bool(values, "answer_tags"),
+                                          .prefilled = reward_bool(values, "prefilled")};
     gsm8k->field = reward_text(values, "field");
     return ERR_NONE;
 }
@@ -167,8 +170,10 @@ static struct verdict gsm8k_judge(const void *state, const struct reward_item *i
     if (wrong) {
         return verdict_error(wrong);
     }
+    struct answer_options find = gsm8k->find;
+    find.prefilled = tags_prefilled(find.prefilled, item->prompt);
     struct answer answer;
-    const char *none = answer_find(item->completion, &gsm8k->find, &answer);
+    const char *none = answer_find(item->completion, &find, &answer);
     struct decimal said, gold;
     bool number = !none && decimal_read(answer.text, call->arena, &said), right = false;
     for (int i = 0; i < n_golds; i++) {

@@ -7,6 +7,7 @@
 #include "reward/gold.h"
 #include "reward/math/pair.h"
 #include "reward/rewards.h"
+#include "reward/tags.h"
 
 struct math {
     struct answer_options find;
@@ -19,7 +20,8 @@ static const struct reward_option math_options[] = {
     {"strict", OPTION_BOOL, "false", 0, 0, NULL, "names left of '=' must agree, and a list is no tuple"},
     {"fallback", OPTION_BOOL, "false", 0, 0, NULL,
      "without a box: '#### x', 'the answer is x', the last formula or number"},
-    {"answer_tags", OPTION_BOOL, "false", 0, 0, NULL, "only inside <answer> ... </answer>"},
+    {"answer_tags", OPTION_BOOL, "false", 0, 0, NULL, "only inside the one <answer> ... </answer> after the thinking"},
+    {"prefilled", OPTION_BOOL, "false", 0, 0, NULL, TAGS_PREFILLED_HELP},
     {"exact_only", OPTION_BOOL, "false", 0, 0, NULL, "no rounded decimals"},
     {"rel_tol", OPTION_NUMBER, "0", 0, 1, NULL, "numbers may differ by this share of the reference"},
     {"same_form", OPTION_BOOL, "false", 0, 0, NULL, "the same form up to order: (x+1)^2 is not x^2+2x+1"},
@@ -33,8 +35,11 @@ static enum err math_open(void *state, const struct reward_values *values)
 {
     struct math *math = state;
     bool fallback = reward_bool(values, "fallback");
-    math->find = (struct answer_options){
-        .answer_tags = reward_bool(values, "answer_tags"), .hashes = fallback, .phrases = fallback, .bare = fallback};
+    math->find = (struct answer_options){.answer_tags = reward_bool(values, "answer_tags"),
+                                         .prefilled = reward_bool(values, "prefilled"),
+                                         .hashes = fallback,
+                                         .phrases = fallback,
+                                         .bare = fallback};
     math->compare = (struct math_options){.strict = reward_bool(values, "strict"),
                                           .exact_only = reward_bool(values, "exact_only"),
                                           .same_form = reward_bool(values, "same_form"),
@@ -110,8 +115,10 @@ static struct verdict math_judge(const void *state, const struct reward_item *it
         golds[0] = join(golds, n, call->arena);
         n = 1;
     }
+    struct answer_options find = math->find;
+    find.prefilled = tags_prefilled(find.prefilled, item->prompt);
     struct answer answer;
-    const char *none = answer_find(item->completion, &math->find, &answer);
+    const char *none = answer_find(item->completion, &find, &answer);
     struct arena scratch = ARENA_INIT;
     struct verdict verdict = none ? check_golds(none, golds, n, &scratch, call->arena)
                                   : judge_golds(math, &answer, golds, n, &scratch, call->arena);

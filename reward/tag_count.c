@@ -1,17 +1,18 @@
 /* reward/tag_count.c - a quarter for each of the four tags that stands exactly once, on a line of its own.
  *
- * open-r1's tag_count_reward; the line breaks belong to what it looks for.
+ * open-r1's tag_count_reward as it is: the line breaks belong to what it looks for, and it pays for tags in any order, with
+ * anything or nothing between them. `format:mode=graded` pays for tags in their place.
  *
  * SPDX-License-Identifier: Apache-2.0 */
 #include "reward/rewards.h"
+#include "reward/tags.h"
 
 struct tag_count {
     bool prefilled;
 };
 
 static const struct reward_option tag_count_options[] = {
-    {"prefilled", OPTION_BOOL, "false", 0, 0, NULL,
-     "the prompt already ends with <think>: a third for each of the others"},
+    {"prefilled", OPTION_BOOL, "false", 0, 0, NULL, TAGS_PREFILLED_HELP ": a third for each of the others"},
     {0},
 };
 
@@ -34,7 +35,7 @@ static struct verdict tag_count_judge(const void *state, const struct reward_ite
     static const struct str tags[4] = {
         {"<think>\n", 8}, {"\n</think>\n", 10}, {"\n<answer>\n", 10}, {"\n</answer>", 10}};
     const struct tag_count *count = state;
-    int first = count->prefilled ? 1 : 0, n = 0;
+    int first = tags_prefilled(count->prefilled, item->prompt) ? 1 : 0, n = 0;
     for (int i = first; i < 4; i++) {
         n += stands_once(item->completion, tags[i]);
     }

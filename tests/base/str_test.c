@@ -35,6 +35,9 @@ static void find_works_at_the_edges(void **state)
     assert_int_equal(str_find((struct str){0}, STR("a"), 0), -1);
     assert_int_equal(str_find_last(text, STR("a")), 3);
     assert_int_equal(str_find_last(text, STR("x")), -1);
+    assert_int_equal(str_find_last(text, STR("")), text.length);
+    assert_int_equal(str_find_last(STR("</a></b>"), STR("</a>")), 0);
+    assert_int_equal(str_find_last((struct str){0}, STR("")), 0);
 }
 
 static void numbers_are_whole_or_refused(void **state)

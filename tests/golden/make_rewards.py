@@ -58,7 +58,7 @@ def message(x):
 # ---- TRL ----
 
 for x in texts:
-    case("think_format", x, think_format_reward(message(x))[0])
+    case("think_format:mode=trl", x, think_format_reward(message(x))[0])
 
 for most, cache in [(100, 20), (100, 0), (100, 100), (20480, 4096), (10, 20), (1, 1)]:
     f = get_soft_overlong_punishment(most, cache)

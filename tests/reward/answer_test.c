@@ -18,6 +18,7 @@ static const struct answer_options only_box = {0};
 static const struct answer_options all = {.hashes = true, .phrases = true, .bare = true};
 static const struct answer_options tags = {.answer_tags = true};
 static const struct answer_options number = {.hashes = true, .phrases = true, .last_number = true};
+static const struct answer_options prefilled = {.prefilled = true};
 static const struct answer_options lenient = {.lenient = true};
 
 struct sample {
@@ -82,7 +83,17 @@ static void reasoning_and_tags_are_cut_off(void **state)
         {&all, "<think> \\boxed{42}", NULL},
         {&all, "\\boxed{1}</think> \\boxed{2}", "2"},
         {&tags, "<answer>84</answer>", "84"},
-        {&tags, "<answer>1</answer> <answer> 2 </answer>", "2"},
+        {&tags, "<answer>1</answer> <answer> 2 </answer>", NULL},
+        {&tags, "<think>a</think><answer> 2 </answer>", "2"},
+        {&tags, "<answer>1</answer><think>a</think>", NULL},
+        {&tags, "<think><answer>1</answer></think>", NULL},
+        {&all, "<answer>17</answer> \\boxed{18}", "17"},
+        {&all, "<answer> </answer> \\boxed{18}", NULL},
+        {&prefilled, "try \\boxed{5}, then", NULL},
+        {&prefilled, "try \\boxed{5}</think> so \\boxed{6}", "6"},
+        {&only_box, "\\boxed{7}<|im_end|>\n<|im_start|>user\n\\boxed{3}", "7"},
+        {&only_box, "<|im_start|>assistant\n\\boxed{7}</s>\\boxed{3}", "7"},
+        {&all, "The answer is 7.<|endoftext|>The answer is 8.", "7"},
         {&tags, "<answer>so \\boxed{3}</answer>", "3"},
         {&tags, "\\boxed{3}", NULL},
         {&tags, "<answer> </answer>", NULL},

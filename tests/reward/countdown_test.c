@@ -51,6 +51,13 @@ static void options_change_what_is_asked(void **state)
     assert_score(judge_once("countdown:needs_format", bare, FIELDS), 0);
     assert_score(judge_once("countdown:needs_format", whole, FIELDS), 1);
     assert_score(judge_once("countdown:needs_format,prefilled", "x</think><answer>3*4*2</answer>", FIELDS), 1);
+    static const char *const inside[] = {"<think><answer>3*4*2</answer></think>", "<think><answer>3*4*2</answer>",
+                                         "<answer>3*4*2</answer><think>x</think>"};
+    for (size_t i = 0; i < sizeof inside / sizeof *inside; i++) {
+        assert_score(judge_once("countdown", inside[i], FIELDS), 0);
+    }
+    assert_score(judge_once("countdown:prefilled", bare, FIELDS), 0);
+    assert_score(judge_once("countdown:prefilled", "x</think><answer>3*4*2</answer>", FIELDS), 1);
     assert_score(judge_once("countdown:allow_equals", "<answer>3*4*2 = 24</answer>", FIELDS), 1);
     assert_score(judge_once("countdown:allow_equals", "<answer>3*4*2</answer>", FIELDS), 1);
     assert_score(judge_once("countdown:allow_equals", "<answer>3*4*2 = 25</answer>", FIELDS), 0);

@@ -28,9 +28,13 @@ static void the_answer_is_looked_for(void **state)
         assert_string_equal(v.path, cases[i].path);
     }
     struct verdict v = judge_text(&judge, STR("<think>it never ends"), "{\"answer\": \"4\"}");
-    assert_score(v, 0);
-    assert_string_equal(v.path, "all");
+    assert_reason(v, VERDICT_OK, "no such part");
     judge_close(&judge);
+    assert_score(judge_once("exact", "<think><answer>4</answer></think>5", "{\"answer\": 4}"), 0);
+    assert_score(judge_once("exact", "<answer>4</answer><think>a</think>", "{\"answer\": 4}"), 0);
+    assert_score(judge_once("exact:prefilled", "4", "{\"answer\": 4}"), 0);
+    assert_score(judge_once("exact:prefilled", "<answer>4</answer>", "{\"answer\": 4}"), 0);
+    assert_score(judge_once("exact:prefilled", "a</think>4", "{\"answer\": 4}"), 1);
     assert_score(judge_once("exact:part=answer", "4", "{\"answer\": 4}"), 0);
     assert_score(judge_once("exact:part=thinking", "<think>4</think>5", "{\"answer\": 4}"), 1);
     assert_score(judge_once("exact:part=rest", "<think>4", "{\"answer\": 4}"), 0);

@@ -10,6 +10,8 @@ static void strict_is_all_or_nothing(void **state)
     assert_score(judge_once("format", "<think>a</think><answer>b</answer> c", "{}"), 0);
     assert_score(judge_once("format", "a</think><answer>b</answer>", "{}"), 0);
     assert_score(judge_once("format:prefilled", "a</think><answer>b</answer>", "{}"), 1);
+    assert_score(judge_once("format", "<think></think><answer></answer>", "{}"), 0);
+    assert_score(judge_once("format", "<think> the thinking </think> <answer> the answer </answer>", "{}"), 0);
     assert_score(judge_once("format", "", "{}"), 0);
 }
 
@@ -30,6 +32,24 @@ static void a_completion_that_was_cut_off_is_not_whole(void **state)
     item.truncated = false;
     assert_reason(judge_item(&judge, &item), VERDICT_OK, "right");
     judge_close(&judge);
+    judge = judge_open("format:mode=graded");
+    assert_score(judge_item(&judge, &item), 1);
+    item.truncated = true;
+    assert_score(judge_item(&judge, &item), 0);
+    judge_close(&judge);
+}
+
+static void the_prompt_may_open_the_thinking(void **state)
+{
+    (void)state;
+    static const char *const rewards[] = {"format", "format:mode=graded", "tag_count"};
+    struct reward_item item = {.completion = STR("a\n</think>\n\n<answer>\nb\n</answer>"),
+                               .prompt = STR("<|im_start|>assistant\n<think>\n")};
+    for (size_t i = 0; i < sizeof rewards / sizeof *rewards; i++) {
+        struct judge judge = judge_open(rewards[i]);
+        assert_score(judge_item(&judge, &item), 1);
+        judge_close(&judge);
+    }
 }
 
 int main(void)
@@ -37,6 +57,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(strict_is_all_or_nothing),
         cmocka_unit_test(graded_counts_tags),
+        cmocka_unit_test(the_prompt_may_open_the_thinking),
         cmocka_unit_test(a_completion_that_was_cut_off_is_not_whole),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

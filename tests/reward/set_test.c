@@ -24,7 +24,7 @@ static enum err judge_two(enum reward_on_error on_error, const char *completion,
     return result;
 }
 
-#define RIGHT  "<think></think><answer>3*4</answer>"
+#define RIGHT  "<think>x</think><answer>3*4</answer>"
 #define FIELDS "{\"nums\": [3, 4], \"target\": 12}"
 
 static void the_total_is_the_weighted_sum(void **state)
@@ -39,7 +39,7 @@ static void the_total_is_the_weighted_sum(void **state)
     assert_true(str_equal(j.parts[0].extracted, STR("3*4"))); /* the set is closed: this is a copy */
     assert_string_equal(j.parts[1].reason, "share of tags");
     assert_true(j.seconds[0] >= 0 && j.seconds[0] < 5);
-    assert_int_equal(judge_two(ON_ERROR_DROP, "<answer>3+4</answer>", FIELDS, &arena, &j), ERR_NONE);
+    assert_int_equal(judge_two(ON_ERROR_DROP, "<think>x</think>3+4", FIELDS, &arena, &j), ERR_NONE);
     assert_near(j.total, 0.25);
     arena_release(&arena);
 }

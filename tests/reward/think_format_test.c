@@ -9,6 +9,35 @@ static void scores_are_those_of_the_reference(void **state)
     check_golden("think_format");
 }
 
+static void both_parts_hold_something(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *text, *reason;
+    } cases[] = {
+        {"<think>a</think>b", "right"},
+        {"<think>a</think><answer>b</answer>", "right"},
+        {"<think></think>b", "no thinking"},
+        {"<think> \n</think>b", "no thinking"},
+        {"<think>a</think>", "no answer"},
+        {"<think>a</think>b</think>c", "more than one </think>"},
+        {"<think>a</think><answer>b", "the answer tags hold no answer"},
+        {"<think>a</think><answer> </answer>", "the answer tags hold no answer"},
+        {"<think>a</think></answer>b<answer>", "the answer tags hold no answer"},
+        {"<think>a</think><answer>b</answer><answer>c</answer>", "the answer tags hold no answer"},
+        {"<think> the thinking </think> 5", "copied from the template"},
+    };
+    struct judge judge = judge_open("think_format");
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        assert_reason(judge_text(&judge, str_of(cases[i].text), "{}"), VERDICT_OK, cases[i].reason);
+    }
+    struct reward_item item = {.completion = STR("<think>a</think>b"), .truncated = true};
+    assert_reason(judge_item(&judge, &item), VERDICT_OK, "cut off");
+    item = (struct reward_item){.completion = STR("a</think>b"), .prompt = STR("User: q\nAssistant: <think>\n")};
+    assert_reason(judge_item(&judge, &item), VERDICT_OK, "right");
+    judge_close(&judge);
+}
+
 static void a_prompt_may_end_with_the_tag(void **state)
 {
     (void)state;
@@ -27,6 +56,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(scores_are_those_of_the_reference),
+        cmocka_unit_test(both_parts_hold_something),
         cmocka_unit_test(a_prompt_may_end_with_the_tag),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

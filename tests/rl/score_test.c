@@ -11,8 +11,8 @@ enum { G = 3 };
 static enum err judge(struct iteration *it, struct reward_set **set, enum reward_on_error on_error, bool mask)
 {
     struct reward_spec specs[] = {{"countdown"}, {"format:mode=graded,weight=0.5,label=shape"}};
-    static const char *const texts[2 * G] = {"<answer>1+2</answer>", "<answer>2*2</answer>",      "",
-                                             "<answer>1</answer>",   "<think></think> wait, but", "x"};
+    static const char *const texts[2 * G] = {
+        "<think>a</think><answer>1+2</answer>", "<think>a</think>", "", "<think>a", "<think>a</think> wait, but", "x"};
     make_iteration(it, 2, G, 4, 50);
     json_decref(it->prompts[0].fields);
     it->prompts[0].fields = json_pack("{s:[i,i], s:i}", "nums", 1, 2, "target", 3);
@@ -43,7 +43,7 @@ static void assert_samples(const struct iteration *it, const double *rewards, co
     }
 }
 
-static const double rewards_are[2 * G] = {1.25, 0.25, 0, 0.25, 0.25, 0};
+static const double rewards_are[2 * G] = {1.5, 0, 0, 0.125, 0.25, 0};
 
 static void a_judge_that_fails_drops_its_sample(void **state)
 {
@@ -103,7 +103,7 @@ static void metrics_are_means_over_what_applies(void **state)
     score_metrics(set, &it, &m);
     ASSERT_NEAR(metrics_get(&m, "rewards/countdown/mean"), 1.0 / 3, 1e-15); /* judged three times of six */
     ASSERT_NEAR(metrics_get(&m, "rewards/countdown/std"), sqrt(1.0 / 3), 1e-12);
-    ASSERT_NEAR(metrics_get(&m, "rewards/shape/mean"), 2.0 / 6, 1e-15);
+    ASSERT_NEAR(metrics_get(&m, "rewards/shape/mean"), 1.75 / 6, 1e-15);
     ASSERT_NEAR(metrics_get(&m, "completions/mean_length"), 3.5, 1e-15);
     ASSERT_NEAR(metrics_get(&m, "completions/min_length"), 1, 1e-15);
     ASSERT_NEAR(metrics_get(&m, "completions/max_length"), 6, 1e-15);

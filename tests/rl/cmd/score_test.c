@@ -139,10 +139,10 @@ static void several_rewards_add_up(void **state)
                          "language:part=answer", "-"),
                      0);
     check_line(0,
-               "{\"score\": 1.05, \"verdict\": \"ok\", \"parts\": ["
+               "{\"score\": 1, \"verdict\": \"ok\", \"parts\": ["
                "{\"label\": \"countdown\", \"weight\": 1, \"score\": 1, \"verdict\": \"ok\", \"reason\": \"right\","
                " \"extracted\": \"3*4\", \"path\": null},"
-               "{\"label\": \"f\", \"weight\": 0.1, \"score\": 0.5, \"verdict\": \"ok\", \"reason\": \"share of "
+               "{\"label\": \"f\", \"weight\": 0.1, \"score\": 0, \"verdict\": \"ok\", \"reason\": \"share of "
                "tags\", \"extracted\": \"\", \"path\": null},"
                "{\"label\": \"language\", \"weight\": 1, \"score\": null, \"verdict\": \"abstain\", \"reason\": \"no "
                "words\", \"extracted\": \"\", \"path\": null}]}");
