@@ -38,12 +38,13 @@ void optim_zero_grads(struct optim *optim, const struct model *model)
 
 double optim_learning_rate(const struct optim_options *o, int64_t step)
 {
-    if (step <= o->warmup_steps) {
+    if (o->schedule != LR_CONSTANT && step <= o->warmup_steps) {
         return o->learning_rate * (double)step / o->warmup_steps;
     }
-    double span = (double)(o->max_steps - o->warmup_steps);
-    double done = span > 0 ? fmin(1, (double)(step - o->warmup_steps) / span) : 1;
+    int64_t span = o->max_steps - o->warmup_steps, last = step < o->max_steps ? step : o->max_steps;
+    double done = span > 0 ? (double)(last - 1 - o->warmup_steps) / (double)span : 0;
     switch (o->schedule) {
+    case LR_CONSTANT_WITH_WARMUP:
     case LR_CONSTANT: return o->learning_rate;
     case LR_LINEAR: return o->learning_rate * (1 - (1 - o->min_lr_ratio) * done);
     case LR_COSINE:

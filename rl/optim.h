@@ -20,7 +20,7 @@
 
 #include "model/model.h"
 
-enum lr_schedule { LR_CONSTANT, LR_LINEAR, LR_COSINE };
+enum lr_schedule { LR_CONSTANT_WITH_WARMUP, LR_CONSTANT, LR_LINEAR, LR_COSINE };
 
 enum optim_kind { OPTIM_ADAMW, OPTIM_ADAMW_BF16_SR };
 
@@ -30,7 +30,7 @@ struct optim_options {
     double learning_rate, beta1, beta2, epsilon, weight_decay, max_grad_norm; /* max_grad_norm 0: no clipping */
     enum lr_schedule schedule;
     double min_lr_ratio; /* where linear and cosine end, as a share of learning_rate */
-    int warmup_steps;    /* linear from 0; the first step has learning_rate / warmup_steps */
+    int warmup_steps;    /* step s of these has s / warmup_steps of the rate; LR_CONSTANT has none */
     int64_t max_steps;   /* of the schedule */
 };
 
@@ -58,7 +58,9 @@ static inline size_t optim_moment_bytes(enum optim_kind kind)
 }
 /* The turn of DEVICE_TRAINING begins (kernels/device.h). */
 void optim_zero_grads(struct optim *optim, const struct model *model);
-/* Learning rate of step s, counted from 1. */
+/* Learning rate of step s, counted from 1; never 0. After the warm-up of W steps it is that of transformers' schedules: of N steps
+ * the first after the warm-up has the full rate, and the last one share: with linear, (N - s + 1) / (N - W) in step s. During the
+ * warm-up transformers has (s - 1) / W, and so wastes its first step. Beyond N the rate of step N stays. */
 double optim_learning_rate(const struct optim_options *options, int64_t step);
 /* weights -= update; `schedule_step` counts from 1. ERR_STATE after three gradients in a row that are not finite. */
 enum err optim_step(struct optim *optim, struct model *model, int64_t schedule_step, struct optim_stats *stats);

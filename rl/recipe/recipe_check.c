@@ -127,7 +127,12 @@ static void recipe_warn_run(struct recipe *recipe)
     if (recipe->model.init_weights == INIT_RANDOM && recipe->method == METHOD_GRPO) {
         recipe_warn(recipe, "init_weights", "method grpo on random weights: there is nothing yet to reinforce");
     }
-    if (recipe->run.max_steps > 0 && recipe->optim.warmup_steps >= recipe->run.max_steps) {
+    if (recipe->optim.schedule == LR_CONSTANT && recipe->optim.warmup_steps > 0) {
+        recipe_warn(
+            recipe, "warmup_steps",
+            "'warmup_steps' has no effect with lr_scheduler_type: constant, as in transformers; for a warm-up use "
+            "constant_with_warmup");
+    } else if (recipe->run.max_steps > 0 && recipe->optim.warmup_steps >= recipe->run.max_steps) {
         recipe_warn(recipe, "warmup_steps", "the warm-up lasts as long as the run");
     }
     if (recipe->data.system_prompt[0] && strcmp(recipe->data.template_name, "chat") != 0) {

@@ -37,7 +37,7 @@ def packed(tokenizer, some):
 
 
 def rate(step):
-    return step / WARMUP if step <= WARMUP else 1 - (1 - LOWEST) * (step - WARMUP) / (STEPS - WARMUP)
+    return step / WARMUP if step <= WARMUP else 1 - (1 - LOWEST) * (step - 1 - WARMUP) / (STEPS - WARMUP)
 
 
 def train(model, rows):

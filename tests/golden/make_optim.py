@@ -3,14 +3,15 @@
 
 adamw      two matrices and two vectors; numbers come from formulas that the test has too (below); weights decay only in the
            matrices, as TRL sets it up. The parameters after each of the steps, and the norm of each gradient.
-schedules  the factor that transformers' schedulers give for step i counted from 0. strop counts from 1 and asks for step i
-           there what transformers gives for i: its first step already has a rate above 0.
+schedules  the factor that transformers' schedulers give for update i counted from 0, over a whole run of max_steps updates and one
+           more. strop's step s is update s - 1 after the warm-up; during it, step s has what transformers gives update s, so
+           that the first is not lost on a rate of 0.
 
-Made with torch 2.15 and transformers 5.23. SPDX-License-Identifier: Apache-2.0
+Made with torch 2.15 and transformers 5.24. SPDX-License-Identifier: Apache-2.0
 """
 import json, math, os
 
-import torch
+import torch, transformers
 from transformers import get_scheduler
 
 STEPS = 6
@@ -49,26 +50,28 @@ def adamw():
 
 def schedules():
     out = []
-    for warmup in (0, 1, 7):
-        for name, specific in (("constant_with_warmup", {}), ("linear", {}), ("cosine", {}),
-                               ("cosine_with_min_lr", dict(min_lr_rate=0.1))):
+    names = (("constant", {}), ("constant_with_warmup", {}), ("linear", {}), ("cosine", {}),
+             ("cosine_with_min_lr", dict(min_lr_rate=0.1)))
+    for warmup, max_steps in ((0, 1), (0, 4), (0, 8), (0, 40), (1, 40), (7, 40), (3, 8)):
+        for name, specific in names:
             p = torch.nn.Parameter(torch.zeros(1))
             optimiser = torch.optim.SGD([p], lr=1.0)
-            s = get_scheduler(name, optimiser, num_warmup_steps=warmup, num_training_steps=40,
+            s = get_scheduler(name, optimiser, num_warmup_steps=warmup, num_training_steps=max_steps,
                               scheduler_specific_kwargs=specific)
             rates = []
-            for _ in range(41):
+            for _ in range(max_steps + 1):
                 rates.append(s.get_last_lr()[0])
                 optimiser.step()
                 s.step()
-            out.append(dict(name=name, warmup=warmup, max_steps=40, min_lr_ratio=specific.get("min_lr_rate", 0.0), rates=rates))
+            out.append(dict(name=name, warmup=warmup, max_steps=max_steps, min_lr_ratio=specific.get("min_lr_rate", 0.0),
+                            rates=rates))
     return out
 
 
 def main():
     path = os.path.join(os.path.dirname(os.path.abspath(__file__)), "optim.json")
     with open(path, "w") as f:
-        json.dump(dict(made_by=f"make_optim.py with torch {torch.__version__}", adamw=adamw(), schedules=schedules()), f,
+        json.dump(dict(made_by=f"make_optim.py with torch {torch.__version__}, transformers {transformers.__version__}", adamw=adamw(), schedules=schedules()), f,
                   separators=(",", ":"))
         f.write("\n")
     print(os.path.getsize(path), "bytes")

@@ -34,47 +34,57 @@ static double number(const json_t *object, const char *key)
 
 /* ---- schedules ---- */
 
+static enum lr_schedule schedule_named(const char *name)
+{
+    return strcmp(name, "constant") == 0               ? LR_CONSTANT
+           : strcmp(name, "constant_with_warmup") == 0 ? LR_CONSTANT_WITH_WARMUP
+           : strcmp(name, "linear") == 0               ? LR_LINEAR
+                                                       : LR_COSINE;
+}
+
+/* After the warm-up, step s is transformers' update s - 1; during it, update s, whose first has a rate above 0. */
 static void schedules_are_those_of_transformers(void **state)
 {
     (void)state;
-    size_t i, step;
-    json_t *s, *rate;
+    size_t i;
+    json_t *s;
     json_array_foreach(json_object_get(golden, "schedules"), i, s)
     {
-        const char *name = json_string_value(json_object_get(s, "name"));
         struct optim_options o = {
             .learning_rate = 1,
-            .schedule = strncmp(name, "constant", 8) == 0 ? LR_CONSTANT
-                        : strcmp(name, "linear") == 0     ? LR_LINEAR
-                                                          : LR_COSINE,
+            .schedule = schedule_named(json_string_value(json_object_get(s, "name"))),
             .min_lr_ratio = number(s, "min_lr_ratio"),
             .warmup_steps = (int)number(s, "warmup"),
             .max_steps = (int64_t)number(s, "max_steps"),
         };
-        json_array_foreach(json_object_get(s, "rates"), step, rate)
-        {
-            if (step > 0) { /* steps count from 1 */
-                ASSERT_NEAR(optim_learning_rate(&o, (int64_t)step) + 1, json_number_value(rate) + 1, 1e-12);
-            }
+        const json_t *rates = json_object_get(s, "rates");
+        for (int64_t step = 1; step <= o.max_steps; step++) {
+            bool warm = o.schedule == LR_CONSTANT || step > o.warmup_steps;
+            double want = json_number_value(json_array_get(rates, (size_t)(warm ? step - 1 : step)));
+            ASSERT_NEAR(optim_learning_rate(&o, step) + 1, want + 1, 1e-12);
+            assert_true(optim_learning_rate(&o, step) > 0);
         }
     }
-    assert_int_equal(i, 12);
+    assert_int_equal(i, 35);
 }
 
-static void schedules_begin_above_zero_and_stay_at_their_end(void **state)
+static void every_step_has_a_rate(void **state)
 {
     (void)state;
-    struct optim_options o = {
-        .learning_rate = 2, .schedule = LR_LINEAR, .min_lr_ratio = 0.25, .warmup_steps = 4, .max_steps = 12};
+    struct optim_options o = {.learning_rate = 2, .schedule = LR_LINEAR, .warmup_steps = 4, .max_steps = 12};
     ASSERT_NEAR(optim_learning_rate(&o, 1), 0.5, 1e-15);
     ASSERT_NEAR(optim_learning_rate(&o, 4), 2, 1e-15);
-    ASSERT_NEAR(optim_learning_rate(&o, 8), 1.25, 1e-15);
-    ASSERT_NEAR(optim_learning_rate(&o, 12), 0.5, 1e-15);
-    ASSERT_NEAR(optim_learning_rate(&o, 99), 0.5, 1e-15); /* a run that is longer than its schedule */
+    ASSERT_NEAR(optim_learning_rate(&o, 5), 2, 1e-15); /* the first after the warm-up is full, as in transformers */
+    ASSERT_NEAR(optim_learning_rate(&o, 9), 1, 1e-15);
+    ASSERT_NEAR(optim_learning_rate(&o, 12), 0.25, 1e-15);
+    ASSERT_NEAR(optim_learning_rate(&o, 99), 0.25, 1e-15); /* a run that is longer than its schedule */
+    o.min_lr_ratio = 0.25;
+    ASSERT_NEAR(optim_learning_rate(&o, 12), 0.5 + 1.5 / 8, 1e-15);
     o.schedule = LR_COSINE;
-    ASSERT_NEAR(optim_learning_rate(&o, 12), 0.5, 1e-15);
+    ASSERT_NEAR(optim_learning_rate(&o, 12), 0.5 + 1.5 * (1 - cos(acos(-1) / 8)) / 2, 1e-15);
     o.warmup_steps = 12; /* nothing is left to fall */
     ASSERT_NEAR(optim_learning_rate(&o, 12), 2, 1e-15);
+    ASSERT_NEAR(optim_learning_rate(&o, 13), 2, 1e-15);
 }
 
 /* ---- updates ---- */
@@ -278,7 +288,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(schedules_are_those_of_transformers),
-        cmocka_unit_test(schedules_begin_above_zero_and_stay_at_their_end),
+        cmocka_unit_test(every_step_has_a_rate),
         cmocka_unit_test(updates_are_those_of_torch),
         cmocka_unit_test(a_gradient_that_is_not_finite_is_skipped),
         cmocka_unit_test(bf16_moments_go_down_alike),

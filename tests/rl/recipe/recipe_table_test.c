@@ -93,7 +93,7 @@ static const struct row {
     {"bits_check", "", "warn", SAME},
     {"optim", "", "adamw_bf16_sr", CHANGES},
     {"learning_rate", "", "1e-3", CHANGES},
-    {"lr_scheduler_type", "", "constant", CHANGES},
+    {"lr_scheduler_type", "", "constant_with_warmup", CHANGES},
     {"min_lr_ratio", "", "0.5", CHANGES},
     {"warmup_steps", "", "0", CHANGES},
     {"adam_beta1", "", "0.5", CHANGES},

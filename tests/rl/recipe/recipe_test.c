@@ -275,6 +275,7 @@ static void doubtful_combinations_only_warn(void **state)
         {LEAST "sync_ref_model: true\n", "no effect while beta is 0"},
         {LEAST "top_p: 0.9\n", "slightly off policy"},
         {LEAST "max_steps: 5\nwarmup_steps: 5\n", "the warm-up lasts as long as the run"},
+        {LEAST "lr_scheduler_type: constant\nwarmup_steps: 5\n", "has no effect with lr_scheduler_type: constant"},
         {"method: sft\n" LEAST, "'reward_funcs' has no effect with method sft"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
