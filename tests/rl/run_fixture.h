@@ -1,7 +1,7 @@
 /* tests/rl/run_fixture.h - whole runs of a model so small that a step takes milliseconds: made, run, and digested.
  *
  * The model is a random Qwen2 of two layers and width 32 over single bytes, an end token and the four tags of the R1-Zero
- * format, so that random completions now and then earn something and groups differ. Nothing here needs cmocka: a step
+ * format; short completions earn something, so that groups differ. Nothing here needs cmocka: a step
  * that fails ends the program with its sentence, and tests/fault/kill.c uses it too.
  *
  * SPDX-License-Identifier: Apache-2.0 */
@@ -123,7 +123,7 @@ static inline void run_make_model(const char *folder, uint64_t seed)
     "num_generations: 4\n"                                                                                             \
     "max_sequences: 8\n"                                                                                               \
     "tokens_per_micro_batch: 256\n"                                                                                    \
-    "reward_funcs: [{name: format, mode: graded}, {name: countdown, weight: 0.5}]\n"                                   \
+    "reward_funcs: [{name: length, most: 5}, {name: countdown, weight: 0.5}]\n"                                        \
     "reward_threads: 1\n"                                                                                              \
     "learning_rate: 1.0e-2\n"                                                                                          \
     "lr_scheduler_type: cosine\n"                                                                                      \

@@ -104,7 +104,7 @@ static void a_model_is_measured_as_its_recipe_measures_it(void **state)
     struct command_result a = COMMAND("", "eval", recipe, "--json");
     struct command_result b =
         COMMAND("", "eval", model, "--dataset_name=countdown:split=eval", "--limit=6", "--template=none",
-                "--max_completion_length=16", "--reward=format:mode=graded", "--reward=countdown:weight=0.5", "--json");
+                "--max_completion_length=16", "--reward=length:most=5", "--reward=countdown:weight=0.5", "--json");
     struct command_result c = COMMAND("", "eval", recipe, "--json", "--seed=7");
     assert_int_equal(a.exit_code, 0);
     assert_int_equal(b.exit_code, 0);
