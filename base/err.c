@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define ERR_TEXT_BYTES 2048
+#define ERR_TEXT_BYTES 4096
 
 static _Thread_local char err_buffer[ERR_TEXT_BYTES];
 

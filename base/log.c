@@ -29,7 +29,7 @@ void log_message(enum log_level level, const char *format, ...)
     if (level < log_least) {
         return;
     }
-    char text[4096];
+    char text[8192];
     va_list args;
     va_start(args, format);
     vsnprintf(text, sizeof text, format, args);

@@ -17,14 +17,8 @@ static enum err print_keys(void)
 
 static enum err open_recipe(struct recipe *recipe, const struct cmd_args *args)
 {
-    TRY(recipe_open(recipe, cmd_positional(args, 0)));
-    enum err result = ERR_NONE;
-    for (int i = 0; result == ERR_NONE && cmd_override(args, i); i++) {
-        result = recipe_override(recipe, cmd_override(args, i));
-    }
-    if (result == ERR_NONE) {
-        result = recipe_finish(recipe);
-    }
+    TRY(cmd_open_recipe(args, recipe));
+    enum err result = recipe_finish(recipe);
     if (result != ERR_NONE) {
         recipe_release(recipe);
     }

@@ -8,6 +8,7 @@
 #include "base/arena.h"
 #include "base/log.h"
 #include "base/str.h"
+#include "rl/recipe/recipe.h"
 
 struct cmd_value {
     const char *name, *value;
@@ -115,6 +116,27 @@ const char *cmd_line(const struct cmd_args *args)
     return args->line;
 }
 
+enum err cmd_override_recipe(const struct cmd_args *args, struct recipe *recipe)
+{
+    struct recipe_errors errors = {0};
+    for (int i = 0; i < args->n_overrides; i++) {
+        if (recipe_override(recipe, args->overrides[i]) != ERR_NONE) {
+            recipe_errors_add(&errors);
+        }
+    }
+    return recipe_errors_end(&errors);
+}
+
+enum err cmd_open_recipe(const struct cmd_args *args, struct recipe *recipe)
+{
+    TRY(recipe_open(recipe, cmd_positional(args, 0)));
+    enum err result = cmd_override_recipe(args, recipe);
+    if (result != ERR_NONE) {
+        recipe_release(recipe);
+    }
+    return result;
+}
+
 static enum err cmd_unknown_option(const struct command *command, const char *name)
 {
     const char *nearest = NULL;
@@ -187,10 +209,11 @@ static enum err cmd_parse_option(struct cmd_args *args, int argc, char **argv, i
     }
     const struct cmd_option *option = cmd_find_option(args->command, name);
     if (!option && args->command->takes_recipe_keys) {
-        if (!equals) {
+        if (!equals && (*i + 1 >= argc || strncmp(argv[*i + 1], "--", 2) == 0)) {
             return err_set(ERR_USAGE, "--%s needs a value: --%s=VALUE", name, name);
         }
-        args->overrides[args->n_overrides++] = arena_printf(&args->arena, "%s=%s", name, equals + 1);
+        const char *given = equals ? equals + 1 : argv[++*i];
+        args->overrides[args->n_overrides++] = arena_printf(&args->arena, "%s=%s", name, given);
         return ERR_NONE;
     }
     if (!option) {
@@ -256,26 +279,19 @@ static const char *cmd_join(struct arena *arena, int argc, char **argv)
     return copy;
 }
 
-static const struct command *cmd_find(const struct command *const *commands, const char *name)
+const struct command *cmd_find(const struct command *const *commands, const char *name)
 {
+    const char *nearest = commands[0]->name;
     for (int i = 0; commands[i]; i++) {
         if (strcmp(commands[i]->name, name) == 0) {
             return commands[i];
         }
-    }
-    return NULL;
-}
-
-static enum err cmd_unknown(const struct command *const *commands, const char *name)
-{
-    const char *nearest = commands[0]->name;
-    for (int i = 0; commands[i]; i++) {
         if (str_distance(commands[i]->name, name) < str_distance(nearest, name)) {
             nearest = commands[i]->name;
         }
     }
-    return err_set(ERR_USAGE, "there is no command '%s'; did you mean 'strop %s'? 'strop help' lists them all", name,
-                   nearest);
+    err_set(ERR_USAGE, "there is no command '%s'; did you mean 'strop %s'? 'strop help' lists them all", name, nearest);
+    return NULL;
 }
 
 static bool cmd_wants_help(int argc, char **argv)
@@ -292,7 +308,7 @@ static enum err cmd_run(const struct command *const *commands, int argc, char **
 {
     const struct command *command = cmd_find(commands, argv[1]);
     if (!command) {
-        return cmd_unknown(commands, argv[1]);
+        return ERR_USAGE;
     }
     if (cmd_wants_help(argc, argv)) {
         cmd_print_help(command, stdout);
@@ -313,6 +329,10 @@ int cmd_main(const struct command *const *commands, int argc, char **argv)
     if (argc < 2 || strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0) {
         cmd_print_overview(commands, argc < 2 ? stderr : stdout);
         return argc < 2 ? 2 : 0;
+    }
+    if (strcmp(argv[1], "--version") == 0 || strcmp(argv[1], "-V") == 0) {
+        puts("strop " STROP_VERSION);
+        return 0;
     }
     enum err result = cmd_run(commands, argc, argv);
     if (fflush(stdout) != 0 && result == ERR_NONE) {

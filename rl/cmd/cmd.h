@@ -2,6 +2,7 @@
  *
  * A command is one file, rl/cmd/NAME.c, that defines `const struct command command_NAME`; rl/cmd/main.c lists them. The
  * tables drive parsing, --help, the man page and shell completion. Results go to stdout, all else to stderr.
+ * What follows a key of the recipe may be the next word (--beta 0.1), as in TRL's own commands; `--version` prints the version.
  * A command returns enum err; main prints the sentence and exits with 2 for ERR_USAGE, 1 for any other, 0 for none.
  *
  * SPDX-License-Identifier: Apache-2.0 */
@@ -13,6 +14,8 @@
 #include <stdio.h>
 
 #include "base/err.h"
+
+#define STROP_VERSION "0.3"
 
 enum cmd_type { CMD_FLAG, CMD_INT, CMD_NUMBER, CMD_TEXT };
 
@@ -52,8 +55,17 @@ bool cmd_given(const struct cmd_args *args, const char *name);
 const char *cmd_repeated(const struct cmd_args *args, const char *name, int i);
 /* "key=value" of takes_recipe_keys, in order; NULL past the last. */
 const char *cmd_override(const struct cmd_args *args, int i);
+/* The recipe at the first positional argument, with all overrides; recipe_finish is left to the caller. The error names all
+ * mistakes; nothing is left to release if it fails. */
+struct recipe;
+enum err cmd_open_recipe(const struct cmd_args *args, struct recipe *recipe);
+/* The same overrides on a recipe that is open. */
+enum err cmd_override_recipe(const struct cmd_args *args, struct recipe *recipe);
 /* The words as typed, for the command that reproduces a run. */
 const char *cmd_line(const struct cmd_args *args);
+
+/* The command of that name; NULL, with an error that names the nearest, if there is none. */
+const struct command *cmd_find(const struct command *const *commands, const char *name);
 
 /* Parses and runs; the process's exit code. */
 int cmd_main(const struct command *const *commands, int argc, char **argv);

@@ -79,8 +79,8 @@ static enum err apply_options(struct evaluation *e, const struct cmd_args *args)
 {
     struct recipe *r = &e->recipe;
     bool names_data = false;
+    TRY(cmd_override_recipe(args, r));
     for (int i = 0; cmd_override(args, i); i++) {
-        TRY(recipe_override(r, cmd_override(args, i)));
         names_data |= str_starts(str_of(cmd_override(args, i)), STR("dataset_name="));
     }
     int n_rewards = 0;

@@ -140,13 +140,11 @@ static enum err help_run(const struct cmd_args *args)
     } else if (cmd_positional_count(args) == 0) {
         cmd_print_overview(all_commands, stdout);
     } else {
-        for (int i = 0; all_commands[i]; i++) {
-            if (strcmp(all_commands[i]->name, cmd_positional(args, 0)) == 0) {
-                cmd_print_help(all_commands[i], stdout);
-                return ERR_NONE;
-            }
+        const struct command *command = cmd_find(all_commands, cmd_positional(args, 0));
+        if (!command) {
+            return ERR_USAGE;
         }
-        return err_set(ERR_USAGE, "there is no command '%s'; 'strop help' lists them all", cmd_positional(args, 0));
+        cmd_print_help(command, stdout);
     }
     return ERR_NONE;
 }

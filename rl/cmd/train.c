@@ -7,14 +7,8 @@
 static enum err train_command(const struct cmd_args *args)
 {
     struct recipe recipe;
-    TRY(recipe_open(&recipe, cmd_positional(args, 0)));
-    enum err result = ERR_NONE;
-    for (int i = 0; result == ERR_NONE && cmd_override(args, i); i++) {
-        result = recipe_override(&recipe, cmd_override(args, i));
-    }
-    if (result == ERR_NONE) {
-        result = recipe_finish(&recipe);
-    }
+    TRY(cmd_open_recipe(args, &recipe));
+    enum err result = recipe_finish(&recipe);
     if (result == ERR_NONE) {
         result = train_run(&recipe, cmd_line(args));
     }

@@ -44,11 +44,39 @@ const char *recipe_where(struct recipe *recipe, const char *key)
 
 static enum err recipe_unknown(const char *where, const char *key)
 {
-    const char *nearest = recipe_nearest(key);
+    const char *foreign = recipe_foreign(key), *nearest = recipe_nearest(key);
+    if (foreign) {
+        return err_set(ERR_USAGE, "%s: unknown key '%.80s': %s", where, key, foreign);
+    }
     if (nearest) {
         return err_set(ERR_USAGE, "%s: unknown key '%.80s'; did you mean '%s'?", where, key, nearest);
     }
     return err_set(ERR_USAGE, "%s: unknown key '%.80s'; 'strop check --keys' lists them all", where, key);
+}
+
+/* ---- all mistakes at once ---- */
+
+enum { SHOWN_ERRORS = 12 };
+
+void recipe_errors_add(struct recipe_errors *errors)
+{
+    if (errors->n < SHOWN_ERRORS) {
+        strbuf_puts(&errors->text, errors->n ? "\n  " : "");
+        strbuf_puts(&errors->text, err_text());
+    }
+    errors->n++;
+}
+
+enum err recipe_errors_end(struct recipe_errors *errors)
+{
+    enum err result = ERR_NONE;
+    if (errors->n > SHOWN_ERRORS) {
+        result = err_set(ERR_USAGE, "%s\n  and %d more", errors->text.data, errors->n - SHOWN_ERRORS);
+    } else if (errors->n > 0) {
+        result = err_set(ERR_USAGE, "%s", errors->text.data);
+    }
+    strbuf_release(&errors->text);
+    return result;
 }
 
 static enum err recipe_apply(struct recipe *recipe, const struct yaml_value *value)
@@ -85,10 +113,13 @@ static enum err recipe_read(struct recipe *recipe, struct str text)
         return err_set(ERR_USAGE, "%s:%d:%d: a recipe is lines of 'key: value', not %s", recipe->path, document->line,
                        document->column, yaml_kind_name(document->kind));
     }
+    struct recipe_errors errors = {0};
     for (const struct yaml_value *v = document->first; v; v = v->next) {
-        TRY(recipe_apply(recipe, v));
+        if (recipe_apply(recipe, v) != ERR_NONE) {
+            recipe_errors_add(&errors);
+        }
     }
-    return ERR_NONE;
+    return recipe_errors_end(&errors);
 }
 
 enum err recipe_parse(struct recipe *recipe, struct str text, const char *name)

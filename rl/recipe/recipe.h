@@ -175,12 +175,21 @@ struct recipe {
 
 /* All keys at their defaults. */
 void recipe_init(struct recipe *recipe);
-/* recipe_init, then the file; nothing is left to release if it fails. */
+/* recipe_init, then the file; nothing is left to release if it fails. The error names all mistakes of the file, a line each. */
 enum err recipe_open(struct recipe *recipe, const char *path);
 /* The same from text; `name` stands for the path in errors and for recipe_path. */
 enum err recipe_parse(struct recipe *recipe, struct str text, const char *name);
 /* "key=value"; the value is read as YAML would read it after "key: ". */
 enum err recipe_override(struct recipe *recipe, const char *assignment);
+/* Collects mistakes, so that a person sees all of them at once. Begin with {0}; recipe_errors_add takes the present sentence
+ * of base/err.h; recipe_errors_end releases, and returns ERR_USAGE with all sentences, or ERR_NONE if there were none. */
+struct recipe_errors {
+    struct strbuf text;
+    int n;
+};
+void recipe_errors_add(struct recipe_errors *errors);
+enum err recipe_errors_end(struct recipe_errors *errors);
+
 /* Fills in what follows from other keys (epsilon_high, output_dir, surrogate ...), and refuses what cannot be together.
  * Doubtful combinations are warned of (base/log.h). */
 enum err recipe_finish(struct recipe *recipe);

@@ -58,6 +58,10 @@ const struct recipe_field *recipe_find(const char *key);
 /* The key or alias that is most like `key`; NULL if none is near. */
 const char *recipe_nearest(const char *key);
 
+/* What to write instead of a key of TRL, verl or OpenRLHF that strop has not; NULL if the key is none of these
+ * (rl/recipe/recipe_foreign.c). */
+const char *recipe_foreign(const char *key);
+
 /* Sets one key. `where` opens the sentence of an error ("r.yaml:3:7" or "--beta"). */
 enum err recipe_set(struct recipe *recipe, const struct recipe_field *field, const struct yaml_value *value,
                     const char *where);

@@ -331,7 +331,7 @@ enum err recipe_set(struct recipe *recipe, const struct recipe_field *field, con
 
 /* ---- to YAML ---- */
 
-/* The shortest text that reads back as the same number. */
+/* The shortest text that reads back as the same number; no exponent for numbers such as 10 or 1500. */
 static void recipe_number_text(double number, struct strbuf *out)
 {
     if (isnan(number)) {
@@ -339,7 +339,7 @@ static void recipe_number_text(double number, struct strbuf *out)
         return;
     }
     char text[40];
-    for (int digits = 1; digits <= 17; digits++) {
+    for (int digits = number >= 1 && number < 1e15 ? 1 + (int)log10(number) : 1; digits <= 17; digits++) {
         snprintf(text, sizeof text, "%.*g", digits, number);
         if (strtod(text, NULL) == number) {
             break;

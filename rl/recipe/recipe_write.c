@@ -77,6 +77,9 @@ void recipe_write_changes(const struct recipe *recipe, struct strbuf *out)
     recipe_init(&plain);
     struct strbuf now = STRBUF_INIT, before = STRBUF_INIT;
     for (int i = 0; i < recipe_n_fields; i++) {
+        if (recipe->marks[i].line == 0) { /* nobody set it: at most it follows from others */
+            continue;
+        }
         strbuf_clear(&now);
         strbuf_clear(&before);
         recipe_value_text(recipe, &recipe_fields[i], &now);

@@ -251,10 +251,71 @@ static void every_key_is_here(void **state)
     assert_int_equal(recipe_n_fields, sizeof rows / sizeof *rows);
 }
 
+/* What people bring along from TRL, verl and OpenRLHF: each key gets a sentence of its own. */
+static void keys_of_others_are_answered(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *key, *want;
+    } cases[] = {
+        {"per_device_train_batch_size", "prompts_per_step"},
+        {"gradient_accumulation_steps", "prompts_per_step"},
+        {"data.train_batch_size", "prompts_per_step"},
+        {"rollout_batch_size", "prompts_per_step"},
+        {"micro_train_batch_size", "tokens_per_micro_batch"},
+        {"actor_rollout_ref.actor.ppo_micro_batch_size_per_gpu", "tokens_per_micro_batch"},
+        {"actor_rollout_ref.ref.log_prob_micro_batch_size_per_gpu", "tokens_per_micro_batch"},
+        {"use_vllm", "strop itself"},
+        {"vllm_gpu_memory_utilization", "strop itself"},
+        {"actor_rollout_ref.rollout.name", "strop itself"},
+        {"actor_rollout_ref.rollout.gpu_memory_utilization", "strop check"},
+        {"attn_implementation", "kernels"},
+        {"bf16", "bf16"},
+        {"use_peft", "adapters"},
+        {"lora_target_modules", "adapters"},
+        {"load_in_4bit", "adapters"},
+        {"deepspeed", "one process"},
+        {"fsdp_config", "one process"},
+        {"trainer.n_gpus_per_node", "one process"},
+        {"vllm_num_engines", "strop itself"},
+        {"actor_num_nodes", "one process"},
+        {"lr", "learning_rate"},
+        {"warmup_ratio", "warmup_steps"},
+        {"reward_weights", "weight: W"},
+        {"remote_rm_url", "http"},
+        {"critic.optim.lr", "no critic"},
+        {"algorithm.adv_estimator", "advantage_baseline"},
+        {"init_kl_coef", "beta"},
+        {"prompt_data", "dataset_name"},
+        {"pretrain", "model_name_or_path"},
+        {"generate_max_len", "max_completion_length"},
+        {"logging_steps", "metrics.jsonl"},
+        {"log_completions", "num_completions_to_print"},
+        {"trainer.project_name", "output_dir"},
+        {"eval_strategy", "eval_steps"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct recipe r;
+        char text[128];
+        snprintf(text, sizeof text, "beta: 0\n%s: 1\n", cases[i].key);
+        assert_null(recipe_find(cases[i].key)); /* else no answer would be needed */
+        assert_int_equal(recipe_parse(&r, str_of(text), "r.yaml"), ERR_USAGE);
+        if (!strstr(err_text(), cases[i].want) || !strstr(err_text(), "r.yaml:2:1: unknown key '")) {
+            fail_msg("%s: %s", cases[i].key, err_text());
+        }
+    }
+    for (int i = 0; i < recipe_n_fields; i++) {
+        assert_null(recipe_foreign(recipe_fields[i].key));
+    }
+    assert_null(recipe_foreign("learning_rat"));
+    assert_null(recipe_foreign(""));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_key_is_here),
+        cmocka_unit_test(keys_of_others_are_answered),
         cmocka_unit_test_setup_teardown(every_key_has_an_effect, make_folder, remove_folder),
     };
     log_set_level(LOG_ERROR);

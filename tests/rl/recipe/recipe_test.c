@@ -175,6 +175,10 @@ static void errors_say_what_and_where(void **state)
          "not '5:x'"},
         {"max_completion_length: [0:0]",
          "r.yaml:1:24: 'max_completion_length' is 0 but must be from 1 to 1000000 tokens"},
+        {"beta: x\nlerning_rate: 1\ntop_k: 1\nlr: 3\n",
+         "r.yaml:1:7: 'beta' must be a number, not 'x'\n"
+         "  r.yaml:2:1: unknown key 'lerning_rate'; did you mean 'learning_rate'?\n"
+         "  r.yaml:4:1: unknown key 'lr': write learning_rate"},
         {"", "r.yaml: the recipe is empty; write lines of 'key: value'"},
         {"- a", "r.yaml:1:1: a recipe is lines of 'key: value', not a list"},
     };
