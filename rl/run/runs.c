@@ -160,6 +160,9 @@ void run_summarise(const char *folder, struct arena *arena, struct run_summary *
         }
         sqlite3_close(db);
     }
+    if (result != ERR_NONE) {
+        out->problem = arena_strdup(arena, err_text());
+    }
     if (isnan(out->last_wall)) {
         out->last_wall = file_wall(folder);
     }
@@ -167,7 +170,6 @@ void run_summarise(const char *folder, struct arena *arena, struct run_summary *
     out->state = is_locked(folder) ? RUN_RUNNING : done ? RUN_FINISHED : RUN_STOPPED;
     if (result != ERR_NONE) {
         out->state = RUN_UNREADABLE;
-        out->problem = arena_strdup(arena, err_text());
     }
 }
 
