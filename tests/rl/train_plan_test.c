@@ -82,7 +82,8 @@ static void two_hundred_steps_take_what_was_planned(void **state)
     (void)state;
     double least[256], most[256];
     run_and_compare("long",
-                    "max_steps=200\nprompts_per_step=2\nmax_completion_length=24\nstop=[e, t, a, \" \", o]\nbeta=0.01\n"
+                    "max_steps=200\nlearning_rate=1e-4\nprompts_per_step=2\nmax_completion_length=24\nstop=[e, t, a, "
+                    "\" \", o]\nbeta=0.01\n"
                     "eval_dataset_name=countdown:split=eval\neval_steps=50\neval_num_prompts=2\nsave_steps=80\n",
                     200);
     int n = read_metric("long", "completions/min_length", least, 256), full = 0, drawn = 0;
