@@ -5,7 +5,12 @@
 
 #include <pthread.h>
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define LOG_TEXT_BYTES 8192
 
 static enum log_level log_least = LOG_INFO;
 static void (*log_before)(void);
@@ -23,17 +28,9 @@ void log_set_hooks(void (*before)(void), void (*after)(void))
     log_after = after;
 }
 
-void log_message(enum log_level level, const char *format, ...)
+static void log_text(enum log_level level, const char *text)
 {
     static const char *const prefix[] = {"debug: ", "", "warning: ", "error: "};
-    if (level < log_least) {
-        return;
-    }
-    char text[8192];
-    va_list args;
-    va_start(args, format);
-    vsnprintf(text, sizeof text, format, args);
-    va_end(args);
     pthread_mutex_lock(&log_lock);
     if (log_before) {
         log_before();
@@ -43,4 +40,52 @@ void log_message(enum log_level level, const char *format, ...)
         log_after();
     }
     pthread_mutex_unlock(&log_lock);
+}
+
+void log_message(enum log_level level, const char *format, ...)
+{
+    char text[LOG_TEXT_BYTES];
+    if (level < log_least) {
+        return;
+    }
+    va_list args;
+    va_start(args, format);
+    vsnprintf(text, sizeof text, format, args);
+    va_end(args);
+    log_text(level, text);
+}
+
+/* Whether the text is new; the last ones are remembered. */
+static bool log_is_new(const char *text)
+{
+    enum { REMEMBERED = 64 };
+    static char *seen[REMEMBERED];
+    static int next;
+    bool is_new = true;
+    pthread_mutex_lock(&log_lock);
+    for (int i = 0; i < REMEMBERED && is_new; i++) {
+        is_new = !seen[i] || strcmp(seen[i], text) != 0;
+    }
+    if (is_new) {
+        free(seen[next]);
+        seen[next] = strdup(text); /* NULL: it is said again */
+        next = (next + 1) % REMEMBERED;
+    }
+    pthread_mutex_unlock(&log_lock);
+    return is_new;
+}
+
+void log_message_once(enum log_level level, const char *format, ...)
+{
+    char text[LOG_TEXT_BYTES];
+    if (level < log_least) {
+        return;
+    }
+    va_list args;
+    va_start(args, format);
+    vsnprintf(text, sizeof text, format, args);
+    va_end(args);
+    if (log_is_new(text)) {
+        log_text(level, text);
+    }
 }

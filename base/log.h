@@ -11,11 +11,14 @@ enum log_level { LOG_DEBUG, LOG_INFO, LOG_WARNING, LOG_ERROR };
 
 void log_set_level(enum log_level least);
 void log_message(enum log_level level, const char *format, ...) __attribute__((format(printf, 2, 3)));
+/* The same, but a text that was shown already is not shown again: for what is found each time a file is opened. */
+void log_message_once(enum log_level level, const char *format, ...) __attribute__((format(printf, 2, 3)));
 /* Called around each message; NULL for none. */
 void log_set_hooks(void (*before)(void), void (*after)(void));
 
-#define log_debug(...)   log_message(LOG_DEBUG, __VA_ARGS__)
-#define log_info(...)    log_message(LOG_INFO, __VA_ARGS__)
-#define log_warning(...) log_message(LOG_WARNING, __VA_ARGS__)
+#define log_debug(...)        log_message(LOG_DEBUG, __VA_ARGS__)
+#define log_info(...)         log_message(LOG_INFO, __VA_ARGS__)
+#define log_warning(...)      log_message(LOG_WARNING, __VA_ARGS__)
+#define log_warning_once(...) log_message_once(LOG_WARNING, __VA_ARGS__)
 
 #endif

@@ -3,12 +3,14 @@
  * SPDX-License-Identifier: Apache-2.0 */
 #include "model/config.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/file.h"
 #include "base/json.h"
+#include "model/end_tokens.h"
 
 #define CONFIG_MOST_BYTES ((size_t)16 << 20)
 
@@ -68,105 +70,6 @@ static enum err parse_sizes(struct model_config *c, const json_t *document, cons
     return ERR_NONE;
 }
 
-static enum err parse_rope_type(struct rope_config *r, const json_t *scaling, const char *name)
-{
-    static const char *const names[] = {"default", "linear", "llama3", "yarn"};
-    struct str type = STR("default");
-    TRY(json_want_text(scaling, "type", name, &type));
-    TRY(json_want_text(scaling, "rope_type", name, &type));
-    for (int i = 0; i < 4; i++) {
-        if (str_equal(type, str_of(names[i]))) {
-            r->type = (enum rope_type)i;
-            return ERR_NONE;
-        }
-    }
-    return err_set(ERR_FORMAT, "%s: rope type '%.*s' is not supported; strop knows default, linear, llama3 and yarn",
-                   name, (int)type.length, type.data);
-}
-
-/* What would divide by zero, and what is not computed. */
-static enum err check_rope(const struct rope_config *r, const json_t *scaling, const char *name)
-{
-    bool truncate = true;
-    double share = 1;
-    TRY(json_want_bool(scaling, "truncate", name, &truncate));
-    TRY(json_want_double(scaling, "partial_rotary_factor", name, &share));
-    if (!truncate || share < 1 || share > 1) {
-        return err_set(ERR_FORMAT, "%s: %s is not supported", name,
-                       truncate ? "a partial_rotary_factor other than 1" : "truncate = false");
-    }
-    if (r->type != ROPE_DEFAULT && !json_is_number(json_object_get(scaling, "factor"))) {
-        return err_set(ERR_FORMAT, "%s: the scaling of the rotary embedding has no 'factor'", name);
-    }
-    if (!(r->factor > 0) || !(r->original_max_positions >= 1) || !(r->beta_fast > 0) || !(r->beta_slow > 0) ||
-        !(r->low_freq_factor > 0) || !(r->high_freq_factor > r->low_freq_factor)) {
-        return err_set(ERR_FORMAT, "%s: the scaling of the rotary embedding has values that cannot be", name);
-    }
-    return ERR_NONE;
-}
-
-static enum err parse_rope(struct model_config *c, const json_t *document, const char *name)
-{
-    struct rope_config *r = &c->rope;
-    *r = (struct rope_config){.theta = 10000,
-                              .factor = 1,
-                              .low_freq_factor = 1,
-                              .high_freq_factor = 4,
-                              .beta_fast = 32,
-                              .beta_slow = 1,
-                              .original_max_positions = c->max_positions};
-    TRY(json_want_double(document, "rope_theta", name, &r->theta));
-    const json_t *scaling = json_object_get(document, "rope_parameters");
-    if (!json_is_object(scaling)) {
-        scaling = json_object_get(document, "rope_scaling");
-    } else if (json_is_object(json_object_get(scaling, "full_attention"))) {
-        scaling = json_object_get(scaling, "full_attention");
-    }
-    if (!json_is_object(scaling)) {
-        return ERR_NONE;
-    }
-    TRY(parse_rope_type(r, scaling, name));
-    TRY(json_want_double(scaling, "rope_theta", name, &r->theta));
-    TRY(json_want_double(scaling, "factor", name, &r->factor));
-    TRY(json_want_double(scaling, "low_freq_factor", name, &r->low_freq_factor));
-    TRY(json_want_double(scaling, "high_freq_factor", name, &r->high_freq_factor));
-    TRY(json_want_double(document, "original_max_position_embeddings", name, &r->original_max_positions));
-    TRY(json_want_double(scaling, "original_max_position_embeddings", name, &r->original_max_positions));
-    TRY(json_want_double(scaling, "beta_fast", name, &r->beta_fast));
-    TRY(json_want_double(scaling, "beta_slow", name, &r->beta_slow));
-    TRY(json_want_double(scaling, "attention_factor", name, &r->attention_factor));
-    TRY(json_want_double(scaling, "mscale", name, &r->mscale));
-    TRY(json_want_double(scaling, "mscale_all_dim", name, &r->mscale_all_dim));
-    return check_rope(r, scaling, name);
-}
-
-static void add_eos(struct model_config *c, int64_t id)
-{
-    for (int i = 0; i < c->n_eos; i++) {
-        if (c->eos_ids[i] == id) {
-            return;
-        }
-    }
-    if (c->n_eos < (int)(sizeof c->eos_ids / sizeof *c->eos_ids) && id >= 0 && id < c->V) {
-        c->eos_ids[c->n_eos++] = (int32_t)id;
-    }
-}
-
-static enum err parse_eos(struct model_config *c, const json_t *document, const char *name)
-{
-    const json_t *eos = json_object_get(document, "eos_token_id");
-    if (json_is_integer(eos)) {
-        add_eos(c, json_integer_value(eos));
-    } else if (json_is_array(eos)) {
-        for (size_t i = 0; i < json_array_size(eos); i++) {
-            add_eos(c, json_integer_value(json_array_get(eos, i)));
-        }
-    } else if (eos && !json_is_null(eos)) {
-        return err_set(ERR_FORMAT, "%s: 'eos_token_id' must be an integer or a list of them", name);
-    }
-    return ERR_NONE;
-}
-
 /* What the arithmetic here does not do. */
 static enum err refuse_unknown(const json_t *document, const char *name)
 {
@@ -193,6 +96,28 @@ static enum err refuse_unknown(const json_t *document, const char *name)
     return ERR_NONE;
 }
 
+static enum err parse_constants(struct model_config *c, const json_t *document, const char *name)
+{
+    double eps = 1e-6, deviation = 0.02;
+    int64_t bos = -1;
+    TRY(json_want_double(document, "rms_norm_eps", name, &eps));
+    TRY(json_want_double(document, "initializer_range", name, &deviation));
+    TRY(json_want_int(document, "bos_token_id", name, &bos));
+    c->norm_eps = (float)eps;
+    if (!(c->norm_eps > 0) || !(c->norm_eps < INFINITY)) {
+        return err_set(ERR_FORMAT, "%s: 'rms_norm_eps' is %g, but must be a positive number, such as 1e-6", name, eps);
+    }
+    if (!(deviation >= 0) || !(deviation < INFINITY)) {
+        return err_set(ERR_FORMAT, "%s: 'initializer_range' is %g, which cannot be", name, deviation);
+    }
+    if (json_is_integer(json_object_get(document, "bos_token_id")) && (bos < 0 || bos >= c->V)) {
+        return err_set(ERR_FORMAT, "%s: 'bos_token_id' is %lld, but the vocabulary is 0 to %d", name, (long long)bos,
+                       c->V - 1);
+    }
+    c->bos_id = (int32_t)bos;
+    return ERR_NONE;
+}
+
 enum err model_config_parse(struct model_config *out, const json_t *document, const char *name)
 {
     struct model_config c = {.bos_id = -1};
@@ -201,24 +126,16 @@ enum err model_config_parse(struct model_config *out, const json_t *document, co
     }
     TRY(parse_family(&c, document, name));
     TRY(parse_sizes(&c, document, name));
-    TRY(parse_rope(&c, document, name));
-    if (!(c.rope.theta > 1)) {
-        return err_set(ERR_FORMAT, "%s: 'rope_theta' must be greater than 1", name);
-    }
-    TRY(parse_eos(&c, document, name));
+    TRY(rope_config_parse(&c.rope, document, c.max_positions, name));
+    TRY(end_tokens_parse(&c, document, name, "config.json"));
     TRY(refuse_unknown(document, name));
-    double eps = 1e-6;
-    int64_t bos = -1;
+    TRY(parse_constants(&c, document, name));
     bool attention_bias = false;
-    TRY(json_want_double(document, "rms_norm_eps", name, &eps));
-    TRY(json_want_int(document, "bos_token_id", name, &bos));
     TRY(json_want_bool(document, "tie_word_embeddings", name, &c.tied));
     TRY(json_want_bool(document, "attention_bias", name, &attention_bias));
     if (attention_bias && c.family != FAMILY_QWEN2) {
         return err_set(ERR_FORMAT, "%s: attention_bias is not supported for %s", name, family_names[c.family]);
     }
-    c.norm_eps = (float)eps;
-    c.bos_id = bos >= 0 && bos < c.V ? (int32_t)bos : -1;
     c.qkv_bias = c.family == FAMILY_QWEN2;
     c.qk_norm = c.family == FAMILY_QWEN3;
     *out = c;
@@ -238,44 +155,12 @@ enum err model_config_open(struct model_config *out, const char *folder)
     TRY(file_join(path, sizeof path, folder, "generation_config.json"));
     if (file_exists(path)) {
         TRY(json_parse_file(&document, path, CONFIG_MOST_BYTES));
-        result = parse_eos(&config, document, path);
+        result = end_tokens_parse(&config, document, path, "generation_config.json");
         json_decref(document);
         TRY(result);
     }
     *out = config;
     return ERR_NONE;
-}
-
-static json_t *rope_to_json(const struct rope_config *r)
-{
-    static const char *const types[] = {NULL, "linear", "llama3", "yarn"};
-    const struct {
-        const char *key;
-        double value;
-        bool always; /* else only where it is not 0, its default */
-    } yarn[] = {{"beta_fast", r->beta_fast, true},
-                {"beta_slow", r->beta_slow, true},
-                {"attention_factor", r->attention_factor, false},
-                {"mscale", r->mscale, false},
-                {"mscale_all_dim", r->mscale_all_dim, false}};
-    if (r->type == ROPE_DEFAULT) {
-        return json_null();
-    }
-    json_t *scaling = json_pack("{s:s, s:f}", "rope_type", types[r->type], "factor", r->factor);
-    if (r->type != ROPE_LINEAR) {
-        json_object_set_new(scaling, "original_max_position_embeddings",
-                            json_integer((json_int_t)r->original_max_positions));
-    }
-    if (r->type == ROPE_LLAMA3) {
-        json_object_set_new(scaling, "low_freq_factor", json_real(r->low_freq_factor));
-        json_object_set_new(scaling, "high_freq_factor", json_real(r->high_freq_factor));
-    }
-    for (size_t i = 0; r->type == ROPE_YARN && i < sizeof yarn / sizeof *yarn; i++) {
-        if (yarn[i].always || yarn[i].value > 0) {
-            json_object_set_new(scaling, yarn[i].key, json_real(yarn[i].value));
-        }
-    }
-    return scaling;
 }
 
 /* The shortest decimal that is this float: 1e-06, not 9.999999974752427e-07. */
@@ -296,7 +181,7 @@ static double shortest(float x)
 
 json_t *model_config_to_json(const struct model_config *c)
 {
-    json_t *eos = json_array();
+    json_t *eos = c->n_eos > 0 ? json_array() : json_null();
     for (int i = 0; i < c->n_eos; i++) {
         json_array_append_new(eos, json_integer(c->eos_ids[i]));
     }
@@ -305,7 +190,7 @@ json_t *model_config_to_json(const struct model_config *c)
         class_names[c->family], "model_type", family_names[c->family], "vocab_size", c->V, "hidden_size", c->d,
         "intermediate_size", c->F, "num_hidden_layers", c->n_layers, "num_attention_heads", c->H, "num_key_value_heads",
         c->J, "head_dim", c->D, "max_position_embeddings", c->max_positions, "hidden_act", "silu", "rms_norm_eps",
-        shortest(c->norm_eps), "rope_theta", c->rope.theta, "rope_scaling", rope_to_json(&c->rope),
+        shortest(c->norm_eps), "rope_theta", c->rope.theta, "rope_scaling", rope_config_to_json(&c->rope),
         "tie_word_embeddings", c->tied, "torch_dtype", "float32", "eos_token_id", eos);
     BUG_ON(!document);
     json_object_set_new(document, "bos_token_id", c->bos_id >= 0 ? json_integer(c->bos_id) : json_null());

@@ -1,8 +1,8 @@
 /* model/config.h - the shape of a decoder, read from a Hugging Face config.json.
  *
  * Families: qwen2 (Qwen2, 2.5 and R1-Distill-Qwen), qwen3, llama (Llama 3.x, SmolLM2). Both spellings of newer files are
- * understood: torch_dtype / dtype, rope_theta + rope_scaling / rope_parameters. What cannot be computed is refused by name
- * (sliding window in use, another activation, an unknown rope type), never ignored.
+ * understood: torch_dtype / dtype, rope_theta + rope_scaling / rope_parameters, and both at once as transformers 5 understands
+ * them. What cannot be computed is refused by name (sliding window in use, another activation, an unknown rope type), never ignored.
  *
  * SPDX-License-Identifier: Apache-2.0 */
 #ifndef MODEL_CONFIG_H
@@ -20,13 +20,16 @@ enum rope_type { ROPE_DEFAULT, ROPE_LINEAR, ROPE_LLAMA3, ROPE_YARN };
 
 struct rope_config {
     enum rope_type type;
+    bool has_attention_factor; /* yarn; else it follows from the factor and mscale */
     double theta;
     double factor;                                 /* linear, llama3, yarn */
     double low_freq_factor, high_freq_factor;      /* llama3 */
     double original_max_positions;                 /* llama3, yarn */
-    double beta_fast, beta_slow, attention_factor; /* yarn; attention_factor 0: the default of the type */
+    double beta_fast, beta_slow, attention_factor; /* yarn */
     double mscale, mscale_all_dim;                 /* yarn, 0: absent */
 };
+
+enum { MODEL_MOST_ENDS = 4096 };
 
 struct model_config {
     enum model_family family;
@@ -37,8 +40,10 @@ struct model_config {
     bool qk_norm;  /* Qwen3 */
     struct rope_config rope;
     int max_positions;
-    int32_t bos_id, eos_ids[8]; /* bos -1: none */
-    int n_eos;                  /* config.json and generation_config.json together */
+    int32_t bos_id;                   /* -1: none */
+    int n_eos;                        /* 0: none is known */
+    const char *eos_from;             /* which file says so (static); NULL: the program itself */
+    int32_t eos_ids[MODEL_MOST_ENDS]; /* model/end_tokens.h */
 };
 
 /* `name` opens the sentence of an error. */
@@ -49,6 +54,9 @@ enum err model_config_open(struct model_config *out, const char *folder);
 json_t *model_config_to_json(const struct model_config *config);
 const char *model_family_name(enum model_family family); /* "qwen2" */
 
+/* The part of config.json that describes the rotation, in and out; max_positions is the model's. Released by the caller. */
+enum err rope_config_parse(struct rope_config *out, const json_t *document, int max_positions, const char *name);
+json_t *rope_config_to_json(const struct rope_config *rope);
 /* The frequency of each pair i < D/2 and the factor on cos and sin (yarn), computed in fp64 as transformers does. */
 void rope_frequencies(const struct rope_config *rope, int D, double *frequencies, double *scale);
 

@@ -98,7 +98,11 @@ static enum err build_llama3(const struct builder *b, const struct gguf_tensor *
     }
     TRY(json_want_double(b->document, "rope_theta", b->file->path, &theta));
     dequantise(divisors->type, divisors->data, (uint64_t)half, values);
-    struct rope_config rope = {ROPE_DEFAULT, theta, (double)values[half - 1], 1, 4, 8192, 0, 0, 0, 0, 0};
+    struct rope_config rope = {.theta = theta,
+                               .factor = (double)values[half - 1],
+                               .low_freq_factor = 1,
+                               .high_freq_factor = 4,
+                               .original_max_positions = 8192};
     rope_frequencies(&rope, 2 * half, plain, &scale);
     rope.type = ROPE_LLAMA3;
     rope_frequencies(&rope, 2 * half, scaled, &scale);

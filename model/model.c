@@ -7,6 +7,7 @@
 
 #include "base/str.h"
 #include "kernels/rng.h"
+#include "model/end_tokens.h"
 #include "model/forward.h"
 #include "model/load.h"
 #include "model/tokenizer.h"
@@ -187,6 +188,7 @@ static enum err open_from(struct model **out, const struct load *load, const cha
     if (result == ERR_NONE) {
         result = load_tokenizer(load, &model->tokenizer);
     }
+    end_tokens_add_tokenizer(&model->config, model->tokenizer, path);
     if (result != ERR_NONE) {
         model_close(model);
         return result;

@@ -41,9 +41,9 @@ static void yarn(const struct rope_config *r, int D, double *frequencies, double
         double ramp = fmin(fmax((i - low) / (high - low), 0), 1);
         frequencies[i] = frequencies[i] / r->factor * ramp + frequencies[i] * (1 - ramp);
     }
-    if (r->attention_factor > 0) {
+    if (r->has_attention_factor) {
         *scale = r->attention_factor;
-    } else if (r->mscale > 0 && r->mscale_all_dim > 0) {
+    } else if (r->mscale != 0 && r->mscale_all_dim != 0) {
         *scale = yarn_scale(r->factor, r->mscale) / yarn_scale(r->factor, r->mscale_all_dim);
     } else {
         *scale = yarn_scale(r->factor, 1);

@@ -16,6 +16,7 @@ struct tokenizer *tokenizer_new(int size, size_t n_merges)
     struct tokenizer *t = mem_zero(sizeof *t);
     t->size = size;
     t->begin = -1;
+    t->end = -1;
     t->tokens = ARENA_NEW(&t->arena, struct token, size);
     text_table_reserve(&t->bpe.vocab, (size_t)size);
     text_table_reserve(&t->added_texts, (size_t)size);
@@ -333,6 +334,11 @@ int32_t tokenizer_token_id(const struct tokenizer *tokenizer, struct str text)
 {
     int32_t id = text_table_find(&tokenizer->added_texts, text);
     return id >= 0 ? id : text_table_find(&tokenizer->bpe.vocab, text);
+}
+
+int32_t tokenizer_end(const struct tokenizer *tokenizer)
+{
+    return tokenizer->end;
 }
 
 struct str tokenizer_chat_template(const struct tokenizer *tokenizer)

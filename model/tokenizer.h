@@ -57,8 +57,10 @@ int32_t tokenizer_token_id(const struct tokenizer *tokenizer,
                            struct str text); /* of a whole token; -1 if there is none */
 struct str tokenizer_token_text(const struct tokenizer *tokenizer, int32_t id); /* its bytes */
 bool tokenizer_is_special(const struct tokenizer *tokenizer, int32_t id);       /* a control token */
-struct str tokenizer_chat_template(const struct tokenizer *tokenizer);          /* the Jinja text; empty if none */
-const char *tokenizer_source(const struct tokenizer *tokenizer); /* the tokenizer.json it came from, or NULL */
+/* The id of eos_token, as tokenizer_config.json or special_tokens_map.json names it; -1: none, or not in the vocabulary. */
+int32_t tokenizer_end(const struct tokenizer *tokenizer);
+struct str tokenizer_chat_template(const struct tokenizer *tokenizer); /* the Jinja text; empty if none */
+const char *tokenizer_source(const struct tokenizer *tokenizer);       /* the tokenizer.json it came from, or NULL */
 
 /* Decoding token by token: bytes that are not yet a whole character are held back. */
 struct token_stream {

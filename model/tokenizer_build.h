@@ -38,6 +38,7 @@ struct tokenizer {
     struct text_table added_texts;
     struct str chat_template;
     int32_t begin; /* the token in front of a text that stands alone, -1: none */
+    int32_t end;   /* eos_token of tokenizer_config.json, -1: none */
     char *source;
 };
 

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """make_rope.py - rope.inc: rotary frequencies as transformers computes them, as rows of a C table.
 
-Made with transformers 5.23 (ROPE_INIT_FUNCTIONS, fp32): head width 16, theta 10000, 512 positions.
+Made with transformers 5.17 (ROPE_INIT_FUNCTIONS, fp32): head width 16, theta 10000, 512 positions.
 """
 import os
 from transformers import LlamaConfig
@@ -28,6 +28,7 @@ def main():
         defaults = dict(beta_fast=32.0, beta_slow=1.0) if p["rope_type"] == "yarn" else {}
         names = {"original_max_position_embeddings": "original_max_positions"}
         fields += [f".{names.get(k, k)} = {v}" for k, v in {**defaults, **p}.items() if k != "rope_type"]
+        fields += [".has_attention_factor = true"] if "attention_factor" in p else []
         rows.append("{{%s}, %r, {%s}}," % (", ".join(fields), float(scale), ", ".join(repr(float(x)) for x in f)))
     path = os.path.join(os.path.dirname(os.path.abspath(__file__)), "rope.inc")
     with open(path, "w") as out:
