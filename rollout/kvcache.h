@@ -1,8 +1,8 @@
 /* rollout/kvcache.h - which pages of the key/value cache are in use, and by how many sequences.
  *
- * A page holds the keys and values of 128 positions of one sequence (kernels/ops.h, OPS_PAGE). Sequences that begin alike
- * hold the same full pages; each holder counts as one reference, and a page is free again when the last gives it back.
- * A page that is still being written has one holder. Only numbers are kept here; the memory is a struct kv_pool.
+ * A page holds the keys and values of 128 positions of one sequence (kernels/ops.h, OPS_PAGE). Sequences that begin
+ * alike hold the same full pages; each holder counts as one reference, and a page is free again when the last gives it
+ * back. A page that is still being written has one holder. Only numbers are kept here; the memory is a struct kv_pool.
  *
  * SPDX-License-Identifier: Apache-2.0 */
 #ifndef ROLLOUT_KVCACHE_H

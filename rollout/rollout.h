@@ -1,9 +1,7 @@
 /* rollout/rollout.h - prompts in, groups of completions with log-probabilities out.
  *
- * Continuous batching over a paged key/value cache. A prompt is computed once and its pages are shared by the n samples of
- * its group; long prompts are cut into chunks; when pages run out the youngest sequence gives its pages back and is
- * computed again later (rollout/README.md draws the states). None of this can be seen in the result: tokens and
- * log-probabilities are, to the last bit, those of each sequence computed alone (kernels/ops.h).
+ * A batch on top of an engine (rollout/engine.h): all prompts are submitted with the same options, and it steps until
+ * all have finished.
  *
  * SPDX-License-Identifier: Apache-2.0 */
 #ifndef ROLLOUT_ROLLOUT_H
@@ -16,13 +14,7 @@
 #include "base/err.h"
 #include "base/str.h"
 #include "model/model.h"
-
-enum finish_reason {
-    FINISH_NONE,
-    FINISH_EOS,    /* an end token was drawn; it is the last of the tokens */
-    FINISH_STOP,   /* a stop string or stop token was met; see `text` */
-    FINISH_LENGTH, /* max_tokens reached */
-};
+#include "rollout/completion.h"
 
 /* One prompt to sample from. */
 struct rollout_prompt {
@@ -33,52 +25,33 @@ struct rollout_prompt {
     uint64_t sequence; /* sample i draws with random numbers keyed by sequence + i */
 };
 
-struct completion {
-    int32_t *tokens;                /* [n_tokens], the end token included */
-    float *logprob, *lse, *entropy; /* [n_tokens], at the sampling temperature, over the whole vocabulary */
-    int n_tokens;
-    enum finish_reason finish;
-    struct str text; /* decoded, without the end token; cut before a stop string, which is left out */
-};
-
-struct group {
-    struct completion *completions; /* [n_completions] in sample order */
-    int n_completions;
-};
-
 struct rollout_options {
     float temperature, top_p, min_p, repetition_penalty; /* 1, 1, 0, 1: plain sampling */
     int top_k;                                           /* 0: off */
     uint64_t seed;
     const char *const *stop; /* stop strings */
     int n_stop;
-    const int32_t *stop_tokens; /* beside the model's own end tokens */
+    const int32_t *stop_tokens; /* in addition to the model's own end tokens */
     int n_stop_tokens;
-    bool ignore_eos;      /* benchmarks: go on to max_tokens */
+    bool ignore_eos;      /* benchmarks: draw on up to max_tokens */
     int max_batch_tokens; /* rows of one forward pass (0: as many as max_sequences, 512 at least) */
     int n_pages;          /* of the cache (0: enough for max_sequences at full length, within memory) */
     int max_sequences;    /* that run at once (0: 256) */
 };
 
-struct rollout_stats {
-    int64_t prompt_tokens, completion_tokens; /* in the result */
-    int64_t computed_rows;                    /* forward rows, with what pre-emption computed again */
-    int64_t shared_tokens;                    /* prompt tokens that a sample did not have to compute */
-    int n_steps, n_preempted, most_pages, most_sequences;
-    int64_t decode_rows; /* of computed_rows, those in steps without a prompt's rows */
-    double seconds, decode_seconds;
-};
-
 struct rollout;
 
+/* The arrays of the options are copied. ERR_USAGE for stop strings that are wrong (rollout/stop.h). */
 enum err rollout_open(struct rollout **out, struct model *model, const struct rollout_options *options);
 void rollout_close(struct rollout *rollout);
 
 /* The rows of one forward pass that these two options come to. */
 int rollout_rows(int max_batch_tokens, int max_sequences);
 
-/* Samples all prompts, in the memory of DEVICE_ROLLOUT (kernels/device.h); groups (one a prompt, in order) live in `arena`. `progress` (may be NULL) is called now and then
- * with the tokens drawn so far and the sequences finished; a true return stops the rollout with ERR_STOPPED. */
+/* Samples all prompts, in the memory of DEVICE_ROLLOUT (kernels/device.h); groups [n_prompts], one per prompt and in
+ * their order, live in `arena`. ERR_FORMAT or ERR_LIMIT for a prompt that can never be computed, before anything is;
+ * ERR_STATE when a number is not finite. `progress` (may be NULL) is called up to ten times a second with the tokens
+ * drawn so far and the sequences finished; a true return stops the rollout with ERR_STOPPED. */
 typedef bool rollout_progress(void *context, int64_t tokens, int finished, int total);
 enum err rollout_run(struct rollout *rollout, const struct rollout_prompt *prompts, int n_prompts, struct arena *arena,
                      struct group *groups, rollout_progress *progress, void *context);

@@ -7,11 +7,11 @@
 
 #include "model/tokenizer.h"
 
-void sampler_init(struct sampler *s, struct model *model, const struct rollout_options *options, int capacity)
+void sampler_init(struct sampler *s, struct model *model, int capacity)
 {
     struct device *device = model->device;
     size_t n = (size_t)capacity;
-    *s = (struct sampler){.model = model, .options = options, .capacity = capacity, .n_valid = model->config.V};
+    *s = (struct sampler){.model = model, .capacity = capacity, .n_valid = model->config.V};
     if (model->tokenizer && tokenizer_size(model->tokenizer) < s->n_valid) {
         s->n_valid = tokenizer_size(model->tokenizer); /* a padded vocabulary ends in rows that stand for nothing */
     }
@@ -41,20 +41,14 @@ void sampler_release(struct sampler *s)
     *s = (struct sampler){0};
 }
 
-static struct sampling sampling_of(const struct rollout_options *options, const struct sequence *q)
+static struct sampling sampling_of(const struct sequence *q)
 {
-    return (struct sampling){
-        .temperature = options->temperature,
-        .top_p = options->top_p,
-        .min_p = options->min_p,
-        .top_k = options->top_k,
-        .repetition_penalty = options->repetition_penalty,
-        .seed = options->seed,
-        .sequence = q->key,
-        .position = (uint32_t)q->n_tokens,
-        .seen = q->tokens,
-        .n_seen = q->n_tokens,
-    };
+    struct sampling sampling = q->group->sampling;
+    sampling.sequence = q->key;
+    sampling.position = (uint32_t)q->n_tokens;
+    sampling.seen = q->tokens;
+    sampling.n_seen = q->n_tokens;
+    return sampling;
 }
 
 /* At most `capacity` jobs. */
@@ -64,7 +58,7 @@ static void draw_some(struct sampler *s, const void *hidden, const struct draw_j
     size_t rows = (size_t)n, stride = (size_t)s->capacity;
     for (int i = 0; i < n; i++) {
         s->rows[i] = jobs[i].row;
-        s->sampling[i] = sampling_of(s->options, jobs[i].sequence);
+        s->sampling[i] = sampling_of(jobs[i].sequence);
     }
     device_write(model->device, s->device_rows, s->rows, rows * sizeof *s->rows);
     model->device->ops->gather_rows(&(struct rows_args){

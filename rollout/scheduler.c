@@ -43,24 +43,41 @@ void scheduler_release(struct scheduler *s)
     *s = (struct scheduler){0};
 }
 
-void scheduler_begin(struct scheduler *s, struct sequence *sequences, int n)
+void scheduler_clear_counters(struct scheduler *s)
 {
-    BUG_ON(s->n_running != 0 || kvcache_used(&s->cache) != 0);
-    for (int i = 0; i < n; i++) {
-        BUG_ON(kvcache_pages(sequences[i].limit - 1) > s->cache.n_pages);
-        BUG_ON(sequences[i].limit > s->pages_per_sequence * OPS_PAGE);
-    }
-    s->sequences = sequences;
-    s->n_sequences = n;
-    s->n_finished = s->first_waiting = 0;
-    s->n_preempted = s->most_running = 0;
+    s->n_preempted = 0;
+    s->most_running = s->n_running;
     s->shared_tokens = 0;
-    s->cache.most_used = 0;
+    s->cache.most_used = kvcache_used(&s->cache);
 }
 
-bool scheduler_done(const struct scheduler *s)
+/* ---- groups come and go ---- */
+
+void scheduler_add(struct scheduler *s, struct sequence_group *group)
 {
-    return s->n_finished == s->n_sequences;
+    for (int i = 0; i < group->n_samples; i++) {
+        struct sequence *q = &group->samples[i];
+        BUG_ON(kvcache_pages(q->limit - 1) > s->cache.n_pages);
+        BUG_ON(q->limit > s->pages_per_sequence * OPS_PAGE);
+        q->age = s->next_age++;
+    }
+    group->previous = s->last;
+    group->next = NULL;
+    *(s->last ? &s->last->next : &s->first) = group;
+    s->last = group;
+    s->first_waiting = s->first_waiting ? s->first_waiting : group;
+    s->n_groups++;
+}
+
+static void unlink_group(struct scheduler *s, struct sequence_group *group)
+{
+    *(group->previous ? &group->previous->next : &s->first) = group->next;
+    *(group->next ? &group->next->previous : &s->last) = group->previous;
+    if (s->first_waiting == group) {
+        s->first_waiting = group->next;
+    }
+    group->previous = group->next = NULL;
+    s->n_groups--;
 }
 
 /* ---- start and stop running ---- */
@@ -69,11 +86,12 @@ static void run(struct scheduler *s, struct sequence *q)
 {
     int i = s->n_running++;
     BUG_ON(i >= s->max_running);
-    for (; i > 0 && s->running[i - 1] > q; i--) {
+    for (; i > 0 && s->running[i - 1]->age > q->age; i--) {
         s->running[i] = s->running[i - 1];
     }
     s->running[i] = q;
     q->state = SEQUENCE_RUNNING;
+    q->group->n_waiting--;
     s->most_running = s->n_running > s->most_running ? s->n_running : s->most_running;
 }
 
@@ -108,8 +126,10 @@ static void preempt(struct scheduler *s, struct sequence *q)
     leave(s, q);
     give_back(s, q);
     q->state = SEQUENCE_WAITING;
-    int index = (int)(q - s->sequences);
-    s->first_waiting = index < s->first_waiting ? index : s->first_waiting;
+    q->group->n_waiting++;
+    if (!s->first_waiting || q->age < s->first_waiting->samples[0].age) {
+        s->first_waiting = q->group;
+    }
     s->n_preempted++;
 }
 
@@ -132,31 +152,39 @@ static void make_room(struct scheduler *s)
 
 /* ---- admission ---- */
 
-static bool may_be_admitted(const struct sequence *q)
+/* The oldest of a group that waits and may be admitted; NULL if there is none. */
+static struct sequence *next_of_group(const struct sequence_group *group)
 {
-    return q->state == SEQUENCE_WAITING && (q->sample == 0 || sequence_drawn(q) > 0);
+    bool first = true; /* of the unfinished samples */
+    for (int i = 0; i < group->n_samples && group->n_waiting > 0; i++) {
+        struct sequence *q = &group->samples[i];
+        if (q->state == SEQUENCE_WAITING && (first || sequence_drawn(q) > 0)) {
+            return q;
+        }
+        first = first && q->state == SEQUENCE_FINISHED;
+    }
+    return NULL;
 }
 
 /* The oldest that waits and may be admitted; NULL if there is none. */
 static struct sequence *next_waiting(struct scheduler *s)
 {
-    while (s->first_waiting < s->n_sequences && s->sequences[s->first_waiting].state != SEQUENCE_WAITING) {
-        s->first_waiting++;
+    while (s->first_waiting && s->first_waiting->n_waiting == 0) {
+        s->first_waiting = s->first_waiting->next;
     }
-    for (int i = s->first_waiting; i < s->n_sequences; i++) {
-        if (may_be_admitted(&s->sequences[i])) {
-            return &s->sequences[i];
-        }
+    struct sequence *q = NULL;
+    for (const struct sequence_group *group = s->first_waiting; group && !q; group = group->next) {
+        q = next_of_group(group);
     }
-    return NULL;
+    return q;
 }
 
 /* A sibling whose pages hold the whole prompt; NULL if there is none. */
-static const struct sequence *holder(struct sequence *q)
+static const struct sequence *holder(const struct sequence *q)
 {
-    const struct sequence *leader = sequence_leader(q);
-    for (int i = 0; i < q->n_samples; i++) {
-        const struct sequence *sibling = leader + i;
+    const struct sequence_group *group = q->group;
+    for (int i = 0; i < group->n_samples; i++) {
+        const struct sequence *sibling = &group->samples[i];
         if (sibling != q && sibling->state == SEQUENCE_RUNNING && sibling->n_cached >= q->n_prompt) {
             return sibling;
         }
@@ -239,7 +267,7 @@ const struct plan *scheduler_plan(struct scheduler *s)
             add_span(s, s->running[i], missing < left ? missing : left);
         }
     }
-    BUG_ON(plan->T == 0 && !scheduler_done(s));
+    BUG_ON(plan->T == 0 && s->n_groups > 0);
     return plan;
 }
 
@@ -250,11 +278,13 @@ void scheduler_advance(struct scheduler *s)
     }
 }
 
-/* Rule 3, the end: the prompt's pages go to the next sibling, if it is the one to be admitted next and no other holds them. */
+/* Rule 3, the end: the prompt's pages go to the next sibling, if it is the one to be admitted next and no other holds
+ * them. A sibling without a token of its own continues the prompt where it is; one with a token needs all of it. */
 static bool bequeath(struct scheduler *s, struct sequence *q)
 {
     struct sequence *heir = next_waiting(s);
-    if (!heir || heir->group != q->group || sequence_drawn(heir) == 0 || q->n_cached < q->n_prompt || holder(q)) {
+    bool whole = q->n_cached >= q->n_prompt;
+    if (!heir || heir->group != q->group || (sequence_drawn(heir) > 0 && !whole) || holder(q)) {
         return false;
     }
     int n = kvcache_pages(heir->n_tokens), kept = kvcache_pages(q->n_prompt);
@@ -264,36 +294,49 @@ static bool bequeath(struct scheduler *s, struct sequence *q)
     }
     heir->pages = q->pages;
     heir->n_pages = kept;
-    heir->n_cached = q->n_prompt;
+    heir->n_cached = whole ? q->n_prompt : q->n_cached;
     while (heir->n_pages < n) {
         heir->pages[heir->n_pages++] = kvcache_take(&s->cache);
     }
     q->pages = NULL;
     q->n_pages = q->n_cached = 0;
     run(s, heir);
-    s->shared_tokens += heir->n_prompt;
+    s->shared_tokens += heir->n_cached;
     return true;
+}
+
+/* Its state becomes FINISHED; true if it was running, and then still holds its pages. */
+static bool end(struct scheduler *s, struct sequence *q)
+{
+    BUG_ON(q->state == SEQUENCE_FINISHED);
+    bool was_running = q->state == SEQUENCE_RUNNING;
+    if (was_running) {
+        leave(s, q);
+    } else {
+        q->group->n_waiting--;
+    }
+    q->state = SEQUENCE_FINISHED;
+    q->group->n_finished++;
+    return was_running;
 }
 
 void scheduler_finish(struct scheduler *s, struct sequence *q)
 {
-    BUG_ON(q->state == SEQUENCE_FINISHED);
-    bool was_running = q->state == SEQUENCE_RUNNING;
-    q->state = SEQUENCE_FINISHED;
-    s->n_finished++;
-    if (was_running) {
-        leave(s, q);
-        if (!bequeath(s, q)) {
-            give_back(s, q);
-        }
+    if (end(s, q) && !bequeath(s, q)) {
+        give_back(s, q);
+    }
+    if (q->group->n_finished == q->group->n_samples) {
+        unlink_group(s, q->group);
     }
 }
 
-void scheduler_abandon(struct scheduler *s)
+void scheduler_remove(struct scheduler *s, struct sequence_group *group)
 {
-    while (s->n_running > 0) {
-        struct sequence *q = s->running[--s->n_running];
-        give_back(s, q);
-        q->state = SEQUENCE_WAITING;
+    for (int i = 0; i < group->n_samples; i++) {
+        struct sequence *q = &group->samples[i];
+        if (q->state != SEQUENCE_FINISHED && end(s, q)) {
+            give_back(s, q);
+        }
     }
+    unlink_group(s, group);
 }

@@ -1,20 +1,25 @@
 /* rollout/scheduler.h - who runs in the next step: admission, chunks, forks and pre-emption.
  *
- * Pure bookkeeping on the host: it decides, rollout.c computes. A step is
+ * Pure bookkeeping on the host: it decides, engine.c computes. A step is
  *
  *   scheduler_plan      pre-empts where pages are short, admits who fits, cuts the rows of one forward pass
  *   (copies, forward pass, draws)
  *   scheduler_advance   the rows are computed
  *   scheduler_finish    for each sequence that has ended
  *
+ * Between steps groups may be added and removed.
+ *
  * Rules, in the order in which they apply:
  *   1. A running sequence that has filled its pages takes another. If none is free, the youngest running sequence is
- *      pre-empted: it gives its pages back, keeps its tokens and waits to be computed again. The oldest always goes on.
- *   2. Waiting sequences are admitted oldest first, none overtaking another, while a slot and pages for all their tokens
- *      are free, beside a reserve for the next 16 steps of those that run. Of a group whose prompt is not computed yet only
- *      sample 0 can be admitted; the others have their first token, drawn from the same row, once it is.
- *   3. A sequence that is admitted while a sibling holds the prompt shares the sibling's full prompt pages and
- *      copies the partial one. The last holder of a prompt that ends hands its pages to the next sibling.
+ *      pre-empted: it gives its pages back, keeps its tokens and waits to be computed again. The oldest always
+ *      continues.
+ *   2. Waiting sequences are admitted oldest first, none overtaking another, while a slot and pages for all their
+ *      tokens are free, in addition to a reserve for the next 16 steps of those that run. Of a group whose prompt is not
+ *      computed yet only the first unfinished sample can be admitted; the others have their first token, drawn from the
+ *      same row, once it is.
+ *   3. A sequence that is admitted while a sibling holds the prompt shares the sibling's full prompt pages and copies
+ *      the partial one. The last holder of a prompt that ends hands its pages to the next sibling, even if it is
+ *      cancelled while it computes the prompt.
  *   4. One row for every sequence that lacks one; what is left of max_rows goes to the others in chunks, oldest first.
  *
  * SPDX-License-Identifier: Apache-2.0 */
@@ -32,7 +37,7 @@ struct page_copy {
 };
 
 struct plan {
-    int T;                       /* rows; 0 only when all sequences have finished */
+    int T;                       /* rows; 0 only when there are no groups */
     int32_t *tokens, *positions; /* [max_rows] */
     int n_spans, n_decode;       /* the first n_decode spans are single rows of decoding sequences */
     struct span *spans;          /* [max_running] */
@@ -50,9 +55,10 @@ struct scheduler {
     int32_t *tables; /* [max_running, pages_per_sequence] block tables */
     int32_t **free_tables;
     int n_free_tables;
-    struct sequence *sequences; /* borrowed */
-    int n_sequences, n_finished;
-    int first_waiting; /* none older waits */
+    struct sequence_group *first, *last;  /* borrowed; those with an unfinished sequence, oldest first */
+    struct sequence_group *first_waiting; /* in no older one a sequence waits; NULL: in none */
+    int n_groups;
+    int64_t next_age;
     int n_preempted, most_running;
     int64_t shared_tokens; /* prompt tokens found in a sibling's pages */
 };
@@ -61,14 +67,15 @@ struct scheduler {
 void scheduler_init(struct scheduler *scheduler, int n_pages, int max_sequences, int max_rows, int max_length);
 void scheduler_release(struct scheduler *scheduler);
 
-/* Begins with n waiting sequences, group by group, none of which may need more than all pages (kvcache_pages(limit - 1)).
- * Clears the counters. */
-void scheduler_begin(struct scheduler *scheduler, struct sequence *sequences, int n);
-bool scheduler_done(const struct scheduler *scheduler);
+/* A group of waiting sequences, younger than all so far. None may need more than all pages
+ * (kvcache_pages(limit - 1)). */
+void scheduler_add(struct scheduler *scheduler, struct sequence_group *group);
 const struct plan *scheduler_plan(struct scheduler *scheduler);
 void scheduler_advance(struct scheduler *scheduler);
+/* A sequence ends, in whatever state it is; its group leaves with its last one. Not between plan and advance. */
 void scheduler_finish(struct scheduler *scheduler, struct sequence *sequence);
-/* Takes all pages back, whatever state the sequences are in. */
-void scheduler_abandon(struct scheduler *scheduler);
+/* All unfinished sequences of a group end at once. Not between plan and advance. */
+void scheduler_remove(struct scheduler *scheduler, struct sequence_group *group);
+void scheduler_clear_counters(struct scheduler *scheduler);
 
 #endif

@@ -3,19 +3,17 @@
  * SPDX-License-Identifier: Apache-2.0 */
 #include "rollout/stop.h"
 
-#include <stdlib.h>
-
-#include "base/arena.h"
 #include "model/tokenizer.h"
+#include "rollout/engine.h"
 
-static enum err check_strings(const struct rollout_options *options, const struct model *model)
+enum err stop_check(const struct request *request, const struct model *model)
 {
-    if (options->n_stop > 0 && !model->tokenizer) {
+    if (request->n_stop > 0 && !model->tokenizer) {
         return err_set(ERR_USAGE, "%s: stop strings need a tokenizer, and this model has none; use stop tokens",
                        model->source);
     }
-    for (int i = 0; i < options->n_stop; i++) {
-        struct str string = str_of(options->stop[i]);
+    for (int i = 0; i < request->n_stop; i++) {
+        struct str string = str_of(request->stop[i]);
         if (string.length == 0 || str_utf8_prefix(string) < string.length) {
             return err_set(ERR_USAGE, "stop string %d is %s; leave it out or correct it", i + 1,
                            string.length == 0 ? "empty and would end everything at once" : "not valid UTF-8");
@@ -24,39 +22,23 @@ static enum err check_strings(const struct rollout_options *options, const struc
     return ERR_NONE;
 }
 
-enum err stop_init(struct stop *stop, const struct rollout_options *options, const struct model *model)
+void stop_init(struct stop *stop, const struct request *request, const struct model *model, struct arena *arena)
 {
-    TRY(check_strings(options, model));
-    *stop = (struct stop){.n_strings = options->n_stop, .n_ends = options->ignore_eos ? 0 : model->config.n_eos};
-    stop->tokens = mem_alloc((size_t)(options->n_stop_tokens + options->n_stop) * sizeof *stop->tokens);
-    stop->ends = mem_alloc((size_t)stop->n_ends * sizeof *stop->ends);
-    stop->strings = mem_alloc((size_t)options->n_stop * sizeof *stop->strings);
-    for (int i = 0; i < stop->n_ends; i++) {
-        stop->ends[i] = model->config.eos_ids[i];
+    *stop = (struct stop){.n_strings = request->n_stop, .n_ends = request->ignore_eos ? 0 : model->config.n_eos};
+    stop->tokens = ARENA_NEW(arena, int32_t, request->n_stop_tokens + request->n_stop);
+    stop->ends = arena_copy(arena, model->config.eos_ids, (size_t)stop->n_ends * sizeof *stop->ends);
+    stop->strings = ARENA_NEW(arena, struct str, request->n_stop);
+    for (int i = 0; i < request->n_stop_tokens; i++) {
+        stop->tokens[stop->n_tokens++] = request->stop_tokens[i];
     }
-    for (int i = 0; i < options->n_stop_tokens; i++) {
-        stop->tokens[stop->n_tokens++] = options->stop_tokens[i];
-    }
-    for (int i = 0; i < options->n_stop; i++) {
-        struct str string = stop->strings[i] = str_of(mem_strdup(options->stop[i]));
+    for (int i = 0; i < request->n_stop; i++) {
+        struct str string = stop->strings[i] = str_of(arena_strdup(arena, request->stop[i]));
         stop->longest = string.length > stop->longest ? string.length : stop->longest;
         int32_t id = tokenizer_token_id(model->tokenizer, string);
         if (id >= 0 && tokenizer_is_special(model->tokenizer, id)) {
             stop->tokens[stop->n_tokens++] = id;
         }
     }
-    return ERR_NONE;
-}
-
-void stop_release(struct stop *stop)
-{
-    for (int i = 0; i < stop->n_strings; i++) {
-        free((char *)stop->strings[i].data); /* from mem_strdup */
-    }
-    free(stop->strings);
-    free(stop->tokens);
-    free(stop->ends);
-    *stop = (struct stop){0};
 }
 
 static bool contains(const int32_t *tokens, int n, int32_t token)

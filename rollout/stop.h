@@ -1,7 +1,8 @@
 /* rollout/stop.h - what ends a completion early: end tokens, stop tokens, stop strings.
  *
- * Stop strings are found in the bytes of the decoded text, wherever the tokens are cut. Of several the one that begins first
- * counts. Special tokens have no text; a stop string that is the name of one ("<|im_end|>") makes it a stop token.
+ * Stop strings are found in the bytes of the decoded text, wherever the tokens are cut. Of several the one that begins
+ * first counts. Special tokens have no text; a stop string that is the name of one ("<|im_end|>") makes it a stop
+ * token.
  *
  * SPDX-License-Identifier: Apache-2.0 */
 #ifndef ROLLOUT_STOP_H
@@ -10,8 +11,13 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "base/arena.h"
+#include "base/err.h"
 #include "base/str.h"
-#include "rollout/rollout.h"
+#include "model/model.h"
+#include "rollout/completion.h"
+
+struct request;
 
 struct stop {
     struct str *strings; /* [n_strings], none empty */
@@ -21,16 +27,16 @@ struct stop {
     int n_tokens, n_ends;
 };
 
-/* Copies what it needs. ERR_USAGE for a stop string that is empty or not UTF-8, or if the model has no tokenizer. Release with
- * stop_release. */
-enum err stop_init(struct stop *stop, const struct rollout_options *options, const struct model *model);
-void stop_release(struct stop *stop);
+/* ERR_USAGE for a stop string that is empty or not UTF-8, or if there are some and the model has no tokenizer. */
+enum err stop_check(const struct request *request, const struct model *model);
+/* Of a request that stop_check accepts; copies what it needs into `arena`. */
+void stop_init(struct stop *stop, const struct request *request, const struct model *model, struct arena *arena);
 
 /* FINISH_EOS, FINISH_STOP, or FINISH_NONE if the token ends nothing. */
 enum finish_reason stop_token(const struct stop *stop, int32_t token);
 /* Where the first stop string begins in `text`; -1: nowhere. */
 ptrdiff_t stop_find(const struct stop *stop, struct str text);
-/* Bytes at the end of `text` (which holds no stop string) that may be the beginning of one, and must not be shown yet. */
+/* Bytes at the end of `text`, which holds no stop string, that may begin one and must not be shown yet. */
 size_t stop_held(const struct stop *stop, struct str text);
 
 #endif

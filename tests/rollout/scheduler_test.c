@@ -1,8 +1,8 @@
 /* tests/rollout/scheduler_test.c - the scheduler over a cache that remembers what was written.
  *
- * No model: the "key" of a position is a hash of all tokens up to it, and the next token is a function of that hash and of the
- * sequence's key. A row is only right if every earlier position of its pages holds the hash of its own prefix, so that any
- * page that is shared, copied, reused or freed wrongly is seen at once.
+ * No model: the "key" of a position is a hash of all tokens up to it, and the next token is a function of that hash and
+ * of the sequence's key. A row is only right if every earlier position of its pages holds the hash of its own prefix,
+ * so that any page that is shared, copied, reused or freed wrongly is seen at once.
  *
  * SPDX-License-Identifier: Apache-2.0 */
 #include <setjmp.h>
@@ -19,10 +19,9 @@
 
 struct world {
     struct scheduler scheduler;
-    struct arena arena;
-    uint64_t *cache; /* [n_pages, 128] */
-    struct sequence *sequences;
-    int n_sequences, n_steps, most_rows, max_rows;
+    uint64_t *cache;                   /* [n_pages, 128] */
+    struct sequence_group *groups[16]; /* [n_groups]; NULL: removed */
+    int n_groups, n_steps;
     int64_t n_rows;
 };
 
@@ -88,18 +87,23 @@ static void draw(struct world *w, const struct plan *plan)
     for (int i = 0; i < plan->n_spans; i++) {
         struct sequence *q = plan->owners[i];
         if (q->n_cached == q->n_tokens) {
-            for (int k = 0, samples = sequence_drawn(q) == 0 ? q->n_samples : 1; k < samples; k++) {
-                due[n++] = q + k;
+            bool drew = sequence_drawn(q) > 0;
+            for (int k = 0; k < q->group->n_samples; k++) {
+                struct sequence *sibling = &q->group->samples[k];
+                if (sibling == q || (!drew && sibling->state != SEQUENCE_FINISHED)) {
+                    due[n++] = sibling;
+                }
             }
         }
     }
     for (int i = 0; i < n; i++) {
         uint64_t hash = mix(prefix_hash(due[i], due[i]->n_tokens), due[i]->key);
         float f = (float)(hash % 1000);
-        sequence_append(due[i], &(struct draw){(int32_t)(hash >> 40), f, f + 1, f + 2}, &w->arena);
+        sequence_append(due[i], &(struct draw){(int32_t)(hash >> 40), f, f + 1, f + 2});
     }
     for (int i = 0; i < n; i++) {
         if (ended(due[i])) {
+            due[i]->finish = FINISH_LENGTH;
             scheduler_finish(&w->scheduler, due[i]);
         }
     }
@@ -111,7 +115,7 @@ static void check_books(const struct world *w)
     int held[4096] = {0};
     for (int i = 0; i < s->n_running; i++) {
         const struct sequence *q = s->running[i];
-        assert_true(i == 0 || s->running[i - 1] < q);
+        assert_true(i == 0 || s->running[i - 1]->age < q->age);
         assert_int_equal(q->state, SEQUENCE_RUNNING);
         for (int k = 0; k < q->n_pages; k++) {
             held[q->pages[k]]++;
@@ -121,33 +125,56 @@ static void check_books(const struct world *w)
         assert_int_equal(s->cache.references[i], held[i]);
     }
     assert_true(s->n_running <= s->max_running);
+    int n_groups = 0;
+    for (const struct sequence_group *group = s->first; group; group = group->next, n_groups++) {
+        int states[3] = {0};
+        for (int i = 0; i < group->n_samples; i++) {
+            states[group->samples[i].state]++;
+        }
+        assert_int_equal(group->n_waiting, states[SEQUENCE_WAITING]);
+        assert_int_equal(group->n_finished, states[SEQUENCE_FINISHED]);
+        assert_true(group->n_finished < group->n_samples);
+        assert_true(group->next || group == s->last);
+    }
+    assert_int_equal(s->n_groups, n_groups);
 }
 
 struct setup {
     int n_pages, max_sequences, max_rows;
 };
 
-static void world_run(struct world *w, const struct rollout_prompt *prompts, int n_prompts, struct setup setup)
+static void world_begin(struct world *w, struct setup setup)
 {
-    *w = (struct world){.max_rows = setup.max_rows};
+    *w = (struct world){0};
     scheduler_init(&w->scheduler, setup.n_pages, setup.max_sequences, setup.max_rows, MAX_LENGTH);
     w->cache = mem_zero((size_t)setup.n_pages * OPS_PAGE * sizeof *w->cache);
-    for (int i = 0; i < n_prompts; i++) {
-        w->n_sequences += prompts[i].n_samples;
+}
+
+static void world_add(struct world *w, const struct request *request)
+{
+    w->groups[w->n_groups] = sequence_group_new(request, MAX_LENGTH);
+    scheduler_add(&w->scheduler, w->groups[w->n_groups++]);
+}
+
+static void world_step(struct world *w)
+{
+    const struct plan *plan = scheduler_plan(&w->scheduler);
+    assert_in_range(plan->T, 1, w->scheduler.max_rows);
+    compute(w, plan);
+    draw(w, plan);
+    check_books(w);
+    w->n_rows += plan->T;
+    assert_true(++w->n_steps < 1000000);
+}
+
+static void world_run(struct world *w, const struct request *requests, int n_requests, struct setup setup)
+{
+    world_begin(w, setup);
+    for (int i = 0; i < n_requests; i++) {
+        world_add(w, &requests[i]);
     }
-    w->sequences = ARENA_NEW(&w->arena, struct sequence, w->n_sequences);
-    for (int i = 0, at = 0; i < n_prompts; at += prompts[i++].n_samples) {
-        sequence_init_group(w->sequences + at, &prompts[i], i, MAX_LENGTH);
-    }
-    scheduler_begin(&w->scheduler, w->sequences, w->n_sequences);
-    while (!scheduler_done(&w->scheduler)) {
-        const struct plan *plan = scheduler_plan(&w->scheduler);
-        assert_in_range(plan->T, 1, setup.max_rows);
-        compute(w, plan);
-        draw(w, plan);
-        check_books(w);
-        w->n_rows += plan->T;
-        assert_true(++w->n_steps < 1000000);
+    while (w->scheduler.n_groups > 0) {
+        world_step(w);
     }
     assert_int_equal(kvcache_used(&w->scheduler.cache), 0);
 }
@@ -155,37 +182,47 @@ static void world_run(struct world *w, const struct rollout_prompt *prompts, int
 static void world_end(struct world *w)
 {
     scheduler_release(&w->scheduler);
-    arena_release(&w->arena);
+    for (int i = 0; i < w->n_groups; i++) {
+        if (w->groups[i]) {
+            sequence_group_free(w->groups[i]);
+        }
+    }
     free(w->cache);
 }
 
-/* Each sequence computed alone. */
+/* Each sequence computed alone; those that were cancelled up to there. */
 static void assert_right(const struct world *w)
 {
-    for (int i = 0; i < w->n_sequences; i++) {
-        const struct sequence *q = &w->sequences[i];
-        uint64_t hash = prefix_hash(q, q->n_prompt);
-        assert_true(sequence_drawn(q) > 0 && ended(q));
-        for (int k = q->n_prompt; k < q->n_tokens; k++) {
-            uint64_t drawn = mix(hash, q->key);
-            assert_int_equal(q->tokens[k], (int32_t)(drawn >> 40));
-            assert_true(k == q->n_tokens - 1 || q->tokens[k] % 101 != 0);
-            assert_true(q->logprob[k - q->n_prompt] == (float)(drawn % 1000));
-            assert_true(q->entropy[k - q->n_prompt] == (float)(drawn % 1000) + 2);
-            hash = mix(hash, (uint64_t)q->tokens[k] + 7);
+    for (int i = 0; i < w->n_groups; i++) {
+        for (int s = 0; w->groups[i] && s < w->groups[i]->n_samples; s++) {
+            const struct sequence *q = &w->groups[i]->samples[s];
+            uint64_t hash = prefix_hash(q, q->n_prompt);
+            assert_int_equal(q->state, SEQUENCE_FINISHED);
+            assert_true(q->finish == FINISH_CANCELLED || (sequence_drawn(q) > 0 && ended(q)));
+            for (int k = q->n_prompt; k < q->n_tokens; k++) {
+                uint64_t drawn = mix(hash, q->key);
+                assert_int_equal(q->tokens[k], (int32_t)(drawn >> 40));
+                assert_true(k == q->n_tokens - 1 || q->tokens[k] % 101 != 0);
+                assert_true(q->logprob[k - q->n_prompt] == (float)(drawn % 1000));
+                assert_true(q->entropy[k - q->n_prompt] == (float)(drawn % 1000) + 2);
+                hash = mix(hash, (uint64_t)q->tokens[k] + 7);
+            }
         }
     }
 }
 
-static struct rollout_prompt prompt_of(struct arena *arena, uint64_t stream, int n_tokens, int n_samples,
-                                       int max_tokens)
+static struct request prompt_of(struct arena *arena, uint64_t stream, int n_tokens, int n_samples, int max_tokens)
 {
     struct rng rng = rng_stream(3, stream);
     int32_t *tokens = ARENA_NEW(arena, int32_t, n_tokens);
     for (int i = 0; i < n_tokens; i++) {
         tokens[i] = (int32_t)rng_below(&rng, 50000);
     }
-    return (struct rollout_prompt){tokens, n_tokens, n_samples, max_tokens, stream * 1000};
+    return (struct request){.tokens = tokens,
+                            .n_tokens = n_tokens,
+                            .n_samples = n_samples,
+                            .max_tokens = max_tokens,
+                            .sampling = {.sequence = stream * 1000}};
 }
 
 static void random_loads_come_out_right(void **state)
@@ -195,7 +232,7 @@ static void random_loads_come_out_right(void **state)
     int preempted = 0, shared = 0;
     for (int round = 0; round < 120; round++) {
         struct arena arena = ARENA_INIT;
-        struct rollout_prompt prompts[8];
+        struct request prompts[8];
         int n = 1 + (int)rng_below(&rng, 8);
         for (int i = 0; i < n; i++) {
             static const int lengths[] = {1, 2, 60, 127, 128, 129, 200, 255, 256, 257};
@@ -225,14 +262,14 @@ static void a_prompt_is_computed_once(void **state)
     static const int samples[] = {1, 2, 16};
     for (size_t i = 0; i < 15; i++) {
         struct arena arena = ARENA_INIT;
-        struct rollout_prompt prompt = prompt_of(&arena, i, lengths[i % 5], samples[i / 5], 40);
+        struct request prompt = prompt_of(&arena, i, lengths[i % 5], samples[i / 5], 40);
         for (int slots = 1; slots <= 16; slots += 5) { /* with few slots the prompt is handed on */
             struct world w;
             int64_t rows = prompt.n_tokens;
             world_run(&w, &prompt, 1, (struct setup){64, slots, 64});
             assert_right(&w);
-            for (int k = 0; k < w.n_sequences; k++) {
-                rows += sequence_drawn(&w.sequences[k]) - 1;
+            for (int k = 0; k < prompt.n_samples; k++) {
+                rows += sequence_drawn(&w.groups[0]->samples[k]) - 1;
             }
             assert_int_equal(w.n_rows, rows);
             assert_int_equal(w.scheduler.n_preempted, 0);
@@ -248,7 +285,7 @@ static void full_pages_are_shared(void **state)
 {
     (void)state;
     struct arena arena = ARENA_INIT;
-    struct rollout_prompt prompt = prompt_of(&arena, 77, 300, 8, 10);
+    struct request prompt = prompt_of(&arena, 77, 300, 8, 10);
     struct world w;
     world_run(&w, &prompt, 1, (struct setup){64, 8, 512});
     assert_int_equal(w.scheduler.cache.most_used, 2 + 8);
@@ -262,26 +299,122 @@ static void prompts_are_cut_into_chunks(void **state)
 {
     (void)state;
     struct arena arena = ARENA_INIT;
-    struct rollout_prompt prompts[2] = {prompt_of(&arena, 1, 10, 1, 50), prompt_of(&arena, 2, 300, 1, 1)};
-    struct scheduler s;
-    struct sequence sequences[2];
-    scheduler_init(&s, 64, 8, 100, MAX_LENGTH);
-    sequence_init_group(sequences, &prompts[0], 0, MAX_LENGTH);
-    sequence_init_group(sequences + 1, &prompts[1], 1, MAX_LENGTH);
-    scheduler_begin(&s, sequences, 2);
+    struct request prompts[2] = {prompt_of(&arena, 1, 10, 1, 50), prompt_of(&arena, 2, 300, 1, 1)};
+    struct world w;
+    world_begin(&w, (struct setup){64, 8, 100});
+    world_add(&w, &prompts[0]);
+    world_add(&w, &prompts[1]);
     static const int want[][2] = {{10, 90}, {1, 99}, {1, 99}, {1, 12}}; /* rows of each */
     for (int i = 0; i < 4; i++) {
-        const struct plan *plan = scheduler_plan(&s);
+        const struct plan *plan = scheduler_plan(&w.scheduler);
         assert_int_equal(plan->n_spans, 2);
         assert_int_equal(plan->spans[0].n_rows, want[i][0]);
         assert_int_equal(plan->spans[1].n_rows, want[i][1]);
         assert_int_equal(plan->n_decode, i > 0);
-        scheduler_advance(&s);
-        sequence_append(&sequences[0], &(struct draw){1, 0, 0, 0}, &arena);
+        scheduler_advance(&w.scheduler);
+        sequence_append(&w.groups[0]->samples[0], &(struct draw){1, 0, 0, 0});
     }
-    scheduler_abandon(&s);
-    assert_int_equal(kvcache_used(&s.cache), 0);
-    scheduler_release(&s);
+    scheduler_remove(&w.scheduler, w.groups[0]);
+    scheduler_remove(&w.scheduler, w.groups[1]);
+    assert_int_equal(kvcache_used(&w.scheduler.cache), 0);
+    world_end(&w);
+    arena_release(&arena);
+}
+
+/* ---- groups come, samples and groups are cancelled, between any two steps ---- */
+
+static int pick_unfinished(const struct sequence_group *group, struct rng *rng)
+{
+    int sample = (int)rng_below(rng, (uint32_t)group->n_samples);
+    while (group->samples[sample].state == SEQUENCE_FINISHED) {
+        sample = (sample + 1) % group->n_samples;
+    }
+    return sample;
+}
+
+/* What the cancelled sequence was doing is counted in `met`: waiting for its prompt, computing it, pre-empted,
+ * decoding. */
+static void cancel_something(struct world *w, struct rng *rng, int met[4])
+{
+    int i = (int)rng_below(rng, (uint32_t)w->n_groups);
+    struct sequence_group *group = w->groups[i];
+    if (!group || group->n_finished == group->n_samples) {
+        return;
+    }
+    if (rng_below(rng, 4) == 0) {
+        scheduler_remove(&w->scheduler, group);
+        sequence_group_free(group);
+        w->groups[i] = NULL;
+        return;
+    }
+    struct sequence *q = &group->samples[pick_unfinished(group, rng)];
+    met[2 * (sequence_drawn(q) > 0) + (q->state == SEQUENCE_RUNNING)]++;
+    q->finish = FINISH_CANCELLED;
+    scheduler_finish(&w->scheduler, q);
+}
+
+static void what_comes_and_goes_disturbs_no_other(void **state)
+{
+    (void)state;
+    struct rng rng = rng_stream(12, 0);
+    int met[4] = {0};
+    for (int round = 0; round < 200; round++) {
+        static const int lengths[] = {1, 60, 127, 128, 129, 200, 255, 257};
+        struct arena arena = ARENA_INIT;
+        struct world w;
+        int left = 1 + (int)rng_below(&rng, 12);
+        world_begin(&w, (struct setup){.n_pages = 4 + (int)rng_below(&rng, 12),
+                                       .max_sequences = 1 + (int)rng_below(&rng, 24),
+                                       .max_rows = 1 + (int)rng_below(&rng, rng_below(&rng, 2) ? 8 : 300)});
+        while (left > 0 || w.scheduler.n_groups > 0) {
+            if (left > 0 && (w.scheduler.n_groups == 0 || rng_below(&rng, 20) == 0)) {
+                struct request request =
+                    prompt_of(&arena, (uint64_t)(100 * round + left--), lengths[rng_below(&rng, 8)],
+                              1 + (int)rng_below(&rng, 6), 1 + (int)rng_below(&rng, 200));
+                world_add(&w, &request);
+            }
+            if (rng_below(&rng, 40) == 0) {
+                cancel_something(&w, &rng, met);
+                check_books(&w);
+            }
+            if (w.scheduler.n_groups > 0) {
+                world_step(&w);
+            }
+        }
+        assert_int_equal(kvcache_used(&w.scheduler.cache), 0);
+        assert_right(&w);
+        world_end(&w);
+        arena_release(&arena);
+    }
+    for (int i = 0; i < 4; i++) {
+        assert_true(met[i] > 10);
+    }
+}
+
+/* The sample that computes the prompt is cancelled half-way: the next one continues where it was. */
+static void a_prompt_half_computed_is_handed_on(void **state)
+{
+    (void)state;
+    struct arena arena = ARENA_INIT;
+    struct request request = prompt_of(&arena, 5, 300, 3, 20);
+    struct world w;
+    world_begin(&w, (struct setup){64, 8, 100});
+    world_add(&w, &request);
+    world_step(&w);
+    for (int i = 0; i < 2; i++) {
+        w.groups[0]->samples[i].finish = FINISH_CANCELLED;
+        scheduler_finish(&w.scheduler, &w.groups[0]->samples[i]);
+        check_books(&w);
+        assert_int_equal(w.groups[0]->samples[i + 1].n_cached, 100);
+    }
+    while (w.scheduler.n_groups > 0) {
+        world_step(&w);
+    }
+    assert_right(&w);
+    assert_int_equal(sequence_drawn(&w.groups[0]->samples[0]), 0);
+    assert_int_equal(w.n_rows, 300 + sequence_drawn(&w.groups[0]->samples[2]) - 1);
+    assert_int_equal(kvcache_used(&w.scheduler.cache), 0);
+    world_end(&w);
     arena_release(&arena);
 }
 
@@ -292,6 +425,8 @@ int main(void)
         cmocka_unit_test(a_prompt_is_computed_once),
         cmocka_unit_test(full_pages_are_shared),
         cmocka_unit_test(prompts_are_cut_into_chunks),
+        cmocka_unit_test(what_comes_and_goes_disturbs_no_other),
+        cmocka_unit_test(a_prompt_half_computed_is_handed_on),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

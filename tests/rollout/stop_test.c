@@ -3,7 +3,10 @@
  * SPDX-License-Identifier: Apache-2.0 */
 #include "tests/rollout/fixture.h"
 
+#include "rollout/engine.h"
 #include "rollout/stop.h"
+
+static struct arena arena; /* of every struct stop */
 
 static int open_tokenizer(void **state)
 {
@@ -14,15 +17,17 @@ static int open_tokenizer(void **state)
 static int close_tokenizer(void **state)
 {
     tokenizer_free(*state);
+    arena_release(&arena);
     return 0;
 }
 
 static struct stop stop_of(struct tokenizer *tokenizer, const char *const *strings, int n)
 {
     struct stop stop;
-    struct rollout_options options = {.stop = strings, .n_stop = n};
+    struct request request = {.stop = strings, .n_stop = n};
     struct model model = {.tokenizer = tokenizer};
-    FIXTURE_ASSERT(stop_init(&stop, &options, &model));
+    FIXTURE_ASSERT(stop_check(&request, &model));
+    stop_init(&stop, &request, &model, &arena);
     return stop;
 }
 
@@ -48,7 +53,6 @@ static void the_first_stop_string_counts(void **state)
         if (cases[i].find < 0) {
             assert_int_equal(stop_held(&stop, str_of(cases[i].text)), cases[i].held);
         }
-        stop_release(&stop);
     }
 }
 
@@ -57,19 +61,17 @@ static void tokens_that_end(void **state)
     (void)state;
     static const int32_t tokens[] = {7, 9};
     struct model model = {.config = {.eos_ids = {3, 9}, .n_eos = 2}};
-    struct rollout_options options = {.stop_tokens = tokens, .n_stop_tokens = 2};
+    struct request request = {.stop_tokens = tokens, .n_stop_tokens = 2};
     struct stop stop;
-    FIXTURE_ASSERT(stop_init(&stop, &options, &model));
+    stop_init(&stop, &request, &model, &arena);
     assert_int_equal(stop_token(&stop, 3), FINISH_EOS);
     assert_int_equal(stop_token(&stop, 9), FINISH_EOS);
     assert_int_equal(stop_token(&stop, 7), FINISH_STOP);
     assert_int_equal(stop_token(&stop, 0), FINISH_NONE);
-    stop_release(&stop);
-    options.ignore_eos = true;
-    FIXTURE_ASSERT(stop_init(&stop, &options, &model));
+    request.ignore_eos = true;
+    stop_init(&stop, &request, &model, &arena);
     assert_int_equal(stop_token(&stop, 3), FINISH_NONE);
     assert_int_equal(stop_token(&stop, 9), FINISH_STOP);
-    stop_release(&stop);
 }
 
 /* Special tokens have no text that could be searched. */
@@ -79,7 +81,6 @@ static void the_name_of_a_special_token_is_a_stop_token(void **state)
     struct stop stop = stop_of(*state, strings, 2);
     assert_int_equal(stop_token(&stop, FIXTURE_SPECIAL), FINISH_STOP);
     assert_int_equal(stop_token(&stop, FIXTURE_AB), FINISH_NONE);
-    stop_release(&stop);
 }
 
 static void bad_stop_strings_are_refused(void **state)
@@ -90,10 +91,9 @@ static void bad_stop_strings_are_refused(void **state)
     } cases[] = {{"", "empty", true}, {"\xC3", "UTF-8", true}, {"x", "tokenizer", false}};
     for (size_t i = 0; i < 3; i++) {
         const char *const strings[] = {"a", cases[i].string};
-        struct stop stop;
-        struct rollout_options options = {.stop = strings, .n_stop = 2};
+        struct request request = {.stop = strings, .n_stop = 2};
         struct model model = {.tokenizer = cases[i].has_tokenizer ? *state : NULL, .source = (char[]){"m"}};
-        assert_int_equal(stop_init(&stop, &options, &model), ERR_USAGE);
+        assert_int_equal(stop_check(&request, &model), ERR_USAGE);
         assert_non_null(strstr(err_text(), cases[i].words));
     }
 }

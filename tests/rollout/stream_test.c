@@ -3,7 +3,10 @@
  * SPDX-License-Identifier: Apache-2.0 */
 #include "tests/rollout/fixture.h"
 
+#include "rollout/engine.h"
 #include "rollout/stream.h"
+
+static struct arena arena; /* of every struct stop */
 
 static int open_tokenizer(void **state)
 {
@@ -14,15 +17,17 @@ static int open_tokenizer(void **state)
 static int close_tokenizer(void **state)
 {
     tokenizer_free(*state);
+    arena_release(&arena);
     return 0;
 }
 
 static struct stop stop_of(struct tokenizer *tokenizer, const char *const *strings, int n)
 {
     struct stop stop;
-    struct rollout_options options = {.stop = strings, .n_stop = n};
+    struct request request = {.stop = strings, .n_stop = n};
     struct model model = {.tokenizer = tokenizer};
-    FIXTURE_ASSERT(stop_init(&stop, &options, &model));
+    FIXTURE_ASSERT(stop_check(&request, &model));
+    stop_init(&stop, &request, &model, &arena);
     return stop;
 }
 
@@ -69,7 +74,6 @@ static void stop_strings_are_not_shown(void **state)
     }
     strbuf_release(&out);
     stream_release(&stream);
-    stop_release(&stop);
 }
 
 /* Any valid text: what is shown is the text up to its first stop string. */
@@ -95,7 +99,6 @@ static void random_text_is_shown_up_to_the_stop(void **state)
     strbuf_release(&out);
     strbuf_release(&text);
     stream_release(&stream);
-    stop_release(&stop);
 }
 
 static void what_may_be_a_stop_string_is_held(void **state)
@@ -113,7 +116,6 @@ static void what_may_be_a_stop_string_is_held(void **state)
     }
     assert_int_equal(stream_end(&stream, &stop).length, 0);
     stream_release(&stream);
-    stop_release(&stop);
 }
 
 /* As in a completion's text. What was held before it can be no character any more. */
@@ -132,7 +134,6 @@ static void special_tokens_are_shown(void **state)
     assert_int_equal(stream_end(&stream, &stop).length, 0);
     strbuf_release(&want);
     stream_release(&stream);
-    stop_release(&stop);
 }
 
 int main(void)
