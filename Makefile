@@ -46,7 +46,7 @@ CUDA_ARCHS ?= 80 90a
 ifeq ($(CUDA),1)
 NVCC       ?= nvcc
 CUDA_HOME  ?= $(patsubst %/bin/,%,$(dir $(realpath $(shell command -v $(NVCC)))))
-CUDA_SRC   := $(filter-out kernels/cuda/slots.c,$(wildcard kernels/cuda/*.c))
+CUDA_SRC   := $(wildcard kernels/cuda/*.c)
 CUDA_CU    := $(wildcard kernels/cuda/*.cu)
 CUDA_HEADERS := $(wildcard kernels/cuda/*.h kernels/cuda/*.cuh)
 NVCC_FLAGS := -std=c++17 -O3 -I. $(if $(filter 90a,$(CUDA_ARCHS)),-DSTROP_SM90A) $(foreach a,$(CUDA_ARCHS),-gencode=arch=compute_$(a),code=sm_$(a)) \
@@ -58,7 +58,7 @@ endif
 
 REWARDS := $(patsubst %,reward/%,code http math sandbox)
 ROOMS   := $(patsubst %,rl/%,cmd data recipe report run)
-SOURCES := $(filter-out rl/cmd/main.c,$(foreach f,$(FOLDERS) $(REWARDS) $(ROOMS),$(wildcard $(f)/*.c))) kernels/cuda/slots.c
+SOURCES := $(filter-out rl/cmd/main.c,$(foreach f,$(FOLDERS) $(REWARDS) $(ROOMS),$(wildcard $(f)/*.c)))
 ISA_SRC := $(wildcard kernels/cpu/*.c)
 TESTS   := $(foreach f,$(FOLDERS) $(REWARDS) $(ROOMS),$(wildcard tests/$(f)/*_test.c))
 ifneq ($(CUDA),1)

@@ -84,7 +84,7 @@ struct device_limits {
     int tokens, targets, contexts;       /* of a training batch. 0: there is no training */
     int groups, group_size, max_prefix;  /* prefixes that it shares, by how many contexts each, rows of one */
 };
-/* A GPU's operations get their memory (kernels/cuda/slots.h); without this call they take it as they come to need it. The CPU's
+/* A GPU's operations get their memory (kernels/slots.h); without this call they take it as they come to need it. The CPU's
  * use a little memory of their threads instead (kernels/scratch.h). */
 void device_alloc_slots(struct device *device, const struct device_limits *limits);
 

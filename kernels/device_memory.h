@@ -6,7 +6,7 @@
 
 #include <stddef.h>
 
-#include "kernels/cuda/slots.h"
+#include "kernels/slots.h"
 #include "kernels/device.h"
 
 struct device_memory {

@@ -17,7 +17,7 @@
 extern "C" {
 #endif
 
-#include "kernels/cuda/slots.h"
+#include "kernels/slots.h"
 #include "kernels/ops.h"
 
 struct device;

@@ -13,7 +13,7 @@ struct filter {
     uint32_t noisy, position, seed_low, seed_high, sequence_low, sequence_high;
 };
 
-static_assert(sizeof(struct filter) <= CUDA_FILTER_BYTES, "kernels/cuda/slots.h");
+static_assert(sizeof(struct filter) <= CUDA_FILTER_BYTES, "kernels/slots.h");
 
 struct filter_args {
     int V, n_valid;

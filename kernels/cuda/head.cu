@@ -13,7 +13,7 @@
 #define PASS_ROWS 2048
 #define FEW_ROWS  256 /* rows of a pass that stores its logits */
 
-static_assert(PASS_ROWS == CUDA_PASS_ROWS && FEW_ROWS == CUDA_FEW_ROWS, "kernels/cuda/slots.h");
+static_assert(PASS_ROWS == CUDA_PASS_ROWS && FEW_ROWS == CUDA_FEW_ROWS, "kernels/slots.h");
 
 /* A warp does a few rows at once, so that the latency of one hides behind the others. */
 #define ROWS_AT_ONCE 4

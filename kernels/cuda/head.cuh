@@ -20,7 +20,7 @@
 #define WARPS_A_BLOCK (THREADS / LANES)
 #define ROWS_A_WARP   (BM / WARPS_A_BLOCK)
 
-static_assert(TILE == CUDA_TILE, "kernels/cuda/slots.h");
+static_assert(TILE == CUDA_TILE, "kernels/slots.h");
 
 struct tile {
     float most, sum, weighted; /* maximum; sum of exp(x - most); sum of exp(x - most) x */
@@ -34,7 +34,7 @@ struct draw {
     uint32_t noisy, position, seed_low, seed_high, sequence_low, sequence_high;
 };
 
-static_assert(sizeof(struct tile) <= CUDA_TILE_BYTES && sizeof(struct draw) <= CUDA_DRAW_BYTES, "kernels/cuda/slots.h");
+static_assert(sizeof(struct tile) <= CUDA_TILE_BYTES && sizeof(struct draw) <= CUDA_DRAW_BYTES, "kernels/slots.h");
 
 /* What the tiles are made from, and where they go; all arrays are the caller's, on the device. */
 struct head {

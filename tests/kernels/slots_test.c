@@ -1,7 +1,7 @@
 /* tests/kernels/slots_test.c - the GPU's workspaces, from the limits of a run.
  *
  * SPDX-License-Identifier: Apache-2.0 */
-#include "kernels/cuda/slots.h"
+#include "kernels/slots.h"
 
 #include <stdbool.h>
 

@@ -1,7 +1,7 @@
-/* kernels/cuda/slots.c - one function a slot: its formula is that of the kernels that ask for it.
+/* kernels/slots.c - one function a slot: its formula is that of the kernels that ask for it.
  *
  * SPDX-License-Identifier: Apache-2.0 */
-#include "kernels/cuda/slots.h"
+#include "kernels/slots.h"
 
 #include <string.h>
 

@@ -1,12 +1,12 @@
-/* kernels/cuda/slots.h - the memory that the GPU's operations need for themselves, from the limits of a run.
+/* kernels/slots.h - the memory that the GPU's operations need for themselves, from the limits of a run.
  *
  * Kernels ask for an array by its purpose (cuda_slot, kernels/cuda/cuda.h). How large each can get follows from the largest
  * batch: cuda_slots_plan says it before the first kernel runs, on any machine. The sizes of blocks that its formulae share with
  * the kernels stand here, and the kernels assert them.
  *
  * Private to kernels/. Needs no CUDA. SPDX-License-Identifier: Apache-2.0 */
-#ifndef KERNELS_CUDA_SLOTS_H
-#define KERNELS_CUDA_SLOTS_H
+#ifndef KERNELS_SLOTS_H
+#define KERNELS_SLOTS_H
 
 #include <stddef.h>
 
