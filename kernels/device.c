@@ -166,7 +166,7 @@ static void never(const struct repeat_args *args)
 static const struct ops planning_gpu = {
     .name = "cuda",
     .matrix_elements = gpu_matrix_elements,
-    .repeat = never, /* but it could: that takes a spare page of the cache (model/forward.c) */
+    .repeat = never, /* but it could: that takes a spare page of the cache (model/forward_cached.c) */
 };
 
 enum err device_open_planning(struct device **out, const char *name, size_t capacity)

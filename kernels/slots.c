@@ -162,7 +162,7 @@ static size_t spans_bytes(size_t rows, size_t n_spans, int max_length)
     return 8 * rows + n_spans * pages * sizeof(int) + 16 * (rows + n_spans) + 48;
 }
 
-/* Rows are added to a pass of decoding, up to a multiple of 16 (model/forward.c). */
+/* Rows are added to a pass of decoding, up to a multiple of 16 (model/forward_cached.c). */
 static size_t rollout_plan_bytes(const struct device_limits *l)
 {
     size_t running = least((size_t)l->rollout_rows, (size_t)l->rollout_sequences + 15);

@@ -1,10 +1,10 @@
-/* model/activations.c - one table of buffers: what each is for and how large, from which the sizes, the labels, the allocation
- * and the release all come.
+/* model/activations.c - the slices of a training pass: one list, from which sizes, labels, allocation and release all come, and
+ * among them the buffers of the blocks.
  *
  * SPDX-License-Identifier: Apache-2.0 */
 #include "model/activations.h"
 
-/* The pages that contexts may need: each its own full ones, one that it begins and one that it ends in. */
+/* The pages that contexts may need: each context its own full ones, the one that it begins in and the one that it ends in. */
 static int pages_needed(int max_tokens, int max_contexts, int pages_per_context)
 {
     int64_t by_rows = max_tokens / OPS_PAGE + 2 * (int64_t)max_contexts;
@@ -12,40 +12,29 @@ static int pages_needed(int max_tokens, int max_contexts, int pages_per_context)
     return (int)(by_rows < by_length ? by_rows : by_length);
 }
 
-struct buffer {
+struct slice {
     void **at;
     size_t n, bytes; /* elements, and the bytes of one */
     const char *label;
 };
 
-#define MAX_BUFFERS 32
+/* What is allocated, in the order of the memory table: slices, and between them those of the blocks. */
+enum { KEPT_INPUT, KEPT_MID, KEPT_HIDDEN, NORMED, DX, FIRST_OF_BATCH };
 
-/* Lists the device buffers of `a`, whose limits are set; returns how many. */
-static int list_buffers(struct activations *a, const struct model *model, struct buffer *list)
+#define MAX_SLICES 20
+
+/* Lists the slices of `a` besides those of the blocks; returns how many. */
+static int list_slices(struct activations *a, const struct model *model, struct slice *list)
 {
-    const struct model_config *c = &model->config;
-    size_t L = (size_t)c->n_layers, K = a->checkpointing ? 1 : L, T = (size_t)a->max_tokens, N = (size_t)a->max_targets;
-    size_t d = (size_t)c->d, F = (size_t)c->F, heads = (size_t)c->H, q = heads * (size_t)c->D;
-    size_t qkv = (size_t)layer_qkv_width(c), pool = (size_t)a->n_pages * ops_page_elements(c->J, c->D);
-    size_t element = model->device->element_bytes;
-    const struct buffer buffers[] = {
-        {&a->x, (L + 1) * T * d, element, "kept: layer inputs"},
-        {&a->qkv, K * T * qkv, element, "kept: q, k, v"},
-        {&a->attended, K * T * q, element, "kept: attention"},
-        {(void **)&a->lse, K * T * heads, sizeof(float), "kept: attention log-sum-exp"},
-        {&a->mid, K * T * d, element, "kept: between attention and feed-forward"},
-        {&a->gate_up, K * T * 2 * F, element, "kept: gate, up"},
-        {&a->hidden, T * d, element, "kept: hidden"},
-        {&a->normed, T * d, element, "training: after a norm"},
-        {&a->qk, c->qk_norm ? T * qkv : 0, element, "training: normed q, k"},
-        {&a->act, T * F, element, "training: swiglu"},
-        {&a->dx, T * d, element, "gradient: residual stream"},
-        {&a->dqkv, T * qkv, element, "gradient: q, k, v"},
-        {&a->dattended, T * q, element, "gradient: attention"},
-        {&a->dgate_up, a->checkpointing ? 0 : T * 2 * F, element, "gradient: gate, up"},
-        {&a->k_pool, pool, element, "training: key pages"},
-        {&a->v_pool, pool, element, "training: value pages"},
-        {(void **)&a->tokens, T, sizeof(int32_t), "training: tokens"},
+    size_t L = (size_t)model->config.n_layers, K = a->checkpointing ? 1 : L, d = (size_t)model->config.d;
+    size_t T = (size_t)a->max_tokens, N = (size_t)a->max_targets, element = model->device->element_bytes;
+    const struct slice slices[] = {
+        [KEPT_INPUT] = {&a->x, (L + 1) * T * d, element, "kept: layer inputs"},
+        [KEPT_MID] = {&a->mid, K * T * d, element, "kept: between attention and feed-forward"},
+        [KEPT_HIDDEN] = {&a->hidden, T * d, element, "kept: hidden"},
+        [NORMED] = {&a->normed, T * d, element, "training: after a norm"},
+        [DX] = {&a->dx, T * d, element, "gradient: residual stream"},
+        [FIRST_OF_BATCH] = {(void **)&a->tokens, T, sizeof(int32_t), "training: tokens"},
         {(void **)&a->positions, T, sizeof(int32_t), "training: positions"},
         {(void **)&a->target_rows, N, sizeof(int32_t), "training: target rows"},
         {(void **)&a->targets, N, sizeof(int32_t), "training: targets"},
@@ -57,14 +46,45 @@ static int list_buffers(struct activations *a, const struct model *model, struct
         {(void **)&a->d_logprob, N, sizeof(float), "gradient: log-probabilities"},
         {(void **)&a->d_entropy, N, sizeof(float), "gradient: entropy"},
     };
-    _Static_assert(sizeof buffers / sizeof *buffers <= MAX_BUFFERS, "the list must hold all");
-    memcpy(list, buffers, sizeof buffers);
-    return (int)(sizeof buffers / sizeof *buffers);
+    _Static_assert(sizeof slices / sizeof *slices <= MAX_SLICES, "the list must hold all");
+    memcpy(list, slices, sizeof slices);
+    return (int)(sizeof slices / sizeof *slices);
 }
 
-static void set_limits(struct activations *a, int max_tokens, int max_targets, int max_contexts, int max_length,
-                       bool checkpointing)
+static void take(const struct slice *slice, const struct model *model)
 {
+    *slice->at = device_alloc_in(model->device, DEVICE_TRAINING, slice->n * slice->bytes, slice->label);
+}
+
+static void take_all(struct activations *a, const struct model *model)
+{
+    struct slice list[MAX_SLICES];
+    int n = list_slices(a, model, list);
+    take(&list[KEPT_INPUT], model);
+    buffers_add(&a->blocks, model, BLOCK_ATTENTION, BUFFER_KEPT);
+    take(&list[KEPT_MID], model);
+    buffers_add(&a->blocks, model, BLOCK_FEED_FORWARD, BUFFER_KEPT);
+    take(&list[KEPT_HIDDEN], model);
+    take(&list[NORMED], model);
+    for (int half = 0; half < BLOCKS_PER_LAYER; half++) {
+        buffers_add(&a->blocks, model, half, BUFFER_SCRATCH);
+    }
+    take(&list[DX], model);
+    for (int half = 0; half < BLOCKS_PER_LAYER; half++) {
+        buffers_add(&a->blocks, model, half, BUFFER_GRADIENT);
+    }
+    for (int half = 0; half < BLOCKS_PER_LAYER; half++) {
+        buffers_add(&a->blocks, model, half, BUFFER_PAGES);
+    }
+    for (int i = FIRST_OF_BATCH; i < n; i++) {
+        take(&list[i], model);
+    }
+}
+
+struct activations *activations_new(const struct model *model, int max_tokens, int max_targets, int max_contexts,
+                                    int max_length, bool checkpointing)
+{
+    struct activations *a = mem_zero(sizeof *a);
     BUG_ON(max_tokens < 1 || max_targets < 1 || max_contexts < 1 || max_length < 1);
     a->max_tokens = max_tokens;
     a->max_targets = max_targets;
@@ -72,33 +92,9 @@ static void set_limits(struct activations *a, int max_tokens, int max_targets, i
     a->checkpointing = checkpointing;
     a->held = -1;
     a->pages_per_context = (max_length + OPS_PAGE - 1) / OPS_PAGE;
-    a->n_pages = pages_needed(max_tokens, max_contexts, a->pages_per_context);
-}
-
-size_t activations_bytes(const struct model *model, int max_tokens, int max_targets, int max_contexts, int max_length,
-                         bool checkpointing)
-{
-    struct activations a = {0};
-    struct buffer list[MAX_BUFFERS];
-    set_limits(&a, max_tokens, max_targets, max_contexts, max_length, checkpointing);
-    size_t bytes = 0;
-    for (int i = 0, n = list_buffers(&a, model, list); i < n; i++) {
-        bytes += list[i].n * list[i].bytes;
-    }
-    return bytes;
-}
-
-struct activations *activations_new(const struct model *model, int max_tokens, int max_targets, int max_contexts,
-                                    int max_length, bool checkpointing)
-{
-    struct activations *a = mem_zero(sizeof *a);
-    struct buffer list[MAX_BUFFERS];
-    set_limits(a, max_tokens, max_targets, max_contexts, max_length, checkpointing);
-    for (int i = 0, n = list_buffers(a, model, list); i < n; i++) {
-        if (list[i].n) {
-            *list[i].at = device_alloc_in(model->device, DEVICE_TRAINING, list[i].n * list[i].bytes, list[i].label);
-        }
-    }
+    buffers_init(&a->blocks, model, checkpointing ? PASS_RECOMPUTE : PASS_TRAIN, max_tokens,
+                 pages_needed(max_tokens, max_contexts, a->pages_per_context));
+    take_all(a, model);
     a->stores = mem_zero(2 * (size_t)max_contexts * sizeof *a->stores);
     a->spans = mem_zero((size_t)max_contexts * sizeof *a->spans);
     a->pages = mem_zero((size_t)max_contexts * (size_t)a->pages_per_context * sizeof *a->pages);
@@ -107,13 +103,14 @@ struct activations *activations_new(const struct model *model, int max_tokens, i
 
 void activations_free(struct activations *acts, const struct model *model)
 {
-    struct buffer list[MAX_BUFFERS];
+    struct slice list[MAX_SLICES];
     if (!acts) {
         return;
     }
-    for (int i = 0, n = list_buffers(acts, model, list); i < n; i++) {
+    for (int i = 0, n = list_slices(acts, model, list); i < n; i++) {
         device_free(model->device, *list[i].at);
     }
+    buffers_release(&acts->blocks, model->device);
     free(acts->stores);
     free(acts->spans);
     free(acts->pages);
@@ -122,33 +119,15 @@ void activations_free(struct activations *acts, const struct model *model)
 
 struct layer_io activations_layer(const struct activations *acts, const struct model *model, int layer)
 {
-    const struct model_config *config = &model->config;
-    size_t T = (size_t)acts->max_tokens, row = acts->checkpointing ? 0 : (size_t)layer * T; /* of this layer's part */
-    size_t in = (size_t)layer * T;
-    size_t d = (size_t)config->d, F = (size_t)config->F, H = (size_t)config->H, D = (size_t)config->D;
-    void *qkv = linear_element(model, acts->qkv, row * (size_t)layer_qkv_width(config));
+    size_t rows = (size_t)acts->max_tokens * (size_t)model->config.d, in = (size_t)layer * rows;
     return (struct layer_io){
-        .T = acts->T,
-        .positions = acts->positions,
-        .n_stores = acts->n_stores,
-        .n_spans = acts->n_spans,
-        .stores = acts->stores,
-        .spans = acts->spans,
-        .k_pool = acts->k_pool,
-        .v_pool = acts->v_pool,
-        .x = linear_element(model, acts->x, in * d),
+        .pass = &acts->pass,
+        .x = linear_element(model, acts->x, in),
         .normed = acts->normed,
-        .qkv = qkv,
-        .qk = config->qk_norm ? acts->qk : qkv,
-        .attended = linear_element(model, acts->attended, row * H * D),
-        .lse = acts->lse + row * H,
-        .mid = linear_element(model, acts->mid, row * d),
-        .gate_up = linear_element(model, acts->gate_up, row * 2 * F),
-        .act = acts->act,
-        .out = linear_element(model, acts->x, (in + T) * d),
+        .mid = acts->checkpointing ? acts->mid : linear_element(model, acts->mid, in),
+        .out = linear_element(model, acts->x, in + rows),
         .dx = acts->dx,
-        .dqkv = acts->dqkv,
-        .dattended = acts->dattended,
-        .dgate_up = acts->checkpointing ? linear_element(model, acts->gate_up, row * 2 * F) : acts->dgate_up,
+        .buffers = &acts->blocks.layers[layer],
+        .pages = &acts->blocks.layers[layer],
     };
 }

@@ -61,21 +61,21 @@ void model_backward(struct model *model, const struct train_batch *batch, struct
                     float inv_temperature, const float *lse, const float *entropy, const float *d_logprob,
                     const float *d_entropy, float *grads)
 {
-    struct backward b = {model, grads, acts->T};
+    struct backward b = {model, grads, acts->pass.T};
     BUG_ON(d_entropy && !entropy);
     if (batch->n_targets == 0) {
         return;
     }
     upload_targets(model, acts, batch, lse, entropy, d_logprob, d_entropy);
+    acts->pass.n_contexts = batch->n_contexts;
+    acts->pass.contexts = batch->contexts;
     head_grad(&b, acts, batch, inv_temperature, d_entropy != NULL);
     for (int layer = model->config.n_layers - 1; layer >= 0; layer--) {
         struct layer_io io = activations_layer(acts, model, layer);
-        io.n_contexts = batch->n_contexts;
-        io.contexts = batch->contexts;
         if (acts->checkpointing && acts->held != layer) {
             layer_until_output(model, layer, &io);
         }
-        acts->held = -1; /* gate_up becomes its gradient */
+        acts->held = -1; /* what a block kept may become its gradient */
         layer_backward(&b, layer, &io);
     }
     model->device->ops->embedding_grad(&(struct embedding_args){

@@ -8,7 +8,6 @@
 #include "base/str.h"
 #include "kernels/rng.h"
 #include "model/end_tokens.h"
-#include "model/forward.h"
 #include "model/load.h"
 #include "model/tokenizer.h"
 

@@ -25,6 +25,7 @@
 
 struct tokenizer;
 struct activations;
+struct buffers;
 struct model;
 
 /* Who wants to see the rows x [T, d] (device) after each layer of a forward pass; see NULL: nobody. Positions are on the host. */
@@ -82,10 +83,11 @@ enum err model_save(const struct model *model, const char *folder, const char *d
 
 /* ---- cached forward (rollout) ---- */
 
+/* Pages of OPS_PAGE positions, in every layer what its blocks keep of them (keys and values); on a device that repeats work there
+ * is one page more, for rows that are added (model/forward_cached.c). */
 struct kv_pool {
     int n_pages;
-    void **k,
-        **v; /* [layers], each n_pages (and one to spare, on a device that repeats work) of ops_page_elements(J, D); device */
+    struct buffers *pages;
 };
 
 void kv_pool_init(struct kv_pool *pool, const struct model *model, int n_pages);
@@ -104,6 +106,7 @@ struct cached_batch {
 };
 
 void model_reserve_cached(struct model *model, int max_rows); /* sizes the buffers once, in DEVICE_ROLLOUT */
+void model_release_cached(struct model *model);
 void model_forward_cached(struct model *model, const struct cached_batch *batch, struct kv_pool *pool, void *hidden);
 
 /* ---- training ---- */

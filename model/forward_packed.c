@@ -1,4 +1,4 @@
-/* model/train_forward.c - the forward pass over a packed batch, and the log-probabilities of its targets.
+/* model/forward_packed.c - the forward pass over a packed batch, and the log-probabilities of its targets.
  *
  * Attention runs over pages as in rollout, so that its bits are rollout's. One pool serves all layers, each of which writes
  * it anew. The sequences of a group share the pages that their prompt fills; the rest of the prompt is stored once more
@@ -23,16 +23,16 @@ static const int32_t *lay_out_pages(struct activations *acts, int c, int n_rows,
     for (int i = 0; i < n; i++) {
         pages[i] = i < n_shared ? shared[i] : (*next)++;
     }
-    BUG_ON(*next > acts->n_pages);
+    BUG_ON(*next > acts->blocks.n_pages);
     return pages;
 }
 
-/* Fills stores and spans from the contexts of a batch. */
+/* Fills acts->pass from the contexts of a batch. */
 static void lay_out(struct activations *acts, const struct train_batch *batch)
 {
+    int n_stores = 0, n_spans = 0;
     int32_t next_page = 0, next_row = 0;
     int root = 0; /* the last context without a prefix */
-    acts->n_stores = acts->n_spans = 0;
     BUG_ON(batch->n_contexts > acts->max_contexts);
     for (int c = 0; c < batch->n_contexts; c++) {
         const struct context *context = &batch->contexts[c], *prefix = &batch->contexts[root];
@@ -46,15 +46,21 @@ static void lay_out(struct activations *acts, const struct train_batch *batch)
         const int32_t *shared = acts->pages + (ptrdiff_t)root * acts->pages_per_context;
         const int32_t *pages = lay_out_pages(acts, c, n_prefix + context->n_rows, shared, n_shared, &next_page);
         if (tail > 0) {
-            acts->stores[acts->n_stores++] =
+            acts->stores[n_stores++] =
                 (struct span){context->prefix_row + n_prefix - tail, tail, n_prefix - tail, pages};
         }
         struct span own = {context->row, context->n_rows, n_prefix, pages};
-        acts->stores[acts->n_stores++] = own;
-        acts->spans[acts->n_spans++] = own;
+        acts->stores[n_stores++] = own;
+        acts->spans[n_spans++] = own;
         next_row += context->n_rows;
     }
     BUG_ON(next_row != batch->T);
+    acts->pass = (struct pass){.T = batch->T,
+                               .positions = acts->positions,
+                               .n_stores = n_stores,
+                               .n_spans = n_spans,
+                               .stores = acts->stores,
+                               .spans = acts->spans};
 }
 
 void model_forward(struct model *model, const struct train_batch *batch, struct activations *acts)
@@ -63,7 +69,6 @@ void model_forward(struct model *model, const struct train_batch *batch, struct 
     BUG_ON(T < 1 || T > acts->max_tokens || !device_holds(model->device, DEVICE_TRAINING));
     model_check_rows(model, T, batch->tokens, batch->positions);
     lay_out(acts, batch);
-    acts->T = T;
     device_write(model->device, acts->tokens, batch->tokens, (size_t)T * sizeof *acts->tokens);
     device_write(model->device, acts->positions, batch->positions, (size_t)T * sizeof *acts->positions);
     model_embed(model, T, acts->tokens, acts->x);
@@ -74,14 +79,13 @@ void model_forward(struct model *model, const struct train_batch *batch, struct 
     }
     acts->held = model->config.n_layers - 1;
     const void *last = activations_layer(acts, model, model->config.n_layers - 1).out;
-    struct norm norm = norm_of_rows(model, model->weights.final_norm);
-    norm_forward(model, &norm, T, last, acts->hidden);
+    model_final_norm(model, T, last, acts->hidden);
 }
 
 void activations_gather_targets(struct activations *acts, const struct model *model, const struct train_batch *batch)
 {
     int n = batch->n_targets;
-    BUG_ON(n > acts->max_targets || batch->T != acts->T);
+    BUG_ON(n > acts->max_targets || batch->T != acts->pass.T);
     for (int i = 0; i < n; i++) {
         BUG_ON(batch->target_rows[i] < 0 || batch->target_rows[i] >= batch->T);
         BUG_ON(batch->targets[i] < 0 || batch->targets[i] >= model->config.V);

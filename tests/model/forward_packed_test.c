@@ -1,4 +1,4 @@
-/* tests/model/train_forward_test.c - a packed training batch gives the bits of rollout, and the numbers of transformers.
+/* tests/model/forward_packed_test.c - a packed training batch gives the bits of rollout, and the numbers of transformers.
  *
  * SPDX-License-Identifier: Apache-2.0 */
 #include "tests/model/fixture.h"

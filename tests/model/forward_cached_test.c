@@ -1,4 +1,4 @@
-/* tests/model/forward_test.c - the cached forward gives a row the same bits however the work is cut.
+/* tests/model/forward_cached_test.c - the cached forward gives a row the same bits however the work is cut.
  *
  * SPDX-License-Identifier: Apache-2.0 */
 #include "tests/model/fixture.h"
