@@ -1,9 +1,12 @@
 /* reward/code.c - does the program in the completion pass the tests of its row?
  *
- * The program is the completion's last fenced code block. It runs in the sandbox (sandbox.h); what its verdict is worth:
- * a wrong, slow, crashing or refused program earns 0 or its share of the tests; where the judge itself failed the result is
- * an error, and the sample is dropped. The recipe's reward_timeout holds for all tests of a completion together: a program
- * that uses it up before its last test earns 0 as a slow one, so set it for the number of tests.
+ * The program is the completion's last code block of the language (code/extract.h). It runs in the sandbox (sandbox.h); what
+ * its verdict is worth: a wrong, slow, crashing or refused program earns 0 or its share of the tests; where the judge itself
+ * failed the result is an error, and the sample is dropped.
+ *
+ * A test that goes on after its `wall` or uses up its `cpu` fails. All tests of a completion together have as long as their
+ * walls and one more allow, or the recipe's reward_timeout where that is longer; what is not judged by then (the machine is
+ * too busy, say) is an error, never a wrong answer.
  *
  * SPDX-License-Identifier: Apache-2.0 */
 #include <stdatomic.h>
@@ -23,6 +26,7 @@ struct code {
     struct compare compare;
     struct sandbox_limits limits;
     int max_tests;
+    enum { PRELUDE_AUTO, PRELUDE_TRUE, PRELUDE_FALSE } prelude;
     bool bare, landlock;
 };
 
@@ -39,6 +43,10 @@ static const struct reward_option code_options[] = {
     {"cpu", OPTION_NUMBER, "4", 0.1, 3600, NULL, "seconds of processor time a test may use"},
     {"memory_mb", OPTION_INT, "512", 32, 1 << 20, NULL, "memory of a test"},
     {"max_tests", OPTION_INT, "0", 0, 1 << 20, NULL, "only so many tests of a row, the first ones; 0: all"},
+    {"prelude", OPTION_CHOICE, "auto", 0, 0, "auto|true|false",
+     "Python: what the harnesses of LiveCodeBench and APPS import before a program (List, math, defaultdict ...) needs "
+     "no "
+     "import; auto: where the row has inputs and outputs, as theirs, or the tests call a method of class Solution"},
     {"bare", OPTION_BOOL, "false", 0, 0, NULL, "without a code block, the whole completion is the program"},
     {"slots", OPTION_INT, "0", 0, 256, NULL, "programs that run at the same time; 0: one a processor"},
     {"sandbox", OPTION_CHOICE, "strict", 0, 0, "strict|landlock",
@@ -66,6 +74,8 @@ static enum err code_open(void *state, const struct reward_values *values)
     code->limits.cpu_s = reward_number(values, "cpu");
     code->limits.memory_mb = (int32_t)reward_int(values, "memory_mb");
     code->max_tests = (int)reward_int(values, "max_tests");
+    const char *prelude = reward_text(values, "prelude");
+    code->prelude = prelude[0] == 'a' ? PRELUDE_AUTO : prelude[0] == 't' ? PRELUDE_TRUE : PRELUDE_FALSE;
     code->bare = reward_bool(values, "bare");
     code->landlock = strcmp(reward_text(values, "sandbox"), "landlock") == 0;
     TRY(code_runner_open(&code->runner, &(struct code_runner_options){.python = reward_text(values, "python"),
@@ -88,22 +98,19 @@ static void code_close(void *state)
     code_runner_close(code->runner);
 }
 
-static enum code_language pick_language(const struct code *code, const struct code_tests *tests,
-                                        enum code_language block)
+/* CODE_UNKNOWN: the completion's block says. */
+static enum code_language wanted_language(const struct code *code, const struct code_tests *tests)
 {
-    if (tests->mode != CODE_STDIO) {
-        return CODE_PYTHON;
-    }
-    if (code->language != CODE_UNKNOWN) {
-        return code->language;
-    }
-    if (tests->language != CODE_UNKNOWN) {
-        return tests->language;
-    }
-    return block != CODE_UNKNOWN ? block : CODE_PYTHON;
+    return tests->mode != CODE_STDIO ? CODE_PYTHON : code->language != CODE_UNKNOWN ? code->language : tests->language;
 }
 
-/* HumanEval: behind its prompt, or in it where the completion is only the body. */
+static bool needs_prelude(const struct code *code, const struct code_tests *tests, struct str program)
+{
+    bool method = tests->mode == CODE_FUNCTION && str_find(program, STR("class Solution"), 0) >= 0;
+    return code->prelude == PRELUDE_TRUE || (code->prelude == PRELUDE_AUTO && (tests->pairs || method));
+}
+
+/* HumanEval: after its prompt, or in it where the completion is only the body. */
 static struct str whole_program(const struct code_tests *tests, struct str code, struct arena *arena)
 {
     if (!tests->prelude.length) {
@@ -127,15 +134,21 @@ static struct verdict code_judge(const void *state, const struct reward_item *it
         tests.tests[i].weight = 1;
     }
     struct code_block block;
-    if (!code_extract(item->completion, &block)) {
+    struct code_wanted wanted = code_wanted(&tests, wanted_language(code, &tests));
+    if (!code_extract(item->completion, &wanted, call->arena, &block)) {
         if (!code->bare) {
-            return verdict_ok(0, "no code block", (struct str){0});
+            return verdict_ok(0, wanted.language == CODE_PYTHON ? "no code block in Python" : "no code block",
+                              (struct str){0});
         }
         block = (struct code_block){item->completion, CODE_UNKNOWN};
     }
+    struct code_program program = {.text = whole_program(&tests, block.code, call->arena),
+                                   .language = wanted.language != CODE_UNKNOWN  ? wanted.language
+                                               : block.language != CODE_UNKNOWN ? block.language
+                                                                                : CODE_PYTHON,
+                                   .prelude = needs_prelude(code, &tests, block.code)};
     struct code_outcome outcome = {0};
-    code_run(code->runner, pick_language(code, &tests, block.language), whole_program(&tests, block.code, call->arena),
-             &tests, code->score != SCORE_ALL, call->deadline, call->arena, &outcome);
+    code_run(code->runner, &program, &tests, code->score != SCORE_ALL, call, &outcome);
     if (outcome.verdict == CODE_IE) {
         return verdict_error(outcome.detail);
     }
@@ -150,6 +163,13 @@ static struct verdict code_judge(const void *state, const struct reward_item *it
     return verdict;
 }
 
+static const char *code_check(const void *state, const json_t *row, struct arena *arena)
+{
+    const struct code *code = state;
+    struct code_tests tests = {.compare = code->compare, .limits = code->limits};
+    return code_tests_read(&tests, row, false, arena);
+}
+
 const struct reward_kind reward_code = {
     .name = "code",
     .help = "1 if the program in the completion's last code block passes the tests, run in a sandbox",
@@ -159,4 +179,5 @@ const struct reward_kind reward_code = {
     .close = code_close,
     .state_bytes = sizeof(struct code),
     .judge = code_judge,
+    .check = code_check,
 };

@@ -178,25 +178,26 @@ static int begin_programs(struct talk *talk)
 }
 
 static void http_judge_all(const void *state, const struct reward_item *items, int n, double seconds,
-                           struct arena *arena, struct verdict *verdicts)
+                           const struct reward_call *call, struct verdict *verdicts)
 {
     const struct http *http = state;
-    struct talk talk = {.http = http, .items = items, .n = n, .verdicts = verdicts, .arena = arena};
+    struct talk talk = {.http = http, .items = items, .n = n, .verdicts = verdicts, .arena = call->arena};
     int n_jobs = http->form == FUSION ? begin_programs(&talk) : (n + http->batch - 1) / http->batch;
     struct http_talk jobs = {
         .context = &talk,
         .seconds = fmin(http->timeout, seconds * http->batch),
+        .stop = call->stop,
         .ask = ask,
         .answer = answer,
         .fail = fail,
     };
-    http_run(http->client, n_jobs, &jobs, arena);
+    http_run(http->client, n_jobs, &jobs, call->arena);
 }
 
 static struct verdict http_judge(const void *state, const struct reward_item *item, const struct reward_call *call)
 {
     struct verdict verdict = {0};
-    http_judge_all(state, item, 1, fmax(0, call->deadline - clock_seconds()), call->arena, &verdict);
+    http_judge_all(state, item, 1, fmax(0, call->deadline - clock_seconds()), call, &verdict);
     return verdict;
 }
 

@@ -44,10 +44,22 @@ struct verdict reward_part_judge(const struct reward_part *part, const struct re
 }
 
 void reward_part_judge_all(const struct reward_part *part, const struct reward_item *items, int n, double seconds,
-                           struct arena *arena, struct verdict *verdicts)
+                           const struct reward_call *call, struct verdict *verdicts)
 {
-    part->values.kind->judge_all(part->state, items, n, seconds, arena, verdicts);
+    part->values.kind->judge_all(part->state, items, n, seconds, call, verdicts);
     for (int i = 0; i < n; i++) {
         verdicts[i] = checked(verdicts[i]);
     }
+}
+
+const char *reward_part_check(const struct reward_part *part, const json_t *row, struct arena *arena)
+{
+    const struct reward_kind *kind = part->values.kind;
+    return kind->check ? kind->check(part->state, row, arena) : NULL;
+}
+
+const char *reward_part_dead(const struct reward_part *part, struct arena *arena)
+{
+    const struct reward_kind *kind = part->values.kind;
+    return kind->dead ? kind->dead(part->state, arena) : NULL;
 }

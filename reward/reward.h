@@ -58,9 +58,14 @@ static inline struct verdict verdict_error(const char *reason)
 struct reward_call {
     struct arena *arena; /* for the verdict's texts and for scratch; lives until the batch's results are used */
     double deadline;     /* clock_seconds() */
+    bool (*stop)(void);  /* true once judging is to end at once; NULL: never. Any thread */
 };
 
+/* Past the deadline, or stopped: what is not judged yet is an error. */
 bool reward_expired(const struct reward_call *call);
+bool reward_stopped(const struct reward_call *call);
+/* For what waits in a loop: how long at most before it looks at reward_stopped again. */
+#define REWARD_LOOK_SECONDS 0.2
 
 /* An option of a reward: "name:key=value,key=value" on the command line, a mapping in a recipe. */
 struct reward_option {
@@ -86,9 +91,15 @@ struct reward_kind {
     size_t state_bytes;
     struct verdict (*judge)(const void *state, const struct reward_item *item, const struct reward_call *call);
     /* For a reward that waits for others more than it computes: a set hands it a whole batch at once, on one thread, while
-     * the others judge. `seconds` is what an item may take, not counting that it waits for its turn. NULL: there is none. */
-    void (*judge_all)(const void *state, const struct reward_item *items, int n, double seconds, struct arena *arena,
-                      struct verdict *verdicts);
+     * the others judge. `seconds` is what an item may take, not counting that it waits for its turn, instead of the call's
+     * deadline. NULL: there is none. */
+    void (*judge_all)(const void *state, const struct reward_item *items, int n, double seconds,
+                      const struct reward_call *call, struct verdict *verdicts);
+    /* Whether a row of the data set has what the reward reads: NULL, or a sentence, static or in the arena. It need not
+     * judge. NULL: any row will do. */
+    const char *(*check)(const void *state, const json_t *row, struct arena *arena);
+    /* Why it will never judge again: its program or server failed time after time. Until then NULL. NULL: it cannot. */
+    const char *(*dead)(const void *state, struct arena *arena);
 };
 
 /* Option values of an opened reward, checked against its table (type, range, choice; unknown names are refused with the
@@ -121,6 +132,14 @@ struct reward_set;
 enum err reward_set_open(struct reward_set **out, const struct reward_spec *specs, int n_specs,
                          enum reward_on_error on_error, double seconds_per_item, int n_threads);
 void reward_set_close(struct reward_set *set);
+/* stop: asked from any thread several times a second while the set judges; once it is true, what is not judged yet ends at
+ * once, and reward_judge with ERR_STOPPED. NULL: never. */
+void reward_set_stop(struct reward_set *set, bool (*stop)(void));
+/* NULL, or what a row of the data set lacks for the first reward that cannot read it: "gsm8k: missing field 'answer'". In
+ * the arena. */
+const char *reward_set_check(const struct reward_set *set, const json_t *row, struct arena *arena);
+/* NULL, or which reward has died for good, and why. In the arena. */
+const char *reward_set_dead(const struct reward_set *set, struct arena *arena);
 int reward_set_count(const struct reward_set *set);
 const char *reward_set_label(const struct reward_set *set, int i); /* for the metric rewards/LABEL/mean */
 double reward_set_weight(const struct reward_set *set, int i);
@@ -136,7 +155,7 @@ struct judgement {
 };
 
 /* Judges n items on the set's threads; results come in the order of the items whatever order they were judged in, and live
- * in `arena`. ERR_STATE with the reason if a part failed and the set is ON_ERROR_ABORT. */
+ * in `arena`. ERR_STATE with the reason if a part failed and the set is ON_ERROR_ABORT; ERR_STOPPED: see reward_set_stop. */
 enum err reward_judge(struct reward_set *set, const struct reward_item *items, int n, struct arena *arena,
                       struct judgement *judgements);
 

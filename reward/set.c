@@ -4,6 +4,7 @@
  * copies, in the order of the items.
  *
  * SPDX-License-Identifier: Apache-2.0 */
+#include <math.h>
 #include <sched.h>
 #include <stdlib.h>
 #include <string.h>
@@ -50,7 +51,12 @@ const struct reward_kind *reward_find(const char *name)
 
 bool reward_expired(const struct reward_call *call)
 {
-    return clock_seconds() > call->deadline;
+    return clock_seconds() > call->deadline || reward_stopped(call);
+}
+
+bool reward_stopped(const struct reward_call *call)
+{
+    return call->stop && call->stop();
 }
 
 struct reward_set {
@@ -58,6 +64,7 @@ struct reward_set {
     int n_parts;
     enum reward_on_error on_error;
     double seconds_per_item;
+    bool (*stop)(void);
     struct pool *pool;
     struct arena *arenas; /* one a worker */
 };
@@ -124,6 +131,33 @@ void reward_set_close(struct reward_set *set)
     free(set);
 }
 
+void reward_set_stop(struct reward_set *set, bool (*stop)(void))
+{
+    set->stop = stop;
+}
+
+const char *reward_set_check(const struct reward_set *set, const json_t *row, struct arena *arena)
+{
+    for (int i = 0; i < set->n_parts; i++) {
+        const char *wrong = reward_part_check(&set->parts[i], row, arena);
+        if (wrong) {
+            return arena_printf(arena, "%s: %s", reward_set_label(set, i), wrong);
+        }
+    }
+    return NULL;
+}
+
+const char *reward_set_dead(const struct reward_set *set, struct arena *arena)
+{
+    for (int i = 0; i < set->n_parts; i++) {
+        const char *why = reward_part_dead(&set->parts[i], arena);
+        if (why) {
+            return arena_printf(arena, "the reward %s: %s", reward_set_label(set, i), why);
+        }
+    }
+    return NULL;
+}
+
 int reward_set_count(const struct reward_set *set)
 {
     return set->n_parts;
@@ -156,7 +190,8 @@ static void judge_all(const struct batch *batch, int part, struct arena *arena)
 {
     struct verdict *verdicts = ARENA_NEW(arena, struct verdict, batch->n);
     double start = clock_seconds();
-    reward_part_judge_all(&batch->set->parts[part], batch->items, batch->n, batch->set->seconds_per_item, arena,
+    struct reward_call call = {.arena = arena, .deadline = INFINITY, .stop = batch->set->stop};
+    reward_part_judge_all(&batch->set->parts[part], batch->items, batch->n, batch->set->seconds_per_item, &call,
                           verdicts);
     double share = (clock_seconds() - start) / batch->n;
     for (int i = 0; i < batch->n; i++) {
@@ -169,9 +204,9 @@ static void judge_all(const struct batch *batch, int part, struct arena *arena)
 static void judge_item(const struct batch *batch, int item, struct arena *arena)
 {
     struct judgement *judgement = &batch->judgements[item];
-    struct reward_call call = {.arena = arena};
+    struct reward_call call = {.arena = arena, .stop = batch->set->stop};
     for (int i = 0; i < batch->set->n_parts; i++) {
-        if (takes_all(batch->set, i)) {
+        if (takes_all(batch->set, i) || reward_stopped(&call)) {
             continue;
         }
         double start = clock_seconds();
@@ -224,6 +259,9 @@ enum err reward_judge(struct reward_set *set, const struct reward_item *items, i
                                            .seconds = ARENA_NEW(arena, double, set->n_parts)};
     }
     pool_run(set->pool, n > 0 ? set->n_parts + n : 0, judge_job, &(struct batch){set, items, n, judgements});
+    if (set->stop && set->stop()) {
+        return err_set(ERR_STOPPED, "judging was stopped");
+    }
     for (int i = 0; i < n; i++) {
         TRY(finish_item(set, i, &judgements[i], arena));
     }

@@ -397,7 +397,7 @@ static void check_speed(const struct reward_kind *kind, const void *state)
         struct arena arena = ARENA_INIT;
         struct reward_item item = {.completion = strbuf_view(&text), .fields = row};
         double start = clock_thread_seconds();
-        right_ones += right(kind->judge(state, &item, &(struct reward_call){&arena, INFINITY}));
+        right_ones += right(kind->judge(state, &item, &(struct reward_call){.arena = &arena, .deadline = INFINITY}));
         seconds[j] = clock_thread_seconds() - start;
         total += seconds[j];
         arena_release(&arena);

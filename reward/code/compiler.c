@@ -146,7 +146,7 @@ static struct sandbox_limits compile_limits(bool headers)
 }
 
 static enum err compile(struct compiler *compiler, const struct strbuf *command, struct str source, bool headers,
-                        double deadline, struct sandbox_result *result)
+                        const struct reward_call *call, struct sandbox_result *result)
 {
     struct sandbox_job job = {.what = SANDBOX_COMPILE,
                               .source = source,
@@ -154,8 +154,9 @@ static enum err compile(struct compiler *compiler, const struct strbuf *command,
                               .channel = -1,
                               .command = strbuf_view(command),
                               .keep = "/tmp/a",
-                              .limits = compile_limits(headers)};
-    TRY(sandbox_run(compiler->sandbox, &job, deadline, result));
+                              .limits = compile_limits(headers),
+                              .stop = call->stop};
+    TRY(sandbox_run(compiler->sandbox, &job, call->deadline, result));
     struct stat status = {0};
     bool good = result->stop == SANDBOX_ENDED && result->exit_code == 0 && result->kept >= 0 &&
                 fstat(result->kept, &status) == 0 && status.st_size > 0;
@@ -196,7 +197,8 @@ static bool copy_out(int from, const char *path)
     return ok;
 }
 
-static bool set_build(struct compiler *compiler, const struct header_names *names, const char *folder, double deadline)
+static bool set_build(struct compiler *compiler, const struct header_names *names, const char *folder,
+                      const struct reward_call *call)
 {
     char path[FILE_PATH_BYTES];
     struct strbuf text = STRBUF_INIT, command = STRBUF_INIT;
@@ -206,8 +208,8 @@ static bool set_build(struct compiler *compiler, const struct header_names *name
     command_add(&command, "/box/source");
     command_add(&command, "-o");
     command_add(&command, "/tmp/a");
-    bool ok = compile(compiler, &command, strbuf_view(&text), true, deadline, &result) == ERR_NONE &&
-              result.kept >= 0 && file_make_folders(folder) == ERR_NONE && chmod(folder, 0755) == 0;
+    bool ok = compile(compiler, &command, strbuf_view(&text), true, call, &result) == ERR_NONE && result.kept >= 0 &&
+              file_make_folders(folder) == ERR_NONE && chmod(folder, 0755) == 0;
     snprintf(path, sizeof path, "%.4000s/all.h", folder);
     ok = ok && file_write_atomic(path, text.data, text.length) == ERR_NONE && chmod(path, 0644) == 0;
     snprintf(path, sizeof path, "%.4000s/all.h.gch", folder);
@@ -220,7 +222,8 @@ static bool set_build(struct compiler *compiler, const struct header_names *name
 
 /* The path inside the sandbox of the precompiled headers that the source starts with; false: none. Builds them if it is
  * time; whoever comes meanwhile compiles without. */
-static bool headers_for(struct compiler *compiler, struct str source, double deadline, char *path, size_t capacity)
+static bool headers_for(struct compiler *compiler, struct str source, const struct reward_call *call, char *path,
+                        size_t capacity)
 {
     struct header_names names;
     char folder[FILE_PATH_BYTES];
@@ -243,7 +246,7 @@ static bool headers_for(struct compiler *compiler, struct str source, double dea
     bool ready = set && set->state == SET_READY;
     pthread_mutex_unlock(&compiler->lock);
     if (build) {
-        ready = set_build(compiler, &names, folder, deadline);
+        ready = set_build(compiler, &names, folder, call);
         pthread_mutex_lock(&compiler->lock);
         set->state = ready ? SET_READY : SET_FAILED;
         pthread_mutex_unlock(&compiler->lock);
@@ -254,12 +257,12 @@ static bool headers_for(struct compiler *compiler, struct str source, double dea
 /* ---- all of it ---- */
 
 static enum err compile_source(struct compiler *compiler, enum code_language language, struct str source,
-                               double deadline, struct sandbox_result *result)
+                               const struct reward_call *call, struct sandbox_result *result)
 {
     char headers[64];
     struct strbuf command = STRBUF_INIT;
     command_begin(&command, language, language == CODE_CPP ? "c++" : "c");
-    if (language == CODE_CPP && headers_for(compiler, source, deadline, headers, sizeof headers)) {
+    if (language == CODE_CPP && headers_for(compiler, source, call, headers, sizeof headers)) {
         command_add(&command, "-include");
         command_add(&command, headers);
     }
@@ -267,34 +270,34 @@ static enum err compile_source(struct compiler *compiler, enum code_language lan
     command_add(&command, "-o");
     command_add(&command, "/tmp/a");
     command_add(&command, "-lm");
-    enum err err = compile(compiler, &command, source, false, deadline, result);
+    enum err err = compile(compiler, &command, source, false, call, result);
     strbuf_release(&command);
     return err;
 }
 
-enum err compiler_run(struct compiler *compiler, enum code_language language, struct str source, double deadline,
-                      struct arena *arena, int *file, const char **message)
+enum err compiler_run(struct compiler *compiler, enum code_language language, struct str source,
+                      const struct reward_call *call, int *file, const char **message)
 {
     if (!host_compiler(language == CODE_CPP)) {
         return err_set(ERR_STATE, "%s is not installed; install the package %s", language == CODE_CPP ? "g++" : "gcc",
                        language == CODE_CPP ? "g++" : "gcc");
     }
     XXH128_hash_t key = XXH3_128bits_withSeed(source.data ? source.data : "", source.length, language);
-    if (kept_find(compiler, key, arena, file, message)) {
+    if (kept_find(compiler, key, call->arena, file, message)) {
         return ERR_NONE;
     }
     struct sandbox_result result;
-    TRY(compile_source(compiler, language, source, deadline, &result));
-    if (result.kept < 0 && result.stop == SANDBOX_WALL) { /* not kept: the machine may have been busy */
-        *file = -1;
-        *message = "the compiler took too long";
-    } else {
-        size_t n = result.err.length < MESSAGE_BYTES ? result.err.length : MESSAGE_BYTES;
-        *message = n ? arena_strndup(arena, result.err.data, n) : "";
-        kept_add(compiler, key, result.kept, *message);
-        *file = result.kept;
-        result.kept = -1;
+    TRY(compile_source(compiler, language, source, call, &result));
+    if (result.kept < 0 && result.stop == SANDBOX_WALL) {
+        sandbox_result_release(&result);
+        return err_set(ERR_LIMIT, "the compiler was not done in %g s; the machine is too busy",
+                       compile_limits(false).wall_s);
     }
+    size_t n = result.err.length < MESSAGE_BYTES ? result.err.length : MESSAGE_BYTES;
+    *message = n ? arena_strndup(call->arena, result.err.data, n) : "";
+    kept_add(compiler, key, result.kept, *message);
+    *file = result.kept;
+    result.kept = -1;
     sandbox_result_release(&result);
     return ERR_NONE;
 }

@@ -13,6 +13,7 @@
 #define REWARD_CODE_COMPILER_H
 
 #include "reward/code/tests.h"
+#include "reward/reward.h"
 
 struct compiler;
 
@@ -25,8 +26,8 @@ struct compiler *compiler_new(struct sandbox *sandbox, const char *headers);
 void compiler_free(struct compiler *compiler);
 
 /* An executable in *file, which the caller closes, or *file = -1: the source is refused (an error in it, or a limit);
- * *message, in the arena, has the compiler's first words, for logs only. Failures are the sandbox's, or a missing compiler. */
-enum err compiler_run(struct compiler *compiler, enum code_language language, struct str source, double deadline,
-                      struct arena *arena, int *file, const char **message);
+ * *message, in the call's arena, has the compiler's first words, for logs only. Failures are the sandbox's, or a missing compiler. */
+enum err compiler_run(struct compiler *compiler, enum code_language language, struct str source,
+                      const struct reward_call *call, int *file, const char **message);
 
 #endif

@@ -90,7 +90,9 @@ static void try_program(struct report *report, struct code_runner *runner, enum 
     struct code_tests tests = {.limits = SANDBOX_LIMITS, .tests = &test, .n = 1};
     struct code_outcome outcome = {0};
     double start = clock_seconds();
-    code_run(runner, language, str_of(source), &tests, false, clock_seconds() + 60, &arena, &outcome);
+    struct code_program program = {.text = str_of(source), .language = language};
+    struct reward_call call = {.arena = &arena, .deadline = clock_seconds() + 60};
+    code_run(runner, &program, &tests, false, &call, &outcome);
     bool right = outcome.verdict == CODE_AC;
     if (right) {
         add(report, DOCTOR_OK, layer, "", "a program ran in %.0f ms", (clock_seconds() - start) * 1e3);

@@ -7,12 +7,22 @@
 #include "reward/code/tests.h"
 
 struct code_block {
-    struct str code;             /* a view of the text */
-    enum code_language language; /* of the word behind the fence; CODE_UNKNOWN */
+    struct str code;             /* a view of the text, or in the arena */
+    enum code_language language; /* that its fence names; CODE_UNKNOWN: none */
 };
 
-/* The last code block fenced by lines of three or more ` or ~; one that is never closed goes to the end of the text, and
- * counts only if no other is there. Blocks inside an open <think> do not count where there is a </think>. */
-bool code_extract(struct str completion, struct code_block *out);
+/* What is looked for. */
+struct code_wanted {
+    enum code_language language; /* CODE_UNKNOWN: any that can be run */
+    bool function;    /* the tests call functions, so a block that defines none is a use of it or an output */
+    struct str entry; /* the function's name; empty: not known */
+};
+struct code_wanted code_wanted(const struct code_tests *tests, enum code_language language);
+
+/* The last fenced block (fence.h) that is the program: of those whose fence names the wanted language, else of those whose
+ * fence names none; where functions are called, first of those that define one. A block that names another language (bash,
+ * text, json ...) or shows a session (>>>) is not the program. A block that is never closed counts only if no other does, and
+ * where there is a </think> only what follows the last one is read. */
+bool code_extract(struct str completion, const struct code_wanted *wanted, struct arena *arena, struct code_block *out);
 
 #endif

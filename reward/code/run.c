@@ -4,6 +4,7 @@
 #include "reward/code/run.h"
 
 #include <errno.h>
+#include <math.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
@@ -67,10 +68,10 @@ const char *code_runner_mode(const struct code_runner *runner)
 struct judging {
     struct code_runner *runner;
     const struct code_tests *tests;
-    enum code_language language;
-    struct str program;
-    int file; /* the executable; -1 for Python */
-    double deadline;
+    const struct code_program *program;
+    const struct reward_call *call;
+    int file;        /* the executable; -1 for Python */
+    double deadline; /* of all tests together */
     struct arena *arena;
     struct code_outcome *outcome;
 };
@@ -80,30 +81,37 @@ struct ending {
     enum code_verdict verdict;
     double share; /* 1 for AC */
     const char *detail;
+    bool starved; /* the clock ended it while it waited for a processor */
 };
 
 static struct ending ending_error(const struct judging *j)
 {
-    return (struct ending){CODE_IE, 0, arena_strdup(j->arena, err_text())};
+    return (struct ending){CODE_IE, 0, arena_strdup(j->arena, err_text()), false};
+}
+
+static struct ending ending_late(void)
+{
+    return (struct ending){CODE_IE, 0, "the time of the item was over before all tests had run; raise reward_timeout",
+                           false};
 }
 
 /* How the program ended, apart from what it wrote. */
 static struct ending ending_of(const struct judging *j, const struct sandbox_result *result)
 {
     switch (result->stop) {
-    case SANDBOX_WALL: return (struct ending){CODE_TLE, 0, "wall clock"};
-    case SANDBOX_CPU: return (struct ending){CODE_TLE, 0, "processor time"};
-    case SANDBOX_MEMORY: return (struct ending){CODE_MLE, 0, "memory"};
-    case SANDBOX_OUTPUT: return (struct ending){CODE_OLE, 0, "output"};
+    case SANDBOX_WALL: return (struct ending){CODE_TLE, 0, "wall clock", false};
+    case SANDBOX_CPU: return (struct ending){CODE_TLE, 0, "processor time", false};
+    case SANDBOX_MEMORY: return (struct ending){CODE_MLE, 0, "memory", false};
+    case SANDBOX_OUTPUT: return (struct ending){CODE_OLE, 0, "output", false};
     case SANDBOX_ENDED: break;
     }
     if (result->signal) {
-        return (struct ending){CODE_RE, 0, arena_printf(j->arena, "signal %d", result->signal)};
+        return (struct ending){CODE_RE, 0, arena_printf(j->arena, "signal %d", result->signal), false};
     }
     if (result->exit_code) {
-        return (struct ending){CODE_RE, 0, arena_printf(j->arena, "exit code %d", result->exit_code)};
+        return (struct ending){CODE_RE, 0, arena_printf(j->arena, "exit code %d", result->exit_code), false};
     }
-    return (struct ending){CODE_AC, 1, "right"};
+    return (struct ending){CODE_AC, 1, "right", false};
 }
 
 static void outcome_add(const struct judging *j, const struct sandbox_result *result)
@@ -119,15 +127,45 @@ static void outcome_add(const struct judging *j, const struct sandbox_result *re
 
 /* ---- programs that read and write, and functions ---- */
 
+/* The limits of a run, which ends with the item at the latest. */
+static struct sandbox_limits limits_now(const struct judging *j)
+{
+    struct sandbox_limits limits = j->tests->limits;
+    limits.wall_s = fmin(limits.wall_s, fmax(0.01, j->deadline - clock_seconds()));
+    return limits;
+}
+
 static struct sandbox_job program_job(const struct judging *j, const struct code_test *test)
 {
     static const enum sandbox_what whats[] = {SANDBOX_SCRIPT, SANDBOX_FUNCTION, SANDBOX_SERVE};
     return (struct sandbox_job){.what = j->file >= 0 ? SANDBOX_BINARY : whats[j->tests->mode],
-                                .source = j->program,
-                                .input = j->tests->mode == CODE_ASSERTS ? str_of("") : test->input,
+                                .source = j->program->text,
+                                .input = j->tests->mode == CODE_ASSERTS ? j->tests->setup : test->input,
                                 .file = j->file,
+                                .prelude = j->program->prelude,
                                 .channel = -1,
-                                .limits = j->tests->limits};
+                                .limits = limits_now(j),
+                                .stop = j->call->stop};
+}
+
+/* Its own wall clock did not end it, but the item's. */
+static bool was_cut(const struct judging *j, const struct sandbox_job *job, const struct sandbox_result *result)
+{
+    return result->stop == SANDBOX_WALL && job->limits.wall_s < j->tests->limits.wall_s;
+}
+
+static bool was_starved(const struct sandbox_job *job, const struct sandbox_result *result)
+{
+    return result->stop == SANDBOX_WALL && result->starved_s > 0.25 * job->limits.wall_s;
+}
+
+/* What an expected value may be wrapped in. */
+static bool equals(const struct judging *j, const struct plain *got, const struct plain *want)
+{
+    const struct compare *compare = &j->tests->compare;
+    return plain_equal(got, want, compare->absolute, compare->relative) ||
+           (j->tests->pairs && want->type == PLAIN_LIST && want->n == 1 &&
+            plain_equal(got, &want->items[0], compare->absolute, compare->relative));
 }
 
 static struct ending judge_output(const struct judging *j, const struct code_test *test,
@@ -138,47 +176,32 @@ static struct ending judge_output(const struct judging *j, const struct code_tes
     if (ending.verdict != CODE_AC) {
         return ending;
     }
-    const struct compare *compare = &j->tests->compare;
     if (j->tests->mode == CODE_STDIO) {
-        return compare_texts(compare, strbuf_view(&result->out), test->expected)
+        return compare_texts(&j->tests->compare, strbuf_view(&result->out), test->expected)
                    ? ending
-                   : (struct ending){CODE_WA, 0, "another output"};
+                   : (struct ending){CODE_WA, 0, "another output", false};
     }
     const struct plain *want = plain_parse(test->expected, j->arena);
     const struct plain *got = frame_read(strbuf_view(&result->answer), &text) ? plain_parse(text, j->arena) : NULL;
     if (!want) {
-        return (struct ending){CODE_IE, 0, "the expected value is not JSON"};
+        return (struct ending){CODE_IE, 0, "the expected value is not JSON", false};
     }
     if (!got) {
-        return (struct ending){CODE_RE, 0, "no answer"};
+        return (struct ending){CODE_RE, 0, "no answer", false};
     }
-    return plain_equal(got, want, compare->absolute, compare->relative) ? ending
-                                                                        : (struct ending){CODE_WA, 0, "another value"};
-}
-
-static bool was_starved(const struct sandbox_result *result, const struct sandbox_limits *limits)
-{
-    return result->stop == SANDBOX_WALL && result->starved_s > 0.25 * limits->wall_s;
+    return equals(j, got, want) ? ending : (struct ending){CODE_WA, 0, "another value", false};
 }
 
 static struct ending run_program(const struct judging *j, const struct code_test *test)
 {
     struct sandbox_job job = program_job(j, test);
     struct sandbox_result result;
-    pthread_rwlock_rdlock(&j->runner->alone);
-    enum err failure = sandbox_run(j->runner->sandbox, &job, j->deadline, &result);
-    pthread_rwlock_unlock(&j->runner->alone);
-    if (failure == ERR_NONE && was_starved(&result, &job.limits)) {
-        sandbox_result_release(&result);
-        pthread_rwlock_wrlock(&j->runner->alone);
-        failure = sandbox_run(j->runner->sandbox, &job, j->deadline, &result);
-        pthread_rwlock_unlock(&j->runner->alone);
-    }
-    if (failure != ERR_NONE) {
+    if (sandbox_run(j->runner->sandbox, &job, j->deadline, &result) != ERR_NONE) {
         return ending_error(j);
     }
     outcome_add(j, &result);
-    struct ending ending = judge_output(j, test, &result);
+    struct ending ending = was_cut(j, &job, &result) ? ending_late() : judge_output(j, test, &result);
+    ending.starved = was_starved(&job, &result);
     sandbox_result_release(&result);
     return ending;
 }
@@ -194,16 +217,16 @@ static struct ending judge_report(const struct judging *j, const struct sandbox_
         /* the tests' own process broke; a value from the program may have done it (too large, say) */
         return ending.verdict != CODE_AC ? ending
                : report->stop == SANDBOX_WALL || report->stop == SANDBOX_CPU
-                   ? (struct ending){CODE_TLE, 0, "time, in the tests"}
-                   : (struct ending){CODE_RE, 0, "its values broke the tests"};
+                   ? (struct ending){CODE_TLE, 0, "time, in the tests", false}
+                   : (struct ending){CODE_RE, 0, "its values broke the tests", false};
     }
     if (said.fault) {
-        ending = (struct ending){CODE_IE, 0, arena_printf(j->arena, "the tests are broken: %s", said.fault)};
+        ending = (struct ending){CODE_IE, 0, arena_printf(j->arena, "the tests are broken: %s", said.fault), false};
     } else if (said.done && !said.gone && said.all) {
-        ending = (struct ending){CODE_AC, 1, "right"}; /* however the program ends afterwards */
+        ending = (struct ending){CODE_AC, 1, "right", false}; /* however the program ends afterwards */
     } else if (ending.verdict == CODE_AC) {
         ending = (struct ending){said.gone ? CODE_RE : CODE_WA, 0,
-                                 said.gone ? "it left before the tests" : "an assertion fails"};
+                                 said.gone ? "it left before the tests" : "an assertion fails", false};
     }
     ending.share = ending.verdict == CODE_AC ? 1 : said.share;
     return ending;
@@ -212,7 +235,8 @@ static struct ending judge_report(const struct judging *j, const struct sandbox_
 static struct ending run_pair(const struct judging *j, const struct code_test *test, const int pair[2])
 {
     struct sandbox *sandbox = j->runner->sandbox;
-    struct sandbox_job program = program_job(j, test), tests = {.what = SANDBOX_TEST, .input = test->input, .file = -1};
+    struct sandbox_job program = program_job(j, test),
+                       tests = {.what = SANDBOX_TEST, .input = test->input, .file = -1, .stop = j->call->stop};
     struct sandbox_slot *program_slot, *tests_slot;
     struct sandbox_result program_result, report;
     program.channel = pair[0];
@@ -243,6 +267,10 @@ static struct ending run_pair(const struct judging *j, const struct code_test *t
     outcome_add(j, &program_result);
     if (failure == ERR_NONE) {
         ending = judge_report(j, &report, &program_result);
+        if (ending.verdict == CODE_TLE && was_cut(j, &program, &program_result)) {
+            ending = ending_late();
+        }
+        ending.starved = ending.verdict != CODE_AC && was_starved(&program, &program_result);
         sandbox_result_release(&report);
     }
     sandbox_result_release(&program_result);
@@ -253,20 +281,52 @@ static struct ending run_asserts(const struct judging *j, const struct code_test
 {
     int pair[2];
     if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) != 0) {
-        return (struct ending){CODE_IE, 0, arena_printf(j->arena, "cannot make a socket pair: %s", strerror(errno))};
+        return (struct ending){CODE_IE, 0, arena_printf(j->arena, "cannot make a socket pair: %s", strerror(errno)),
+                               false};
     }
-    pthread_rwlock_rdlock(&j->runner->alone);
-    struct ending ending = run_pair(j, test, pair);
-    pthread_rwlock_unlock(&j->runner->alone);
-    return ending;
+    return run_pair(j, test, pair);
 }
 
 /* ---- all tests ---- */
 
+static struct ending run_once(const struct judging *j, const struct code_test *test)
+{
+    return j->tests->mode == CODE_ASSERTS ? run_asserts(j, test) : run_program(j, test);
+}
+
+/* Waits until no other run is going; false: the item's time is over before that, or judging is stopped. */
+static bool lock_alone(const struct judging *j)
+{
+    int failure = ETIMEDOUT;
+    while (failure == ETIMEDOUT && clock_seconds() < j->deadline && !reward_stopped(j->call)) {
+        double moment = fmin(j->deadline, clock_seconds() + REWARD_LOOK_SECONDS), whole = floor(moment);
+        struct timespec until = {.tv_sec = (time_t)whole, .tv_nsec = (long)((moment - whole) * 1e9)};
+        failure = pthread_rwlock_clockwrlock(&j->runner->alone, CLOCK_MONOTONIC, &until);
+    }
+    return failure == 0;
+}
+
+static struct ending run_test(const struct judging *j, const struct code_test *test)
+{
+    pthread_rwlock_rdlock(&j->runner->alone);
+    struct ending ending = run_once(j, test);
+    pthread_rwlock_unlock(&j->runner->alone);
+    if (!ending.starved) {
+        return ending;
+    }
+    if (!lock_alone(j)) {
+        return (struct ending){CODE_IE, 0, "it got too little of the processors; use fewer slots or reward_threads",
+                               false};
+    }
+    ending = run_once(j, test);
+    pthread_rwlock_unlock(&j->runner->alone);
+    return ending;
+}
+
 static bool prepare(struct judging *j)
 {
     const char *message = "";
-    if (j->language == CODE_PYTHON) {
+    if (j->program->language == CODE_PYTHON) {
         return true;
     }
     if (j->tests->mode != CODE_STDIO) {
@@ -274,7 +334,7 @@ static bool prepare(struct judging *j)
         j->outcome->detail = "function and assert tests are for Python";
         return false;
     }
-    if (compiler_run(j->runner->compiler, j->language, j->program, j->deadline, j->arena, &j->file, &message) !=
+    if (compiler_run(j->runner->compiler, j->program->language, j->program->text, j->call, &j->file, &message) !=
         ERR_NONE) {
         j->outcome->verdict = CODE_IE;
         j->outcome->detail = arena_strdup(j->arena, err_text());
@@ -288,28 +348,26 @@ static bool prepare(struct judging *j)
     return true;
 }
 
-void code_run(struct code_runner *runner, enum code_language language, struct str program,
-              const struct code_tests *tests, bool all_tests, double deadline, struct arena *arena,
-              struct code_outcome *outcome)
+void code_run(struct code_runner *runner, const struct code_program *program, const struct code_tests *tests,
+              bool all_tests, const struct reward_call *call, struct code_outcome *outcome)
 {
-    struct judging j = {runner, tests, language, program, -1, deadline, arena, outcome};
-    double start = clock_seconds(), weight = 0, passed = 0;
+    struct judging j = {.runner = runner,
+                        .tests = tests,
+                        .program = program,
+                        .call = call,
+                        .file = -1,
+                        .arena = call->arena,
+                        .outcome = outcome};
+    double weight = 0, passed = 0;
     *outcome = (struct code_outcome){.verdict = CODE_AC, .test = -1, .detail = "right", .output = outcome->output};
     bool going = prepare(&j);
+    j.deadline = fmax(call->deadline, clock_seconds() + (tests->n + 1) * tests->limits.wall_s);
     for (int i = 0; i < tests->n; i++) {
         weight += tests->tests[i].weight;
         if (!going) {
             continue;
         }
-        struct ending ending = {CODE_IE, 0, "reward_timeout passed before all tests had run"};
-        if (clock_seconds() < deadline) {
-            ending =
-                tests->mode == CODE_ASSERTS ? run_asserts(&j, &tests->tests[i]) : run_program(&j, &tests->tests[i]);
-        }
-        if (ending.verdict == CODE_IE && clock_seconds() > deadline &&
-            outcome->seconds > 0.5 * (clock_seconds() - start)) {
-            ending = (struct ending){CODE_TLE, 0, "all tests together"};
-        }
+        struct ending ending = clock_seconds() < j.deadline ? run_test(&j, &tests->tests[i]) : ending_late();
         passed += ending.share * tests->tests[i].weight;
         bool first = outcome->verdict == CODE_AC && ending.verdict != CODE_AC;
         if (first || ending.verdict == CODE_IE) {

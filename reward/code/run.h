@@ -3,8 +3,8 @@
  * The tests run one after the other, each in a run of its own; the first that is not AC decides the verdict. Expected values
  * stay here: output is compared in this process, and assertions run in a sandbox of their own that the program cannot see.
  *
- * A run that the wall clock ended although it had spent most of its time waiting for a processor is tried once more with
- * nothing else of ours running.
+ * A run of one process that the wall clock ended although it had waited for a processor much of its time is tried once more
+ * with nothing else of ours running. (One of several processes may have starved itself.)
  *
  * Thread-safe.
  *
@@ -13,6 +13,7 @@
 #define REWARD_CODE_RUN_H
 
 #include "reward/code/compiler.h"
+#include "reward/reward.h"
 
 enum code_verdict {
     CODE_AC,
@@ -46,10 +47,16 @@ struct code_outcome {
     struct strbuf *output;     /* where all that the programs wrote is added, if not NULL */
 };
 
-/* Judges until the first failure, or all tests if `all_tests`. Ends at the deadline (clock_seconds) with CODE_TLE if the
- * program used most of the time itself, else CODE_IE. */
-void code_run(struct code_runner *runner, enum code_language language, struct str program,
-              const struct code_tests *tests, bool all_tests, double deadline, struct arena *arena,
-              struct code_outcome *outcome);
+struct code_program {
+    struct str text;
+    enum code_language language;
+    bool prelude; /* Python: what harnesses import needs no import */
+};
+
+/* Judges until the first failure, or all tests if `all_tests`, on the call's arena. A program has its tests' wall clocks to
+ * use, each in full; the call's deadline holds where it is later than all of them and one repeat together. Then, or when the
+ * call is stopped, CODE_IE: a deadline never makes a verdict. */
+void code_run(struct code_runner *runner, const struct code_program *program, const struct code_tests *tests,
+              bool all_tests, const struct reward_call *call, struct code_outcome *outcome);
 
 #endif

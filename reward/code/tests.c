@@ -5,6 +5,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include "reward/plain.h"
 
@@ -46,11 +47,14 @@ enum code_language code_language_of(struct str name)
     static const struct {
         const char *name;
         enum code_language language;
-    } names[] = {{"python", CODE_PYTHON}, {"py", CODE_PYTHON}, {"python3", CODE_PYTHON}, {"Python", CODE_PYTHON},
-                 {"c", CODE_C},           {"C", CODE_C},       {"cpp", CODE_CPP},        {"c++", CODE_CPP},
-                 {"C++", CODE_CPP},       {"cc", CODE_CPP},    {"cxx", CODE_CPP}};
+    } names[] = {{"python", CODE_PYTHON},  {"py", CODE_PYTHON}, {"pypy", CODE_PYTHON},
+                 {"ipython", CODE_PYTHON}, {"c", CODE_C},       {"cpp", CODE_CPP},
+                 {"c++", CODE_CPP},        {"cc", CODE_CPP},    {"cxx", CODE_CPP}};
+    while (name.length && strchr("0123456789.", name.data[name.length - 1])) { /* python3.11, c99, c++17 */
+        name.length--;
+    }
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
-        if (str_equal(name, str_of(names[i].name))) {
+        if (strlen(names[i].name) == name.length && strncasecmp(names[i].name, name.data, name.length) == 0) {
             return names[i].language;
         }
     }
@@ -95,7 +99,7 @@ static const char *read_humaneval(struct reading *r, struct str test)
 
 static const char *read_asserts(struct reading *r, const json_t *list)
 {
-    struct str setup = text_of(field(r->fields, "setup", "test_setup_code"));
+    struct str setup = r->out->setup = text_of(field(r->fields, "setup", "test_setup_code"));
     struct code_test *tests = tests_new(r, CODE_ASSERTS, json_array_size(list));
     for (size_t i = 0; i < json_array_size(list); i++) {
         const json_t *item = json_array_get(list, i);
@@ -110,8 +114,8 @@ static const char *read_asserts(struct reading *r, const json_t *list)
 
 static struct str function_request(const struct reading *r, struct str args)
 {
-    return str_of(arena_printf(r->arena, "{\"entry\":\"%.*s\",\"args\":%.*s}", (int)r->out->entry.length,
-                               r->out->entry.data, (int)args.length, args.data));
+    return str_of(arena_printf(r->arena, "{\"entry\":\"%.*s\",\"args\":%.*s%s}", (int)r->out->entry.length,
+                               r->out->entry.data, (int)args.length, args.data, r->out->pairs ? ",\"keys\":1" : ""));
 }
 
 /* tests: a list of objects. */
@@ -170,6 +174,7 @@ static const char *read_pairs(struct reading *r, const json_t *holder)
 {
     const json_t *inputs = field(holder, "inputs", "input"), *outputs = field(holder, "outputs", "output");
     struct str function = text_of(field(holder, "fn_name", NULL));
+    r->out->pairs = true;
     if (!json_is_array(inputs) || !json_is_array(outputs) || json_array_size(inputs) != json_array_size(outputs)) {
         return "'inputs' and 'outputs' must be lists of the same length";
     }
@@ -283,7 +288,8 @@ const char *code_tests_read(struct code_tests *out, const json_t *fields, bool c
 {
     struct reading r = {.out = out, .fields = fields, .count_all = count_all, .arena = arena};
     out->entry = text_of(field(fields, "entry_point", "entry"));
-    out->prelude = (struct str){0};
+    out->prelude = out->setup = (struct str){0};
+    out->pairs = false;
     const json_t *language = field(fields, "language", NULL);
     out->language = language ? code_language_of(text_of(language)) : CODE_UNKNOWN;
     if (language && out->language == CODE_UNKNOWN) {

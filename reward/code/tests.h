@@ -4,8 +4,10 @@
  *   MBPP            tests or test_list: ["assert ...", ...], setup or test_setup_code
  *   list of tests   tests: [{"stdin", "expected"} | {"args", "expected"} | {"code"}], entry, compare: {"type", "abs_tol",
  *                   "rel_tol"} or its type's name, weights: [1, 2, ...]
- *   stdin tests     inputs, outputs: lists of text; with fn_name: lists of arguments and values, or their JSON text a line an
- *                   argument; all of it may stand in input_output, as an object or as its JSON text
+ *   APPS, TACO ...  inputs, outputs: lists of text; with fn_name: lists of arguments and values, or their JSON text a line an
+ *                   argument; all of it may be in input_output, as an object or as its JSON text. As in those data sets'
+ *                   harnesses, the value of a function may be wrapped in a list of one, and a first argument whose keys are
+ *                   all whole numbers is a dict of integers
  *
  * A row may also say language ("python", "c", "cpp") and limits {"wall_s", "cpu_s", "memory_mb", "output_bytes",
  * "processes", "fsize_mb", "tmp_mb"}.
@@ -34,9 +36,11 @@ struct code_tests {
     enum code_language language; /* CODE_UNKNOWN: the row does not say; functions and asserts are Python's */
     struct compare compare;
     struct sandbox_limits limits;
-    struct str
-        prelude; /* HumanEval's prompt: the program is judged behind it, so that its imports and helpers are there */
+    struct str prelude; /* HumanEval's prompt: the program comes after it, so that its imports and helpers are there */
+    struct str setup;   /* MBPP's: one module with the program */
     struct str entry;
+    bool
+        pairs; /* inputs and outputs: the form of APPS, TACO and LiveCodeBench, whose harnesses import for the program */
     struct code_test *tests;
     int n;
 };
@@ -45,7 +49,7 @@ struct code_tests {
  * NULL, or what is wrong with the row, in the arena. */
 const char *code_tests_read(struct code_tests *out, const json_t *fields, bool count_all, struct arena *arena);
 
-/* "python", "py", "c++" ...; CODE_UNKNOWN for anything else. */
+/* "python", "py", "Python3", "c++17" ...; CODE_UNKNOWN for anything else. */
 enum code_language code_language_of(struct str name);
 
 #endif

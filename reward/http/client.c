@@ -22,7 +22,7 @@
 
 #define BACK_OFF 0.5 /* seconds before the second try */
 
-enum { GIVE_UP = 16 };
+enum { GIVE_UP = 16, LOOK_MS = 200 };
 
 struct slot {
     CURL *easy; /* NULL: not used so far */
@@ -411,6 +411,25 @@ static void wire_give(struct http_client *client, struct wire *wire)
     pthread_mutex_unlock(&client->lock);
 }
 
+/* Fails all that is not over. */
+static void stop_all(struct run *run)
+{
+    const char *why = "judging was stopped";
+    for (int s = 0; s < run->client->plan.concurrency; s++) {
+        struct slot *slot = &run->wire->slots[s];
+        if (slot->busy) {
+            run->talk->fail(run->talk->context, slot->job, why);
+            slot_free(run, slot);
+        }
+    }
+    for (int k = 0; k < run->n_waiting; k++) {
+        run->talk->fail(run->talk->context, run->waiting[k], why);
+    }
+    for (int i = run->n_begun; i < run->n; i++) {
+        run->talk->fail(run->talk->context, i, why);
+    }
+}
+
 void http_run(struct http_client *client, int n_jobs, const struct http_talk *talk, struct arena *arena)
 {
     struct run run = {
@@ -423,10 +442,14 @@ void http_run(struct http_client *client, int n_jobs, const struct http_talk *ta
         .waiting = ARENA_NEW(arena, int, n_jobs),
     };
     while (run.n_over < run.n) {
+        if (talk->stop && talk->stop()) {
+            stop_all(&run);
+            break;
+        }
         double next = send_some(&run);
         if (!receive_some(&run) && run.n_over < run.n) {
-            double wait = fmax(0, next - clock_seconds());
-            client->curl->multi_poll(run.wire->multi, NULL, 0, (int)ceil(wait * 1000), NULL);
+            double wait = fmin(LOOK_MS, ceil(1000 * fmax(0, next - clock_seconds())));
+            client->curl->multi_poll(run.wire->multi, NULL, 0, (int)wait, NULL);
         }
     }
     wire_give(client, run.wire);

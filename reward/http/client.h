@@ -43,7 +43,8 @@ enum http_next {
 /* What the jobs of a run are about; called by the thread that runs them. */
 struct http_talk {
     void *context;
-    double seconds; /* of a job */
+    double seconds;     /* of a job */
+    bool (*stop)(void); /* asked several times a second; once true, what is not answered fails. NULL: never */
     /* The body of a request. `seq` differs for each request, and is the same when it is tried again; seconds: left. */
     void (*ask)(void *context, int job, int64_t seq, double seconds, struct strbuf *body);
     /* The body of an answer 200, valid during the call. */

@@ -15,16 +15,19 @@ bool http_fusion_begin(struct http_fusion *fusion, const struct reward_item *ite
                        struct verdict *verdict)
 {
     struct code_block block;
+    struct code_wanted wanted;
     *fusion = (struct http_fusion){.tests = {.compare = {.type = COMPARE_LINES}, .limits = SANDBOX_LIMITS}};
     fusion->tests.limits.memory_mb = MEMORY_MB;
     const char *wrong = code_tests_read(&fusion->tests, item->fields, false, arena);
+    wanted = code_wanted(&fusion->tests, fusion->tests.language);
     if (wrong) {
         *verdict = verdict_error(wrong);
     } else if (fusion->tests.mode != CODE_STDIO) {
         *verdict =
             verdict_error("the row's tests call functions or assert, and form=sandbox_fusion runs tests of input "
                           "and output only; use the reward code");
-    } else if (!code_extract(item->completion, &block)) {
+    } else if (wanted = code_wanted(&fusion->tests, fusion->tests.language),
+               !code_extract(item->completion, &wanted, arena, &block)) {
         *verdict = verdict_ok(0, "no code block", (struct str){0});
     } else {
         fusion->program = block.code;

@@ -130,8 +130,8 @@ def encode(value, keep=None):
     return "".join(parts)
 
 
-def decode(text, reference=None):
-    """The value of JSON text; reference(tag, n) gives the object of "$h" and "$o"."""
+def decode(text, reference=None, real=float):
+    """The value of JSON text; reference(tag, n) gives the object of "$h" and "$o", real(text) that of "$f"."""
 
     def walk(v):
         if type(v) is list:
@@ -150,7 +150,7 @@ def decode(text, reference=None):
         if tag == "$i":
             return int(inner)
         if tag == "$f":
-            return float(inner)
+            return real(inner)
         if tag == "$c":
             return complex(*inner)
         if tag == "$b":
@@ -201,7 +201,7 @@ class Peer:
 
     def __init__(self, fd, names=None):
         self.fd, self.names = fd, names
-        self.mine, self.numbers, self.calls, self.gone = {}, {}, 0, False
+        self.mine, self.numbers, self.calls, self.gone, self.gave_nan = {}, {}, 0, False, False
 
     def keep(self, value):
         if type(value) is Remote:
@@ -228,7 +228,14 @@ class Peer:
         (length,) = struct.unpack(">I", read_exactly(self.fd, 4))
         if length > MOST_FRAME:
             raise Gone()
-        return decode(read_exactly(self.fd, length), self.reference)
+        return decode(read_exactly(self.fd, length), self.reference, self.real)
+
+    def real(self, text):
+        value = float(text)
+        if self.names is not None or value == value:
+            return value
+        self.gave_nan = True
+        return Nan(value)
 
     def ask(self, *message):
         """Sends a request and returns its value; serves what the other side asks meanwhile."""
@@ -328,20 +335,53 @@ class Remote:
     __hash__ = object.__hash__
 
 
+# What the harnesses of LiveCodeBench, APPS and prime_code import before a program, without numpy.
+STARS = "string re datetime collections heapq bisect copy math random statistics itertools functools operator io json typing"
+PRELUDE = {}
+for module in STARS.split():
+    exec("from %s import *" % module, PRELUDE)
+for module in STARS.split() + ["sys", "time", "fractions"]:
+    exec("import %s" % module, PRELUDE)
+del PRELUDE["__builtins__"], module
+
+
+def import_prelude():
+    """Makes those names known everywhere. As built-in ones, so that no function of a program is mistaken for one of them."""
+    for names in (PRELUDE, {name: value for name, value in vars(sys).items() if not name.startswith("_")}):
+        for name, value in names.items():
+            builtins.__dict__.setdefault(name, value)
+    sys.setrecursionlimit(50000)
+
+
 PROGRAM = "/box/main.py"
 
 
-def load_program():
-    """Runs the model's program as a module that is not __main__; its names."""
+def load_program(setup=b""):
+    """Runs the model's program as a module that is not __main__; its names.
+
+    The tests' setup is of the same module: each may need names of the other. It is run before the program, as far as it
+    can be, and after it where that failed or where the program took one of its names."""
     import types
 
     module = types.ModuleType("solution")
     module.__file__ = PROGRAM
     sys.modules["solution"] = module
+    ran = run_setup(setup, module.__dict__)
+    before = dict(module.__dict__)
     with open(PROGRAM, "rb") as f:
         code = compile(f.read(), PROGRAM, "exec")
     exec(code, module.__dict__)
+    if not ran or any(module.__dict__.get(name) is not value for name, value in before.items()):
+        run_setup(setup, module.__dict__)
     return module.__dict__
+
+
+def run_setup(setup, names):
+    try:
+        exec(compile(setup, "setup", "exec"), names)
+    except Exception:
+        return False  # the tests' own process says what is wrong with it
+    return True
 
 
 def long_integers():
@@ -362,13 +402,19 @@ def answer(answer_fd):
     long_integers()
     request = decode(read_input())
     peer = Peer(-1, load_program())
-    value = peer.find(request["entry"])(*request["args"], **request.get("kwargs", {}))
+    args = request["args"]
+    if request.get("keys") and args and type(args[0]) is dict:
+        try:
+            args[0] = {int(k): v for k, v in args[0].items()}
+        except (TypeError, ValueError):
+            pass
+    value = peer.find(request["entry"])(*args, **request.get("kwargs", {}))
     write_frame(answer_fd, encode(value))
 
 
-def serve(channel):
+def serve(channel, setup):
     long_integers()
-    peer = Peer(channel, load_program())
+    peer = Peer(channel, load_program(setup))
     try:
         while True:
             peer.serve(peer.receive())
@@ -377,6 +423,27 @@ def serve(channel):
 
 
 # ---- the tests' side ----
+
+
+class Nan(float):
+    """NaN from the program. An assertion that asks for its order fails: "not abs(x - 1) > 0.1" would hold for it."""
+
+    def _refuse(self, _):
+        raise ArithmeticError("NaN has no order")
+
+    __lt__ = __le__ = __gt__ = __ge__ = _refuse
+
+
+def keep_nan(work):
+    def method(*args):
+        value = work(*args)
+        return Nan(value) if type(value) is float and value != value else value
+
+    return method
+
+
+for name in "add sub mul truediv floordiv mod pow radd rsub rmul rtruediv rfloordiv rmod rpow neg pos abs".split():
+    setattr(Nan, "__%s__" % name, keep_nan(getattr(float, "__%s__" % name)))
 
 
 class Stop(BaseException):
@@ -400,9 +467,17 @@ class Counter:
 
 
 class Counted(ast.NodeTransformer):
-    """assert X becomes __check__(lambda: X)."""
+    """assert X becomes __check__(lambda: X), and x < y becomes __nan__(x) < __nan__(y)."""
+
+    def visit_Compare(self, node):
+        self.generic_visit(node)
+        if any(isinstance(op, (ast.Lt, ast.LtE, ast.Gt, ast.GtE)) for op in node.ops):
+            sides = [ast.Call(ast.Name("__nan__", ast.Load()), [side], []) for side in (node.left, *node.comparators)]
+            return ast.copy_location(ast.Compare(sides[0], node.ops, sides[1:]), node)
+        return node
 
     def visit_Assert(self, node):
+        self.generic_visit(node)
         no_args = ast.arguments(posonlyargs=[], args=[], kwonlyargs=[], kw_defaults=[], defaults=[])
         call = ast.Call(ast.Name("__check__", ast.Load()), [ast.Lambda(no_args, node.test)], [])
         return ast.copy_location(ast.Expr(call), node)
@@ -465,15 +540,32 @@ def fill(scope, tree, entry, peer):
         scope[first_called(tree)] = stub(first_called(tree))
 
 
+def take_classes(setup):
+    """The names of the setup's plain classes, which go: their objects live where the program can use them. Those that say
+    what is equal, or that have a base (an exception's, say), stay with the tests."""
+    taken = []
+    for node in list(setup.body):
+        if isinstance(node, ast.ClassDef) and not node.bases and not node.keywords and not node.decorator_list:
+            if not any(isinstance(part, ast.FunctionDef) and part.name == "__eq__" for part in node.body):
+                setup.body.remove(node)
+                taken.append(node.name)
+    return taken
+
+
 def run_tests(request, peer, counter):
-    scope = {"__name__": "tests", "__check__": counter.check}
+    def nan(value):
+        return Nan(value) if peer.gave_nan and type(value) is float and value != value else value
+
+    scope = {"__name__": "tests", "__check__": counter.check, "__nan__": nan}
     entry = request.get("entry")
     if request.get("prelude"):
         try:
             exec(compile(request["prelude"], "prelude", "exec"), scope)
         except Exception:
             pass  # a prompt need not be whole; what it lacks is asked of the program
-    tree = ast.parse(request.get("setup", "") + "\n" + request["test"])
+    tree, setup = ast.parse(request["test"]), ast.parse(request.get("setup", ""))
+    take_classes(setup)
+    tree.body[:0] = setup.body
     planned = sum(isinstance(node, ast.Assert) for node in ast.walk(tree))
     fill(scope, tree, entry, peer)
     yield planned

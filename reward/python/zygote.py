@@ -33,7 +33,7 @@ import struct
 import types
 
 SCRIPT, FUNCTION, SERVE, TEST = 0, 1, 2, 3
-ORDER = struct.Struct("=ii6Q")
+ORDER = struct.Struct("=4i6Q")
 NOTICE = struct.Struct("=iiiiqq")
 NEW_PID, NEW_REST = 0x20000000, 0x00020000 | 0x08000000 | 0x04000000  # mounts, ipc, uts
 PR_SET_PDEATHSIG, PR_SET_SECCOMP, PR_CAP_AMBIENT, AMBIENT_CLEAR = 1, 22, 47, 4
@@ -89,7 +89,7 @@ def enter(run):
 
 def confine(order):
     """In the child, before a byte of the program is looked at."""
-    cpu, space, file_size, tasks, files, stack = order[2:]
+    cpu, space, file_size, tasks, files, stack = order[4:]
     for what, soft, hard in (
         (resource.RLIMIT_CPU, cpu, cpu + 1),
         (resource.RLIMIT_FSIZE, file_size, file_size),
@@ -183,18 +183,21 @@ def silence():
     os.close(null)
 
 
-def run_child(what):
+def run_child(what, prelude):
     random.seed(0)
     sys.argv = [calls.PROGRAM]
     sys.path.insert(0, ROOT + "/box")
     fresh_streams()
+    if prelude:
+        calls.import_prelude()
     if what == SCRIPT:
         guarded(run_script)
     elif what == FUNCTION:
         guarded(lambda: calls.answer(answer_fd=3))
     elif what == SERVE:
+        setup = calls.read_input()
         silence()
-        guarded(lambda: calls.serve(channel=3))
+        guarded(lambda: calls.serve(channel=3, setup=setup))
     else:
         guarded(lambda: calls.test(channel=4, answer_fd=3))
 
@@ -208,7 +211,7 @@ def child_main(order, fds, trouble):
         os.write(trouble, struct.pack("=i", getattr(e, "errno", None) or 1))
         os._exit(1)
     os.close(trouble)
-    run_child(order[0])
+    run_child(order[0], prelude=order[2])
 
 
 def obey(orders, message, fds):

@@ -7,6 +7,7 @@
  * too, may enter its namespaces, and the program may not look into it.
  *
  * SPDX-License-Identifier: Apache-2.0 */
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/capability.h>
@@ -230,6 +231,7 @@ static bool python_order(struct run *run)
     bool shared_user = slot->landlock.shared_user; /* all that the caller runs would count */
     struct python_order order = {.what = (int32_t)run->job->what,
                                  .has_channel = run->channel >= 0,
+                                 .prelude = run->job->prelude,
                                  .cpu_s = (uint64_t)(limits->cpu_s + 0.999),
                                  .space_bytes = guard_address_space(limits, slot->cgroup.has_memory),
                                  .file_bytes = (uint64_t)limits->fsize_mb << 20,
@@ -379,7 +381,25 @@ static void run_watch(struct run *run)
     }
 }
 
-/* How long the program's first process waited for a processor: "cpu wait slices" of its schedstat. */
+/* Whether the run has other processes than pid 1 and the program: then they may have starved each other. */
+static bool has_more_processes(const struct run *run, pid_t program)
+{
+    int fd = openat(run->slot->root.proc, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    DIR *all = fd >= 0 ? fdopendir(fd) : NULL;
+    bool more = false;
+    for (struct dirent *entry; all && !more && (entry = readdir(all));) {
+        pid_t pid = (pid_t)strtol(entry->d_name, NULL, 10);
+        more = pid > 0 && pid != getpid() && pid != run->slot->python_pid && pid != run->first && pid != program;
+    }
+    if (all) {
+        closedir(all);
+    } else if (fd >= 0) {
+        close(fd);
+    }
+    return more;
+}
+
+/* How long the program waited for a processor: "cpu wait slices" of its schedstat; 0 if it is not the only process. */
 static double starved_seconds(const struct run *run)
 {
     char path[64], text[128];
@@ -394,6 +414,9 @@ static double starved_seconds(const struct run *run)
         text[n > 0 ? n : 0] = '\0';
         program = (pid_t)strtol(text, NULL, 10);
         close(fd);
+    }
+    if (has_more_processes(run, program)) {
+        return 0;
     }
     snprintf(path, sizeof path, "%d/schedstat", program);
     int fd = openat(run->slot->root.proc, path, O_RDONLY | O_CLOEXEC);

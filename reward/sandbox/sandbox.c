@@ -20,7 +20,7 @@
 #include "base/clock.h"
 #include "reward/sandbox/host.h"
 
-enum { MOST_PER_CLASS = 256, GRACE_SECONDS = 90 };
+enum { MOST_PER_CLASS = 256, GRACE_SECONDS = 90, LOOK_MS = 200 };
 
 struct sandbox_slot {
     int socket; /* -1: not started */
@@ -28,6 +28,7 @@ struct sandbox_slot {
     enum slot_class class;
     double wall_s; /* limits of the job it runs */
     int64_t output_bytes;
+    bool (*stop)(void);
 };
 
 struct sandbox {
@@ -168,8 +169,14 @@ static void slot_lose(struct sandbox_slot *slot)
     slot->socket = -1;
 }
 
-/* A free slot, a started one if there is one; waits for it. NULL: the deadline has passed. */
-static struct sandbox_slot *slot_take(struct sandbox *sandbox, enum slot_class class, double deadline)
+static bool stopped(bool (*stop)(void))
+{
+    return stop && stop();
+}
+
+/* A free slot, a started one if there is one; waits for it. NULL: the deadline has passed, or it was stopped. */
+static struct sandbox_slot *slot_take(struct sandbox *sandbox, enum slot_class class, double deadline,
+                                      bool (*stop)(void))
 {
     struct sandbox_slot *best = NULL;
     pthread_mutex_lock(&sandbox->lock);
@@ -181,12 +188,13 @@ static struct sandbox_slot *slot_take(struct sandbox *sandbox, enum slot_class c
             }
         }
         double left = deadline - clock_seconds();
-        if (best || left <= 0) {
+        if (best || left <= 0 || stopped(stop)) {
             break;
         }
         struct timespec until;
         clock_gettime(CLOCK_MONOTONIC, &until);
-        double whole = (double)until.tv_sec + (double)until.tv_nsec * 1e-9 + (left < 1 ? left : 1);
+        double whole =
+            (double)until.tv_sec + (double)until.tv_nsec * 1e-9 + (left < LOOK_MS * 1e-3 ? left : LOOK_MS * 1e-3);
         until.tv_sec = (time_t)whole;
         until.tv_nsec = (long)((whole - (double)until.tv_sec) * 1e9);
         pthread_cond_timedwait(&sandbox->freed, &sandbox->lock, &until);
@@ -211,7 +219,8 @@ static enum err job_send(const struct sandbox_slot *slot, const struct sandbox_j
                                .limits = job->limits,
                                .has_input = true,
                                .has_file = true,
-                               .has_channel = job->channel >= 0};
+                               .has_channel = job->channel >= 0,
+                               .prelude = job->prelude};
     if (job->command.length > sizeof message.command) {
         return err_set(ERR_LIMIT, "a command of %zu bytes for the compiler", job->command.length);
     }
@@ -242,15 +251,17 @@ enum err sandbox_start(struct sandbox *sandbox, const struct sandbox_job *job, d
         return err_set(ERR_STATE, "sandbox=landlock runs Python only: compilers, and C and C++ programs, need the "
                                   "namespaces of sandbox=strict");
     }
-    struct sandbox_slot *taken = slot_take(sandbox, job_class(job->what), deadline);
+    struct sandbox_slot *taken = slot_take(sandbox, job_class(job->what), deadline, job->stop);
     if (!taken) {
-        return err_set(ERR_LIMIT,
-                       "no slot of the sandbox became free in time; raise reward_timeout or use fewer tests");
+        return stopped(job->stop) ? err_set(ERR_STOPPED, "judging was stopped")
+                                  : err_set(ERR_LIMIT, "no slot of the sandbox became free in time; raise "
+                                                       "reward_timeout or use fewer tests");
     }
     enum err result = taken->socket < 0 ? slot_open(sandbox, taken) : ERR_NONE;
     if (result == ERR_NONE) {
         taken->wall_s = job->limits.wall_s;
         taken->output_bytes = job->limits.output_bytes;
+        taken->stop = job->stop;
         result = job_send(taken, job);
         if (result == ERR_IO) {
             slot_lose(taken);
@@ -267,10 +278,11 @@ enum err sandbox_start(struct sandbox *sandbox, const struct sandbox_job *job, d
 static bool receive_reply(const struct sandbox_slot *slot, struct wire_reply *reply, struct sandbox_result *result)
 {
     struct pollfd wait = {.fd = slot->socket, .events = POLLIN};
+    double until = clock_seconds() + slot->wall_s + GRACE_SECONDS; /* the slot has its own clock; this is if it hangs */
     int ready;
-    do { /* the slot has its own clock; this one is for a slot that hangs */
-        ready = poll(&wait, 1, (int)((slot->wall_s + GRACE_SECONDS) * 1000));
-    } while (ready < 0 && errno == EINTR);
+    do {
+        ready = poll(&wait, 1, LOOK_MS);
+    } while ((ready == 0 || (ready < 0 && errno == EINTR)) && clock_seconds() < until && !stopped(slot->stop));
     errno = ready == 0 ? ETIMEDOUT : errno;
     return ready == 1 && wire_receive_result(slot->socket, slot->output_bytes, reply, result);
 }
@@ -281,7 +293,8 @@ enum err sandbox_finish(struct sandbox *sandbox, struct sandbox_slot *slot, stru
     struct sandbox_result got = {.kept = -1};
     enum err failure = ERR_NONE;
     if (!receive_reply(slot, &reply, &got)) {
-        failure = err_set(ERR_IO, "a slot of the sandbox died: %s", strerror(errno));
+        failure = stopped(slot->stop) ? err_set(ERR_STOPPED, "judging was stopped")
+                                      : err_set(ERR_IO, "a slot of the sandbox died: %s", strerror(errno));
         slot_lose(slot);
     } else if (!reply.ok) {
         failure = err_set(ERR_IO, "%s", reply.text);

@@ -53,10 +53,10 @@ struct sandbox_limits {
 enum sandbox_what {
     SANDBOX_SCRIPT,   /* source: Python, run as __main__; input: its stdin */
     SANDBOX_FUNCTION, /* source: Python; input: {"entry":..., "args":[...]}; answer: a frame with the value (plain.h) */
-    SANDBOX_SERVE,    /* source: Python; its functions are called over `channel` */
-    SANDBOX_TEST,     /* input: {"test":..., ...} (python/calls.py), trusted; calls over `channel`; answer: a report */
-    SANDBOX_BINARY,   /* file: an executable; input: its stdin */
-    SANDBOX_COMPILE,  /* command: the compiler's words; source: /box/source; `keep` comes back as a file */
+    SANDBOX_SERVE, /* source: Python; its functions are called over `channel`; input: Python of the same module, or none */
+    SANDBOX_TEST,    /* input: {"test":..., ...} (python/calls.py), trusted; calls over `channel`; answer: a report */
+    SANDBOX_BINARY,  /* file: an executable; input: its stdin */
+    SANDBOX_COMPILE, /* command: the compiler's words; source: /box/source; `keep` comes back as a file */
 };
 
 struct sandbox_job {
@@ -64,10 +64,12 @@ struct sandbox_job {
     struct str source;  /* copied */
     struct str input;   /* copied */
     int file;           /* SANDBOX_BINARY: a descriptor, borrowed; else -1 */
+    bool prelude;       /* Python: common names need no import (python/calls.py) */
     int channel;        /* SANDBOX_SERVE and _TEST: one end of a socketpair, borrowed; else -1 */
     struct str command; /* SANDBOX_COMPILE: words, each ended by NUL */
     const char *keep;   /* SANDBOX_COMPILE: the path of what is to come back: "/tmp/a" */
     struct sandbox_limits limits;
+    bool (*stop)(void); /* asked several times a second; true: ERR_STOPPED at once, the run is killed. NULL: never */
 };
 
 enum sandbox_stop {
@@ -84,7 +86,7 @@ struct sandbox_result {
     int signal;        /* that killed it; else 0 */
     double wall_s;     /* from its start to its end */
     double cpu_s;      /* of the program and the children it waited for */
-    double starved_s;  /* how long its first process was ready to run and had no processor */
+    double starved_s;  /* how long it was ready to run and had no processor; 0 if it had started other processes */
     int64_t peak_kb;   /* resident, of the largest process */
     struct strbuf out; /* stdout, at most output_bytes */
     struct strbuf err; /* the first 8 kB of stderr */

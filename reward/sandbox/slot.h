@@ -38,7 +38,7 @@ void python_stop(struct slot *slot);
  * answer, channel. */
 struct python_order {
     int32_t what; /* enum sandbox_what */
-    int32_t has_channel;
+    int32_t has_channel, prelude, reserved;
     uint64_t cpu_s, space_bytes, file_bytes, tasks, files, stack_bytes;
 };
 /* And says, twice: the program's pid when it runs, and how it ended. */

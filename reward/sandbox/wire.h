@@ -40,7 +40,7 @@ struct wire_ask {
 struct wire_job {
     enum sandbox_what what;
     struct sandbox_limits limits;
-    bool has_input, has_file, has_channel;
+    bool has_input, has_file, has_channel, prelude;
     uint32_t command_bytes;
     char command[WIRE_COMMAND];
     char keep[64];

@@ -41,7 +41,9 @@ static void one_run(void *context, int job, int thread)
                   "    vector<int> v{a, b, %d};\n    sort(v.begin(), v.end());\n"
                   "    cout << accumulate(v.begin(), v.end(), 0) << endl;\n}\n",
                   job);
-    code_run(bench->runner, bench->language, str_of(source), &tests, false, clock_seconds() + 300, &arena, &outcome);
+    struct code_program program = {.text = str_of(source), .language = bench->language};
+    struct reward_call call = {.arena = &arena, .deadline = clock_seconds() + 300};
+    code_run(bench->runner, &program, &tests, false, &call, &outcome);
     bench->right[thread] += outcome.verdict == CODE_AC;
     if (outcome.verdict != CODE_AC) {
         printf("run %d: %s %s\n", job, code_verdict_names[outcome.verdict], outcome.detail);

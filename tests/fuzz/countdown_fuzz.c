@@ -36,7 +36,7 @@ static double score(const struct reward_part *part, struct str text, const struc
     strbuf_add_str(&completion, text);
     strbuf_puts(&completion, "</answer>");
     struct reward_item item = {.completion = strbuf_view(&completion), .fields = fields, .n_tokens = -1};
-    struct reward_call call = {&arena, clock_seconds() + 10};
+    struct reward_call call = {.arena = &arena, .deadline = clock_seconds() + 10};
     struct verdict v = reward_part_judge(part, &item, &call);
     BUG_ON(v.kind != VERDICT_OK || (v.score != 0 && v.score != 1));
     strbuf_release(&completion);

@@ -75,7 +75,7 @@ static json_t *make_fields(struct str reference)
 static void judge(const struct reward_part *part, struct str completion, const json_t *fields)
 {
     struct arena arena = ARENA_INIT;
-    struct reward_call call = {&arena, clock_seconds() + 5};
+    struct reward_call call = {.arena = &arena, .deadline = clock_seconds() + 5};
     struct reward_item item = {.completion = completion, .fields = fields, .n_tokens = 7, .max_tokens = 9};
     struct verdict a = reward_part_judge(part, &item, &call), b = reward_part_judge(part, &item, &call);
     BUG_ON(a.kind != b.kind || (a.kind == VERDICT_OK && (a.score != b.score || !isfinite(a.score))));

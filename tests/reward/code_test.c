@@ -32,7 +32,7 @@ static void need(bool there)
 static struct {
     const char *text;
     struct reward_set *set;
-} opened[8];
+} opened[16];
 static int n_opened;
 
 static struct reward_set *set_for(const char *text)
@@ -179,6 +179,194 @@ static void assertions_run_elsewhere(void **state)
     CHECK(cases);
 }
 
+/* A row of a function f with one test, as APPS and TACO have it. */
+#define APPS(input, output) "{\"input_output\":{\"fn_name\":\"f\",\"inputs\":[" input "],\"outputs\":[" output "]}}"
+#define RETURNS(value)      "```python\ndef f(*a):\n    return " value "\n```"
+
+static void a_value_may_be_wrapped_in_a_list(void **state)
+{
+    (void)state;
+    need(true);
+    static const struct judgement_case cases[] = {
+        {"code", APPS("[1]", "[5]"), RETURNS("5"), 1, "right"},
+        {"code", APPS("[1]", "[5]"), RETURNS("[5]"), 1, "right"},
+        {"code", APPS("[1]", "5"), RETURNS("5"), 1, "right"},
+        {"code", APPS("[1]", "[\"ab\"]"), RETURNS("'ab'"), 1, "right"},
+        {"code", APPS("[1]", "[true]"), RETURNS("True"), 1, "right"},
+        {"code", APPS("[1]", "[null]"), RETURNS("None"), 1, "right"},
+        {"code", APPS("[1]", "[0.5]"), RETURNS("0.5"), 1, "right"},
+        {"code", APPS("[1]", "[[1, 2]]"), RETURNS("[1, 2]"), 1, "right"},
+        {"code", APPS("[1]", "[[1, 2]]"), RETURNS("(1, 2)"), 1, "right"},
+        {"code", APPS("[1]", "[[[1, 2], [3, 4]]]"), RETURNS("[(1, 2), (3, 4)]"), 1, "right"},
+        {"code", APPS("[1]", "[{\"a\": [1]}]"), RETURNS("{'a': [1]}"), 1, "right"},
+        {"code", APPS("[{\"1\": 2}]", "[{\"1\": 2}]"), RETURNS("{1: a[0][1]}"), 1, "right"},
+        {"code", APPS("[1]", "[5]"), "```python\nclass Solution:\n    def f(self, a):\n        return 5\n```", 1,
+         "right"},
+        {"code", "{\"fn_name\":\"f\",\"inputs\":[\"1\"],\"outputs\":[\"[5]\"]}", RETURNS("5"), 1, "right"},
+        {"code", APPS("[1]", "[5]"), RETURNS("6"), 0, "WA"},
+        {"code", APPS("[1]", "[5]"), RETURNS("[[5]]"), 0, "WA"},
+        {"code", APPS("[1]", "5"), RETURNS("[5]"), 0, "WA"},
+        {"code", APPS("[1]", "[5, 6]"), RETURNS("5"), 0, "WA"},
+        {"code", APPS("[1]", "[[5]]"), RETURNS("5"), 0, "WA"},
+        {"code", APPS("[1]", "[]"), RETURNS("None"), 0, "WA"},
+        {"code", "{\"entry\":\"f\",\"tests\":[{\"args\":[1],\"expected\":[5]}]}", RETURNS("5"), 0, "WA"},
+    };
+    CHECK(cases);
+}
+
+#define SOLUTION(annotation, body)                                                                                     \
+    "```python\nclass Solution:\n    def f(self, a" annotation "):\n        " body "\n```"
+
+static void what_a_harness_imports_is_imported(void **state)
+{
+    (void)state;
+    need(true);
+    static const char counts[] = "{\"inputs\":[\"aab\"],\"outputs\":[\"2\"]}";
+    static const char main_does[] =
+        "```python\ndef main():\n    print(max(Counter(stdin.readline().strip()).values()))\nmain()\n```";
+    static const char entry[] = "{\"entry\":\"merge\",\"tests\":[{\"args\":[[3, 1]],\"expected\":1}]}";
+    static const struct judgement_case cases[] = {
+        {"code", APPS("[[2, 3]]", "5"), SOLUTION(": List[int]", "return sum(a)"), 1, "right"},
+        {"code", APPS("[[3, 1]]", "1"), SOLUTION(": Optional[list]", "heapq.heapify(a); return a[0]"), 1, "right"},
+        {"code", APPS("[8]", "2"), SOLUTION("", "return int(math.log2(a) - lru_cache(None)(sqrt)(1))"), 1, "right"},
+        {"code", APPS("[8]", "8"), SOLUTION("", "return min(inf, a) + defaultdict(int)[0]"), 1, "right"},
+        {"code", APPS("[8]", "4"), SOLUTION("", "return pow(a, 2, 6) + len([*permutations(range(0))]) - 1"), 1,
+         "right"},
+        {"code", APPS("[8]", "8"), SOLUTION("", "return nosuchname(a)"), 0, "RE"},
+        {"code", counts, main_does, 1, "right"},
+        {"code:prelude=false", counts, main_does, 0, "RE"},
+        {"code", square, "```python\ndef square(x: List): return x * x\n```", 0, "RE"},
+        {"code:prelude=true", square, "```python\ndef square(x: List): return x * x\n```", 1, "right"},
+        /* merge is a name of heapq too */
+        {"code", entry, "```python\nclass Solution:\n    def merge(self, a: List[int]): return min(a)\n```", 1,
+         "right"},
+        {"code", entry, "```python\nfrom __future__ import annotations\ndef merge(a): return min(a)\n```", 1, "right"},
+    };
+    CHECK(cases);
+}
+
+#define MBPP(setup, test) "{\"test_setup_code\":\"" setup "\",\"test_list\":[\"" test "\"]}"
+
+static void a_setup_is_of_the_programs_module(void **state)
+{
+    (void)state;
+    need(true);
+    static const struct judgement_case cases[] = {
+        {"code", MBPP("x0 = 3", "assert f() == 3"), "```python\ndef f():\n    return x0\n```", 1, "right"},
+        {"code", MBPP("x0 = 3", "assert f() == x0"), "```python\ndef f():\n    return 4\n```", 0, "WA"},
+        {"code", MBPP("def twice(x):\\n    return 2 * x", "assert f(2) == twice(2)"),
+         "```python\nfour = twice(2)\ndef f(x):\n    return twice(x)\n```", 1, "right"},
+        {"code", MBPP("class N:\\n    def __init__(s, v): s.v = v", "assert g(N(3)) == 3"),
+         "```python\ndef g(n):\n    return n.v\n```", 1, "right"},
+        {"code", MBPP("class N:\\n    def __init__(s, v): s.v = v", "assert g(N(3)).v == 4"),
+         "```python\nclass M(N):\n    pass\ndef g(n):\n    return M(n.v + 1)\n```", 1, "right"},
+        {"code", MBPP("class N:\\n    def __init__(s, v): s.v = v", "assert g(N(3)) == 3"),
+         "```python\ndef g(n):\n    return 4\n```", 0, "WA"},
+        {"code", MBPP("root = Node(1)\\nroot.left = Node(2)", "assert depth(root) == 2"),
+         "```python\nclass Node:\n    def __init__(self, v):\n        self.v, self.left = v, None\ndef depth(n):\n    "
+         "return 1 + depth(n.left) if n else 0\n```",
+         1, "right"},
+        {"code", MBPP("def close(a, b):\\n    return abs(a - b) < 0.1", "assert close(f(), 3)"),
+         "```python\ndef close(a, b):\n    return True\ndef f():\n    return 4\n```", 0, "WA"},
+        {"code", MBPP("import math", "assert math.isclose(f(0.1 + 0.2), 0.3)"),
+         "```python\ndef f(x):\n    return x\n```", 1, "right"},
+    };
+    CHECK(cases);
+}
+
+#define ONE_TEST(test) "{\"test_list\":[\"" test "\"]}"
+
+static void nan_is_close_to_nothing(void **state)
+{
+    (void)state;
+    need(true);
+    static const char gives_nan[] =
+        "```python\ndef f(x):\n    return float('nan')\ndef g(x):\n    return [0.0, f(x)]\n```";
+    static const char gives_3[] = "```python\ndef f(x):\n    return 3.0\n```";
+    static const struct judgement_case cases[] = {
+        {"code", ONE_TEST("assert not abs(f(1) - 3) > 1e-6"), gives_nan, 0, "WA"},
+        {"code", ONE_TEST("assert not 1e-6 < abs(f(1) - 3)"), gives_nan, 0, "WA"},
+        {"code", ONE_TEST("import math\\nassert not math.fabs(f(1) - 3) >= 1e-6"), gives_nan, 0, "WA"},
+        {"code", ONE_TEST("assert max(0.0, abs(f(1) - 3)) < 1e-6"), gives_nan, 0, "WA"},
+        {"code", ONE_TEST("assert max(abs(a - b) for a, b in zip(g(1), [0, 0])) < 1e-6"), gives_nan, 0, "WA"},
+        {"code", ONE_TEST("def far(a, b):\\n    return abs(a - b) > 1e-6\\nassert not far(f(1), 3)"), gives_nan, 0,
+         "WA"},
+        {"code", ONE_TEST("assert not any(abs(x) > 1 for x in g(1))"), gives_nan, 0, "WA"},
+        {"code", ONE_TEST("assert abs(f(1) - 3) < 1e-6"), gives_nan, 0, "WA"},
+        {"code", ONE_TEST("import math\\nassert math.isnan(f(1)) and f(1) != f(1)"), gives_nan, 1, "right"},
+        {"code", ONE_TEST("assert not abs(f(1) - 3) > 1e-6 and 2 < f(1) <= 3.0 < 4"), gives_3, 1, "right"},
+        {"code", ONE_TEST("assert not abs(float('inf') - float('inf') * f(1)) > 1"), gives_3, 1, "right"},
+    };
+    CHECK(cases);
+}
+
+static void a_program_has_its_time(void **state)
+{
+    (void)state;
+    need(true);
+    /* longer than an item may take by the set's clock, and each test within its own */
+    static const char row[] = "{\"inputs\":[\"1\",\"2\",\"3\"],\"outputs\":[\"1\",\"2\",\"3\"]}";
+    static const struct {
+        const char *completion, *reason;
+    } cases[] = {
+        {"```python\nimport time\ntime.sleep(0.4)\nprint(input())\n```", "right"},
+        {"```python\nimport time\ntime.sleep(50)\n```", "TLE in test 1"},
+        {"```python\nimport os\nwhile True:\n    try: os.fork()\n    except OSError: pass\n```", "TLE in test 1"},
+    };
+    struct reward_set *set;
+    struct reward_spec spec = {"code:wall=1.5,cpu=1"};
+    assert_int_equal(reward_set_open(&set, &spec, 1, ON_ERROR_DROP, 0.2, 1), ERR_NONE);
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct arena arena = ARENA_INIT;
+        json_t *fields = json_loads(row, 0, NULL);
+        struct reward_item item = {.fields = fields, .completion = str_of(cases[i].completion), .n_tokens = -1};
+        struct judgement judgement;
+        double start = clock_seconds();
+        assert_int_equal(reward_judge(set, &item, 1, &arena, &judgement), ERR_NONE);
+        assert_string_equal(judgement.parts[0].reason, cases[i].reason);
+        assert_true(clock_seconds() - start < 20);
+        json_decref(fields);
+        arena_release(&arena);
+    }
+    reward_set_close(set);
+}
+
+static double stop_at;
+
+static bool stop_now(void)
+{
+    return clock_seconds() > stop_at;
+}
+
+static void judging_can_be_stopped(void **state)
+{
+    (void)state;
+    need(true);
+    struct reward_set *set;
+    struct reward_spec spec = {"code:wall=60"};
+    struct arena arena = ARENA_INIT;
+    json_t *fields = json_loads(adds, 0, NULL);
+    struct reward_item items[3];
+    struct judgement judgements[3];
+    for (int i = 0; i < 3; i++) {
+        items[i] = (struct reward_item){
+            .fields = fields, .completion = STR("```python\nimport time\ntime.sleep(50)\n```"), .n_tokens = -1};
+    }
+    assert_int_equal(reward_set_open(&set, &spec, 1, ON_ERROR_DROP, 10, 2), ERR_NONE);
+    reward_set_stop(set, stop_now);
+    stop_at = clock_seconds() + 0.5;
+    double start = clock_seconds();
+    assert_int_equal(reward_judge(set, items, 3, &arena, judgements), ERR_STOPPED);
+    assert_true(clock_seconds() - start < 5);
+    reward_set_stop(set, NULL);
+    items[0].completion = STR("```python\na, b = map(int, input().split())\nprint(a + b)\n```");
+    assert_int_equal(reward_judge(set, items, 1, &arena, judgements), ERR_NONE);
+    assert_string_equal(judgements[0].parts[0].reason, "right");
+    reward_set_close(set);
+    json_decref(fields);
+    arena_release(&arena);
+}
+
 static void c_is_compiled(void **state)
 {
     (void)state;
@@ -190,7 +378,7 @@ static void c_is_compiled(void **state)
         {"code", adds, "```c\nint main(void) { return x; }\n```", 0, "CE"},
         {"code", adds, "```c\nint main(void) { volatile int *p = 0; return *p; }\n```", 0, "RE in test 1"},
         {"code", adds, "```c\n#include \"/etc/passwd\"\n```", 0, "CE"},
-        {"code", square, "```c\nint square(int x) { return x * x; }\n```", 0, "RE"},
+        {"code", square, "```c\nint square(int x) { return x * x; }\n```", 0, "no code block in Python"},
     };
     CHECK(cases);
 }
@@ -255,6 +443,12 @@ int main(void)
         cmocka_unit_test(programs_read_and_write),
         cmocka_unit_test(functions_return_plain_data),
         cmocka_unit_test(assertions_run_elsewhere),
+        cmocka_unit_test(a_value_may_be_wrapped_in_a_list),
+        cmocka_unit_test(what_a_harness_imports_is_imported),
+        cmocka_unit_test(a_setup_is_of_the_programs_module),
+        cmocka_unit_test(nan_is_close_to_nothing),
+        cmocka_unit_test(a_program_has_its_time),
+        cmocka_unit_test(judging_can_be_stopped),
         cmocka_unit_test(c_is_compiled),
         cmocka_unit_test(cpp_is_compiled),
     };

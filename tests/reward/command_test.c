@@ -182,7 +182,7 @@ static void a_slow_start_goes_on(void **state)
     struct reward_item item = {.completion = STR("die"), .fields = none, .n_tokens = -1};
     struct verdict v = {0};
     for (int i = 0; i < 100 && v.kind != VERDICT_OK; i++) {
-        struct reward_call call = {&judge.arena, clock_seconds() + (i ? 0.1 : 10)};
+        struct reward_call call = {.arena = &judge.arena, .deadline = clock_seconds() + (i ? 0.1 : 10)};
         v = reward_part_judge(&judge.part, &item, &call);
         item.completion = STR("score 1");
         assert_true(i > 0 || v.kind == VERDICT_ERROR);

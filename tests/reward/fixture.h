@@ -42,7 +42,7 @@ static inline void judge_close(struct judge *judge)
 
 static inline struct verdict judge_item(struct judge *judge, const struct reward_item *item)
 {
-    struct reward_call call = {&judge->arena, clock_seconds() + 60};
+    struct reward_call call = {.arena = &judge->arena, .deadline = clock_seconds() + 60};
     return reward_part_judge(&judge->part, item, &call);
 }
 

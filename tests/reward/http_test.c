@@ -301,7 +301,7 @@ static void a_batch_is_one_request(void **state)
         const char *text = i == 4 ? "count" : i == 1 ? "score NaN" : arena_printf(&judge.arena, "score %d", i);
         items[i] = (struct reward_item){.completion = str_of(text), .fields = none, .n_tokens = -1};
     }
-    reward_part_judge_all(&judge.part, items, N, 10, &judge.arena, verdicts);
+    reward_part_judge_all(&judge.part, items, N, 10, &(struct reward_call){.arena = &judge.arena}, verdicts);
     assert_int_equal(requests(s), 3);
     for (int i = 0; i < N; i++) {
         if (i == 1) { /* costs itself only */
@@ -331,7 +331,7 @@ static void requests_go_side_by_side(void **state)
         items[i] = (struct reward_item){.completion = STR("sleep"), .fields = none, .n_tokens = -1};
     }
     double start = clock_seconds();
-    reward_part_judge_all(&judge.part, items, N, 10, &judge.arena, verdicts);
+    reward_part_judge_all(&judge.part, items, N, 10, &(struct reward_call){.arena = &judge.arena}, verdicts);
     assert_true(clock_seconds() - start < 2.5); /* one after the other: 4 */
     assert_in_range(count_of(s, &s->peak), 2, 8);
     for (int i = 0; i < N; i++) {
@@ -355,12 +355,12 @@ static void a_dead_server_costs_little_time(void **state)
     for (int i = 0; i < N; i++) {
         items[i] = (struct reward_item){.completion = STR("score 1"), .fields = none, .n_tokens = -1};
     }
-    reward_part_judge_all(&judge.part, items, N, 10, &judge.arena, verdicts);
+    reward_part_judge_all(&judge.part, items, N, 10, &(struct reward_call){.arena = &judge.arena}, verdicts);
     assert_failed(verdicts[0], &down, "native", " gave no answer: Failed to connect to 127.0.0.1 port ");
     assert_non_null(strstr(verdicts[0].reason, "(tries: 2); is the server up, and the url right?"));
     assert_int_equal(listen(fd, 64), 0); /* now it is accepted by nobody: silence */
     double start = clock_seconds();
-    reward_part_judge_all(&judge.part, items, N, 0.4, &judge.arena, verdicts);
+    reward_part_judge_all(&judge.part, items, N, 0.4, &(struct reward_call){.arena = &judge.arena}, verdicts);
     assert_true(clock_seconds() - start < 5); /* all of them: 10 */
     assert_failed(verdicts[0], &down, "native", " gave no answer in 0.4 s");
     assert_true(

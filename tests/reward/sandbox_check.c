@@ -273,8 +273,9 @@ static void check_program(void *context, int job, int thread)
     if (wrong) {
         snprintf(why, sizeof why, "the row: %s", wrong);
     } else {
-        code_run(c->runner, p->language, strbuf_view(&p->source), &tests, false, clock_seconds() + 600, &arena,
-                 &outcome);
+        struct code_program program = {.text = strbuf_view(&p->source), .language = p->language};
+        struct reward_call call = {.arena = &arena, .deadline = clock_seconds() + 600};
+        code_run(c->runner, &program, &tests, false, &call, &outcome);
         const char *verdict = code_verdict_names[outcome.verdict];
         if (!accepted(p, verdict)) {
             snprintf(why, sizeof why, "%s (test %d: %.300s)", verdict, outcome.test + 1, outcome.detail);
