@@ -105,9 +105,11 @@ static enum err open_folder(struct load *load, const char *path)
 enum err load_open(struct load **out, const char *path)
 {
     if (!file_exists(path)) {
-        return err_set(ERR_IO,
-                       "%s: no such model; a folder with config.json and model.safetensors, or a .gguf file, is wanted",
-                       path);
+        return err_set(
+            ERR_IO,
+            "%s: no such model; name a folder with config.json and model.safetensors, or a .gguf file. strop "
+            "downloads nothing: 'huggingface-cli download ORG/NAME --local-dir FOLDER' does",
+            path);
     }
     struct load *load = mem_zero(sizeof *load);
     enum err result = file_is_folder(path) ? open_folder(load, path) : open_gguf(load, path);

@@ -57,8 +57,11 @@ static enum err check_device(const struct model_config *config, const char *sour
 static enum err choose_max_positions(const struct model_config *config, const char *source, int wanted, int *out)
 {
     if (wanted > config->max_positions) {
-        return err_set(ERR_LIMIT, "%s: sequences of %d tokens are asked for, but the model allows %d", source, wanted,
-                       config->max_positions);
+        return err_set(
+            ERR_LIMIT,
+            "%s: sequences of %d tokens are asked for (max_prompt_length + max_completion_length of a recipe, "
+            "--max_positions of generate and chat), but the model allows %d",
+            source, wanted, config->max_positions);
     }
     int most = config->max_positions < DEFAULT_MAX_POSITIONS ? config->max_positions : DEFAULT_MAX_POSITIONS;
     *out = wanted > 0 ? wanted : most;

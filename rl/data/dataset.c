@@ -395,9 +395,11 @@ static enum err dataset_open_source(struct dataset *dataset, struct recipe *reci
     dataset->is_text = recipe->data.text_field[0] != '\0';
     const char *path = recipe_path(recipe, name);
     if (!file_exists(path)) {
-        return err_set(ERR_USAGE,
-                       "there is no data set '%s': neither a file nor a generator (countdown, arithmetic, tiny-text)",
-                       name);
+        return err_set(
+            ERR_USAGE,
+            "there is no data set '%s': neither a file of JSON lines nor a generator (countdown, arithmetic, "
+            "tiny-text); strop downloads nothing (rl/data/README.md says how to get one)",
+            name);
     }
     TRY(jsonl_open(&dataset->file, path));
     dataset->fingerprint = dataset->file.hash;

@@ -110,6 +110,32 @@ static enum err jsonl_scan_file(struct jsonl *jsonl, char *buffer, size_t capaci
     return ERR_NONE;
 }
 
+/* Files of other formats that data sets come in, known by their first bytes. */
+static enum err jsonl_refuse_others(int file, const char *path)
+{
+    static const struct {
+        const char *bytes, *what;
+        size_t n;
+    } formats[] = {
+        {"PAR1", "a Parquet file", 4},
+        {"\x1f\x8b", "compressed by gzip", 2},
+        {"\x28\xb5\x2f\xfd", "compressed by zstd", 4},
+        {"PK\x03\x04", "a zip archive", 4},
+        {"ARROW1", "an Arrow file", 6},
+    };
+    char head[8] = "";
+    ssize_t n = pread(file, head, sizeof head, 0);
+    for (size_t i = 0; i < sizeof formats / sizeof *formats; i++) {
+        if (n >= (ssize_t)formats[i].n && memcmp(head, formats[i].bytes, formats[i].n) == 0) {
+            return err_set(ERR_FORMAT,
+                           "%s is %s, which strop does not read: make it JSON lines, one object per line "
+                           "(rl/data/README.md says how)",
+                           path, formats[i].what);
+        }
+    }
+    return ERR_NONE;
+}
+
 enum err jsonl_open(struct jsonl *out, const char *path)
 {
     enum { CHUNK = 256 << 10 };
@@ -122,7 +148,8 @@ enum err jsonl_open(struct jsonl *out, const char *path)
     char *buffer = mem_alloc(CHUNK);
     XXH3_state_t *hash = XXH3_createState();
     BUG_ON(!hash || XXH3_64bits_reset(hash) != XXH_OK);
-    enum err err = jsonl_scan_file(&jsonl, buffer, CHUNK, hash);
+    enum err err = jsonl_refuse_others(jsonl.file, path);
+    err = err == ERR_NONE ? jsonl_scan_file(&jsonl, buffer, CHUNK, hash) : err;
     XXH3_freeState(hash);
     free(buffer);
     if (err != ERR_NONE) {
