@@ -142,13 +142,20 @@ bool countdown_exists(const struct countdown_family *family)
     return false;
 }
 
-void countdown_prompt(const struct countdown_problem *problem, bool with_tags, struct strbuf *out)
+void countdown_ask(const struct countdown_problem *problem, struct strbuf *out)
 {
     for (int i = 0; i < problem->n; i++) {
-        strbuf_printf(out, "%s%d", i ? ", " : "User: ", problem->numbers[i]);
+        strbuf_printf(out, "%s%d", i ? ", " : "", problem->numbers[i]);
     }
-    strbuf_printf(out, " make %d.%s\nAssistant:", problem->target,
-                  with_tags ? " Reply with <think> </think> <answer> </answer>." : "");
+    strbuf_printf(out, " make %d.", problem->target);
+}
+
+void countdown_prompt(const struct countdown_problem *problem, bool with_tags, struct strbuf *out)
+{
+    strbuf_puts(out, "User: ");
+    countdown_ask(problem, out);
+    strbuf_puts(out, with_tags ? " Reply with <think> </think> <answer> </answer>." : "");
+    strbuf_puts(out, "\nAssistant:");
 }
 
 /* ---- attempts at three numbers ---- */

@@ -57,6 +57,8 @@ struct countdown_attempt {
 /* All ways for three numbers; a + b + c counts once. In an order that depends on the numbers only. */
 int countdown_attempts(const int numbers[3], int value_most, struct countdown_attempt out[COUNTDOWN_MOST_ATTEMPTS]);
 
+/* "7, 3, 9 make 30." */
+void countdown_ask(const struct countdown_problem *problem, struct strbuf *out);
 /* "User: 7, 3, 9 make 30. Reply with <think> </think> <answer> </answer>.\nAssistant:", or without the second sentence. */
 void countdown_prompt(const struct countdown_problem *problem, bool with_tags, struct strbuf *out);
 

@@ -14,9 +14,9 @@ static const struct generator_option countdown_options[] = {
     [NUMBER_MOST] = {"number_most", 9, 1, 999, NULL, "largest number"},
     [TARGET_LEAST] = {"target_least", 10, 1, COUNTDOWN_MOST_VALUE, NULL, "smallest target"},
     [TARGET_MOST] = {"target_most", 99, 1, COUNTDOWN_MOST_VALUE, NULL, "largest target and intermediate value"},
-    [STYLE] = {"style", 0, 0, 0, "short|question",
+    [STYLE] = {"style", 0, 0, 0, "short|question|bare",
                "short: the whole prompt in the words of the tiny base, for template none; question: plain English, for "
-               "the other templates"},
+               "the other templates; bare: numbers and target alone, for recipes/tiny/countdown.txt"},
     {0},
 };
 
@@ -66,10 +66,10 @@ static void countdown_make(const int64_t *values, struct rng *rng, int64_t index
     struct countdown_problem problem;
     countdown_draw(&family, rng, &problem);
     struct strbuf text = STRBUF_INIT;
-    if (values[STYLE] == 0) {
-        countdown_prompt(&problem, true, &text);
-    } else {
-        countdown_question(&problem, &text);
+    switch (values[STYLE]) {
+    case 0: countdown_prompt(&problem, true, &text); break;
+    case 1: countdown_question(&problem, &text); break;
+    default: countdown_ask(&problem, &text);
     }
     json_t *numbers = json_array();
     for (int i = 0; i < problem.n; i++) {
