@@ -306,8 +306,8 @@ static void print_completions(const struct train *t, const struct iteration *it,
     for (int p = 0; p < n && p < it->n_prompts; p++) {
         const struct sample *s = &it->samples[p * it->G];
         struct str prompt = str_trim(s->prompt->text), text = s->completion->text;
-        fprintf(stderr, "\n  prompt: %.*s\n  %s, %d tokens:\n%.*s\n", (int)prompt.length, prompt.data,
-                s->judgement.parts[0].reason, s->completion->n_tokens, (int)text.length, text.data);
+        fprintf(stderr, "\n  prompt: %.*s\n  [reward %.2f: %s; %d tokens]\n%.*s\n", (int)prompt.length, prompt.data,
+                s->reward, s->judgement.parts[0].reason, s->completion->n_tokens, (int)text.length, text.data);
     }
     if (n > 0) {
         fprintf(stderr, "  (step %lld)\n\n", (long long)t->state.step);
@@ -448,6 +448,19 @@ static enum err train_loop(struct train *t)
     return evaluate_if_due(t);
 }
 
+/* What came of the run, and what a person does next. */
+static enum err announce_end(const char *folder, int64_t step)
+{
+    struct strbuf line = STRBUF_INIT;
+    enum err result = report_sum_up(folder, step, &line);
+    if (result == ERR_NONE) {
+        log_info("%s", line.data);
+        log_info("next: open %s/report.html; strop chat %s; strop eval %s", folder, folder, folder);
+    }
+    strbuf_release(&line);
+    return result;
+}
+
 enum err train_run(struct recipe *recipe, const char *command)
 {
     struct train t = {0};
@@ -470,8 +483,5 @@ enum err train_run(struct recipe *recipe, const char *command)
     if (result == ERR_NONE) {
         result = report_write(recipe->run.output_dir, NULL);
     }
-    if (result == ERR_NONE) {
-        log_info("the report is %s/report.html", recipe->run.output_dir);
-    }
-    return result;
+    return result == ERR_NONE ? announce_end(recipe->run.output_dir, t.state.step) : result;
 }

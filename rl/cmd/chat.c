@@ -251,19 +251,30 @@ static enum err open_template(struct chat *chat, const struct cmd_args *args, co
     return result;
 }
 
+/* What the model was trained to answer, so that a person knows what to type. */
+static void print_example(const struct run_summary *run)
+{
+    if (run->example[0]) {
+        fprintf(stderr, "\033[2ma prompt of this run (%s, template %s):\n%.400s%s\033[0m\n", run->data,
+                run->template_name, run->example, strlen(run->example) > 400 ? " ..." : "");
+    }
+}
+
 static enum err open_chat(struct chat *chat, const struct cmd_args *args)
 {
-    const char *target = cmd_positional(args, 0), *path, *folder;
+    const char *target = cmd_positional(args, 0), *folder;
     struct run_summary run = {0};
     struct rollout_options options;
     TRY(sampling_check(args));
-    TRY(run_model_path(target, &chat->turn, &path));
     folder = run_of(target, &chat->turn);
     if (folder) {
         run_summarise(folder, &chat->turn, &run);
     }
-    TRY(sampling_model_open(&chat->opened, args, path));
+    TRY(sampling_model_open(&chat->opened, args, target));
     TRY(open_template(chat, args, folder ? &run : NULL));
+    if (chat->live && folder) {
+        print_example(&run);
+    }
     chat->max_tokens = (int)cmd_int(args, "max_tokens");
     sampling_options(args, &chat->turn, &options);
     if (chat->keeps_turns) {

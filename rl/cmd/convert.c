@@ -9,6 +9,7 @@
 #include "base/log.h"
 #include "model/model.h"
 #include "rl/cmd/commands.h"
+#include "rl/run/runs.h"
 
 /* Under another name until it is whole: a folder of that name is never a part of a model. */
 static enum err convert_to(const struct model *model, const char *folder, const char *dtype)
@@ -91,9 +92,15 @@ static enum err convert_run(const struct cmd_args *args)
         return err_set(ERR_USAGE, "%s is there already; name a new folder", folder);
     }
     struct device *device;
-    TRY(device_open(&device, "cpu"));
-    enum err result = convert_model(args, device, cmd_positional(args, 0), folder);
-    device_close(device);
+    struct arena scratch = ARENA_INIT;
+    const char *from;
+    TRY(run_model_path(cmd_positional(args, 0), &scratch, &from));
+    enum err result = device_open(&device, "cpu");
+    if (result == ERR_NONE) {
+        result = convert_model(args, device, from, folder);
+        device_close(device);
+    }
+    arena_release(&scratch);
     return result;
 }
 
@@ -105,9 +112,10 @@ static const struct cmd_option convert_options[] = {
 
 const struct command command_convert = {
     .name = "convert",
-    .arguments = "MODEL FOLDER [--dtype=bfloat16|float32]",
+    .arguments = "MODEL|RUN FOLDER [--dtype=bfloat16|float32]",
     .summary = "write a GGUF file or a checkpoint as a Hugging Face folder",
-    .details = "MODEL is a .gguf file or a folder with config.json and safetensors. FOLDER is made, with config.json,\n"
+    .details = "MODEL is a .gguf file or a folder with config.json and safetensors; of a RUN the newest checkpoint is\n"
+               "taken. FOLDER is made, with config.json,\n"
                "the tokenizer's files and model.safetensors; other tools open it. Quantised weights are expanded.\n",
     .options = convert_options,
     .least_positional = 2,

@@ -251,6 +251,43 @@ static double result_of(const struct evaluation *e, const char *name)
     return metrics_get(&e->metrics, full);
 }
 
+struct reason {
+    const char *text;
+    int n;
+};
+
+static int by_count(const void *a, const void *b)
+{
+    const struct reason *x = a, *y = b;
+    return x->n != y->n ? y->n - x->n : strcmp(x->text, y->text);
+}
+
+/* What the first reward said, the most frequent first: why an answer was not right. */
+static void print_reasons(const struct evaluation *e)
+{
+    enum { KINDS = 64, SHOWN = 5 };
+    struct reason reasons[KINDS];
+    int n = 0;
+    for (int i = 0; i < e->it.n_samples; i++) {
+        const char *text = e->it.samples[i].judgement.parts[0].reason;
+        int k = 0;
+        while (k < n && strcmp(reasons[k].text, text ? text : "") != 0) {
+            k++;
+        }
+        if (k == n && n < KINDS) {
+            reasons[n++] = (struct reason){text ? text : "", 0};
+        }
+        if (k < n) {
+            reasons[k].n++;
+        }
+    }
+    qsort(reasons, (size_t)n, sizeof *reasons, by_count);
+    for (int k = 0; k < n && k < SHOWN; k++) {
+        printf("%s %5.1f %%  %s\n", k == 0 ? "verdicts " : "         ", 100.0 * reasons[k].n / e->it.n_samples,
+               reasons[k].text);
+    }
+}
+
 static void print_table(const struct evaluation *e)
 {
     printf("model     %s\n", e->model_path);
@@ -272,6 +309,7 @@ static void print_table(const struct evaluation *e)
             printf("%-9s %.3f\n", name, value);
         }
     }
+    print_reasons(e);
     printf("length    %.1f tokens on average, %.1f %% cut off\n", result_of(e, "completions/mean_length"),
            100 * result_of(e, "completions/clipped_ratio"));
     printf("words     %.2f reflective words per completion\n", result_of(e, "aha/all"));

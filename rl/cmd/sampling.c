@@ -3,6 +3,7 @@
  * SPDX-License-Identifier: Apache-2.0 */
 #include "rl/cmd/sampling.h"
 
+#include "rl/run/runs.h"
 #include "rollout/kvcache.h"
 
 #define MOST_SEQUENCES 256
@@ -73,22 +74,35 @@ void sampling_size_cache(struct rollout_options *options, const struct model *mo
     options->n_pages = kvcache_plan(model, options->max_sequences, length);
 }
 
-enum err sampling_model_open(struct sampling_model *out, const struct cmd_args *args, const char *path)
+static enum err open_model(struct sampling_model *opened, const struct cmd_args *args, const char *path)
 {
-    struct sampling_model opened;
-    TRY(device_open(&opened.device, cmd_text(args, "device")));
+    TRY(device_open(&opened->device, cmd_text(args, "device")));
     device_set_threads((int)cmd_int(args, "threads"));
-    enum err err = model_open(&opened.model, path, opened.device, (int)cmd_int(args, "max_positions"));
-    if (err == ERR_NONE && !opened.model->tokenizer) {
-        model_close(opened.model);
-        err = err_set(ERR_FORMAT, "%s: there is no tokenizer.json; put the model's own beside its weights", path);
+    enum err result = model_open(&opened->model, path, opened->device, (int)cmd_int(args, "max_positions"));
+    if (result == ERR_NONE && !opened->model->tokenizer) {
+        model_close(opened->model);
+        result = err_set(ERR_FORMAT, "%s: there is no tokenizer.json; put the model's own into the folder", path);
     }
-    if (err != ERR_NONE) {
-        device_close(opened.device);
-        return err;
+    if (result != ERR_NONE) {
+        device_close(opened->device);
     }
-    *out = opened;
-    return ERR_NONE;
+    return result;
+}
+
+enum err sampling_model_open(struct sampling_model *out, const struct cmd_args *args, const char *target)
+{
+    struct arena scratch = ARENA_INIT;
+    struct sampling_model opened;
+    const char *path;
+    enum err result = run_model_path(target, &scratch, &path);
+    if (result == ERR_NONE) {
+        result = open_model(&opened, args, path);
+    }
+    if (result == ERR_NONE) {
+        *out = opened;
+    }
+    arena_release(&scratch);
+    return result;
 }
 
 void sampling_model_close(struct sampling_model *opened)

@@ -32,13 +32,14 @@ void sampling_options(const struct cmd_args *args, struct arena *arena, struct r
 /* Sets max_sequences and n_pages for n sequences of max_length tokens: no more memory than they can use. */
 void sampling_size_cache(struct rollout_options *options, const struct model *model, int64_t n, int64_t max_length);
 
-/* A device and a model on it, which must have a tokenizer. */
+/* A device and a model on it, which must have a tokenizer. `target` is a model, or a run, of which the newest checkpoint is
+ * opened. */
 struct sampling_model {
     struct device *device;
     struct model *model;
 };
 
-enum err sampling_model_open(struct sampling_model *out, const struct cmd_args *args, const char *path);
+enum err sampling_model_open(struct sampling_model *out, const struct cmd_args *args, const char *target);
 void sampling_model_close(struct sampling_model *opened);
 
 #endif

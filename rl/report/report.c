@@ -89,6 +89,32 @@ enum err report_draw(const char *folder)
     return ERR_NONE;
 }
 
+/* ", NAME first -> last", in units of 1 / scale; nothing where there are not two values. */
+static void add_change(sqlite3 *db, const char *table, const char *name, const char *title, double scale,
+                       const char *unit, struct strbuf *out)
+{
+    static double steps[MOST_POINTS], values[MOST_POINTS];
+    int n = read_series(db, table, name, steps, values);
+    if (n > 1) {
+        strbuf_printf(out, ", %s %.*f -> %.*f%s", title, scale > 1 ? 1 : 2, scale * values[0], scale > 1 ? 1 : 2,
+                      scale * values[n - 1], unit);
+    }
+}
+
+enum err report_sum_up(const char *folder, int64_t n_steps, struct strbuf *out)
+{
+    sqlite3 *db;
+    TRY(store_open_reader(&db, folder));
+    strbuf_printf(out, "%lld steps", (long long)n_steps);
+    add_change(db, "evals", "eval/pass@1", "held-out pass@1", 100, " %", out);
+    add_change(db, "metrics", "reward", "reward", 1, "", out);
+    add_change(db, "metrics", "loss", "loss", 1, "", out);
+    add_change(db, "metrics", "completions/mean_length", "length", 1, " tokens", out);
+    add_change(db, "metrics", "aha/all", "reflective words", 1, "", out);
+    sqlite3_close(db);
+    return ERR_NONE;
+}
+
 /* ---- the page ---- */
 
 /* What stands for {{name}} in page.html. */

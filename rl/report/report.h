@@ -16,6 +16,9 @@ enum err report_write(const char *folder, const char *path);
 /* Draws the main curves on stdout: held-out accuracy, reward, length, reflective words, else loss. */
 enum err report_draw(const char *folder);
 
+/* Appends one line that sums the run up: "100 steps, held-out pass@1 10.7 -> 71.3 %, reward ..., length ...". */
+enum err report_sum_up(const char *folder, int64_t n_steps, struct strbuf *out);
+
 /* The page around `data`, a JSON object without "<". */
 void report_page(struct str title, struct str data, struct strbuf *out);
 

@@ -63,18 +63,26 @@ static double query_number(sqlite3 *db, const char *sql, const char *key)
     return value;
 }
 
-static const char *query_meta(sqlite3 *db, const char *key, struct arena *arena)
+/* The text in the first row; "" if there is none. `key` may be NULL. */
+static const char *query_text(sqlite3 *db, const char *sql, const char *key, struct arena *arena)
 {
     sqlite3_stmt *query;
     const char *text = "";
-    if (sqlite3_prepare_v2(db, "SELECT value FROM meta WHERE key = ?", -1, &query, NULL) == SQLITE_OK) {
-        sqlite3_bind_text(query, 1, key, -1, SQLITE_STATIC);
+    if (sqlite3_prepare_v2(db, sql, -1, &query, NULL) == SQLITE_OK) {
+        if (key) {
+            sqlite3_bind_text(query, 1, key, -1, SQLITE_STATIC);
+        }
         if (sqlite3_step(query) == SQLITE_ROW && sqlite3_column_text(query, 0)) {
             text = arena_strdup(arena, (const char *)sqlite3_column_text(query, 0));
         }
     }
     sqlite3_finalize(query);
     return text;
+}
+
+static const char *query_meta(sqlite3 *db, const char *key, struct arena *arena)
+{
+    return query_text(db, "SELECT value FROM meta WHERE key = ?", key, arena);
 }
 
 /* Metrics of an iteration stand with its first step only, so the last one may be some steps back. */
@@ -88,11 +96,12 @@ static double last_metric(sqlite3 *db, const char *name)
 static void read_recipe(const char *text, struct arena *arena, struct run_summary *out)
 {
     struct recipe recipe;
-    if (*text && recipe_parse(&recipe, str_of(text), "recipe.yaml") == ERR_NONE) { /* it may be another version's */
+    const char *name = out->recipe_path[0] ? out->recipe_path : "recipe.yaml"; /* its paths are relative to it */
+    if (*text && recipe_parse(&recipe, str_of(text), name) == ERR_NONE) {      /* it may be another version's */
         out->method = arena_strdup(arena, recipe_text(&recipe, "method"));
         out->model = arena_strdup(arena, recipe.model.model_name_or_path);
         out->data = arena_strdup(arena, recipe.data.dataset_name);
-        out->template_name = arena_strdup(arena, recipe.data.template_name);
+        out->template_name = arena_strdup(arena, recipe_path(&recipe, recipe.data.template_name));
         out->system_prompt = arena_strdup(arena, recipe.data.system_prompt);
         out->max_steps = out->max_steps ? out->max_steps : recipe.run.max_steps;
         recipe_release(&recipe);
@@ -110,6 +119,7 @@ static void read_run(sqlite3 *db, struct arena *arena, struct run_summary *out)
     out->command = query_meta(db, "command", arena);
     out->recipe_path = query_meta(db, "recipe_path", arena);
     read_recipe(query_meta(db, "recipe", arena), arena, out);
+    out->example = query_text(db, "SELECT text FROM prompts ORDER BY iteration, prompt LIMIT 1", NULL, arena);
     out->reward = last_metric(db, "reward");
     out->loss = last_metric(db, "loss");
     out->length = last_metric(db, "completions/mean_length");
@@ -143,6 +153,7 @@ void run_summarise(const char *folder, struct arena *arena, struct run_summary *
                                 .recipe_path = "",
                                 .template_name = "",
                                 .system_prompt = "",
+                                .example = "",
                                 .reward = none,
                                 .loss = none,
                                 .length = none,

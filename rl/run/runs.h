@@ -27,6 +27,7 @@ struct run_summary {
     const char *method, *model, *data, *command; /* as the recipe and the command line say */
     const char *recipe_path;                     /* where the recipe was that it began with */
     const char *template_name, *system_prompt;
+    const char *example;            /* the first prompt that was trained on, in its template */
     int64_t steps, max_steps;       /* max_steps 0: unknown */
     double reward, loss, length;    /* of the last step that has one */
     double accuracy, accuracy_ci95; /* eval/pass@1 of the last evaluation */
