@@ -120,45 +120,83 @@ static enum err build_llama3(const struct builder *b, const struct gguf_tensor *
     return ERR_NONE;
 }
 
-static enum err build_rope(const struct builder *b)
+/* The keys as llama.cpp reads them: without a type the scaling is linear, an old key names its factor, 0 is none. */
+static enum err read_scaling(const struct builder *b, struct str *type, double *factor, double *attention)
 {
+    static const char *const keys[] = {"rope.scale_linear",
+                                       "rope.scaling.factor"}; /* the second counts, if it is there */
     char key[128];
-    struct str type = STR("none");
-    json_t *scaling = json_object();
-    json_object_set_new(b->document, "rope_scaling", scaling);
-    TRY(copy_double(b, "rope.freq_base", b->document, "rope_theta"));
     key_of(b, "rope.scaling.type", key, sizeof key);
-    TRY(gguf_want_text(b->file, key, &type));
-    const struct gguf_tensor *divisors = gguf_find_tensor(b->file, "rope_freqs.weight");
-    if (divisors) {
-        return build_llama3(b, divisors, scaling);
+    TRY(gguf_want_text(b->file, key, type));
+    for (int i = 0; i < 2; i++) {
+        key_of(b, keys[i], key, sizeof key);
+        TRY(gguf_want_double(b->file, key, factor));
     }
-    if (!str_equal(type, STR("none"))) {
-        if (json_object_set_new(scaling, "rope_type", json_stringn(type.data, type.length)) != 0) {
-            return err_set(ERR_FORMAT, "%s: '%s' is not valid UTF-8", b->file->path, key);
-        }
-        TRY(copy_double(b, "rope.scaling.factor", scaling, "factor"));
-        TRY(copy_double(b, "rope.scaling.original_context_length", scaling, "original_max_position_embeddings"));
-        TRY(copy_double(b, "rope.scaling.yarn_beta_fast", scaling, "beta_fast"));
-        TRY(copy_double(b, "rope.scaling.yarn_beta_slow", scaling, "beta_slow"));
-        TRY(refuse_unless(b, "rope.scaling.attn_factor", 1));
+    key_of(b, "rope.scaling.attn_factor", key, sizeof key);
+    TRY(gguf_want_double(b->file, key, attention));
+    if (str_equal(*type, STR("none")) || (*factor >= 0 && *factor <= 0)) {
+        *factor = 1;
     }
     return ERR_NONE;
 }
 
+static bool is_one(double x)
+{
+    return x >= 1 && x <= 1;
+}
+
+/* rope_type and factor; the attention factor of yarn is what yarn makes of its factor times that of the file. */
+static enum err build_scaling(const struct builder *b, struct str type, double factor, double attention,
+                              json_t *scaling)
+{
+    if (json_object_set_new(scaling, "rope_type", json_stringn(type.data, type.length)) != 0 ||
+        json_object_set_new(scaling, "factor", json_real(factor)) != 0) {
+        return err_set(ERR_FORMAT, "%s: 'rope.scaling.type' is not UTF-8, or the factor is no number", b->file->path);
+    }
+    TRY(copy_double(b, "rope.scaling.original_context_length", scaling, "original_max_position_embeddings"));
+    TRY(copy_double(b, "rope.scaling.yarn_beta_fast", scaling, "beta_fast"));
+    TRY(copy_double(b, "rope.scaling.yarn_beta_slow", scaling, "beta_slow"));
+    if (!is_one(attention) &&
+        json_object_set_new(scaling, "attention_factor",
+                            json_real(attention * (factor > 1 ? 0.1 * log(factor) + 1 : 1))) != 0) {
+        return err_set(ERR_FORMAT, "%s: 'rope.scaling.attn_factor' is no number", b->file->path);
+    }
+    return ERR_NONE;
+}
+
+static enum err build_rope(const struct builder *b)
+{
+    struct str type = STR("linear");
+    double factor = 1, attention = 1;
+    json_t *scaling = json_object();
+    json_object_set_new(b->document, "rope_scaling", scaling);
+    TRY(copy_double(b, "rope.freq_base", b->document, "rope_theta"));
+    TRY(read_scaling(b, &type, &factor, &attention));
+    const struct gguf_tensor *divisors = gguf_find_tensor(b->file, "rope_freqs.weight");
+    bool plain = is_one(factor) && (str_equal(type, STR("linear")) || str_equal(type, STR("none")));
+    if (!is_one(attention) && !str_equal(type, STR("yarn"))) {
+        return err_set(ERR_FORMAT, "%s: 'rope.scaling.attn_factor' is %g; only with yarn can it be other than 1",
+                       b->file->path, attention);
+    }
+    if (divisors && !plain) {
+        return err_set(ERR_FORMAT, "%s: 'rope_freqs.weight' together with rope.scaling.factor %g is not supported",
+                       b->file->path, factor);
+    }
+    if (divisors) {
+        return build_llama3(b, divisors, scaling);
+    }
+    return plain ? ERR_NONE : build_scaling(b, type, factor, attention, scaling);
+}
+
 static enum err build_tokens(const struct builder *b)
 {
-    static const char *const ends[] = {"tokenizer.ggml.eos_token_id", "tokenizer.ggml.eot_token_id"};
     json_t *eos = json_array();
     json_object_set_new(b->document, "eos_token_id", eos);
-    int64_t bos = -1;
-    for (int i = 0; i < 2; i++) {
-        int64_t id = -1;
-        TRY(gguf_want_int(b->file, ends[i], &id));
-        if (id >= 0) {
-            json_array_append_new(eos, json_integer(id));
-        }
+    TRY(gguf_end_tokens(b->file, eos));
+    if (json_array_size(eos) == 0) {
+        json_object_set_new(b->document, "eos_token_id", json_null());
     }
+    int64_t bos = -1;
     TRY(gguf_want_int(b->file, "tokenizer.ggml.bos_token_id", &bos));
     json_object_set_new(b->document, "bos_token_id", bos >= 0 ? json_integer(bos) : json_null());
     return ERR_NONE;
@@ -192,6 +230,7 @@ static enum err build(struct builder *b, struct model_config *out)
     struct model_config config;
     TRY(model_config_parse(&config, b->document, b->file->path));
     TRY(check_heads(b, &config));
+    config.eos_from = "the keys and the vocabulary of the GGUF file";
     *out = config;
     return ERR_NONE;
 }

@@ -5,6 +5,7 @@
  *   q, k rows   of llama: their rotation pairs neighbours. Row h D + 2i + p of the file is row h D + p D/2 + i (p = 0, 1)
  *   rope        llama3 scaling is a tensor of divisors, rope_freqs.weight, from which the parameters are found again
  *   head        tied when output.weight is absent
+ *   ends        every end-of-generation token of the vocabulary, as llama.cpp finds them
  *
  * For the files of model/ only.
  *
@@ -18,6 +19,8 @@
 #include "model/weights.h"
 
 enum err gguf_model_config(const struct gguf *file, struct model_config *out);
+/* Appends the ids of the tokens at which llama.cpp ends, those that keys name first (model/gguf_ends.c); some may be twice. */
+enum err gguf_end_tokens(const struct gguf *file, json_t *ids);
 /* Dequantised into weights->data. Every tensor of the table must be there with its shape, and no other. */
 enum err gguf_model_weights(const struct gguf *file, const struct model_config *config, const struct weights *weights,
                             struct device *device);
