@@ -10,11 +10,13 @@
 #include <signal.h>
 #include <spawn.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "reward/launcher.h"
 
 enum { CHUNK = 1 << 16, LAST_WORDS = 300, END_MS = 200 };
 
@@ -46,13 +48,16 @@ static bool pipe_open(int ends[2])
 
 static void close_pipes(int (*pipes)[2], int n)
 {
-    for (int i = 0; i < n; i++) {
-        close(pipes[i][0]);
-        close(pipes[i][1]);
+    for (int i = 0; i < 2 * n; i++) {
+        if (pipes[i / 2][i % 2] >= 0) {
+            close(pipes[i / 2][i % 2]);
+        }
     }
 }
 
-/* pipes: of its stdin, stdout and stderr. */
+enum { STDIN, STDOUT, STDERR, REPORT, PIPES };
+
+/* pipes: of its stdin, stdout and stderr, and of the launcher's report. */
 static int spawn(pid_t *pid, char *const words[], int (*pipes)[2])
 {
     posix_spawn_file_actions_t actions;
@@ -62,40 +67,72 @@ static int spawn(pid_t *pid, char *const words[], int (*pipes)[2])
     sigfillset(&all);
     posix_spawn_file_actions_init(&actions);
     posix_spawnattr_init(&attributes);
-    posix_spawn_file_actions_adddup2(&actions, pipes[0][0], 0);
-    posix_spawn_file_actions_adddup2(&actions, pipes[1][1], 1);
-    posix_spawn_file_actions_adddup2(&actions, pipes[2][1], 2);
+    posix_spawn_file_actions_adddup2(&actions, pipes[STDIN][0], 0);
+    posix_spawn_file_actions_adddup2(&actions, pipes[STDOUT][1], 1);
+    posix_spawn_file_actions_adddup2(&actions, pipes[STDERR][1], 2);
+    posix_spawn_file_actions_adddup2(&actions, pipes[REPORT][1], LAUNCHER_REPORT);
     posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETSID);
     posix_spawnattr_setsigmask(&attributes, &none);
     posix_spawnattr_setsigdefault(&attributes, &all);
-    int failure = posix_spawnp(pid, words[0], &actions, &attributes, words, environ);
+    int failure = posix_spawn(pid, "/proc/self/exe", &actions, &attributes, words, environ);
     posix_spawn_file_actions_destroy(&actions);
     posix_spawnattr_destroy(&attributes);
     return failure;
 }
 
-enum err process_start(struct process *process, char *const words[], bool show)
+/* Starts a launcher for the words and waits until it has started them; 0, or errno. */
+static int launch(pid_t *pid, char *const words[], int (*pipes)[2])
 {
-    int pipes[3][2], n = 0;
-    pid_t pid = 0;
-    BUG_ON(process->pid);
-    while (n < 3 && pipe_open(pipes[n])) {
+    char parent[24];
+    size_t n = 0;
+    while (words[n]) {
         n++;
     }
-    if (n < 3) {
+    char **all = mem_zero((n + 3) * sizeof *all);
+    snprintf(parent, sizeof parent, "%d", (int)getpid());
+    all[0] = (char *)(uintptr_t)launcher_name;
+    all[1] = parent;
+    memcpy(all + 2, words, n * sizeof *all);
+    int failure = spawn(pid, all, pipes), said = 0;
+    free(all);
+    close(pipes[REPORT][1]);
+    pipes[REPORT][1] = -1;
+    if (failure) {
+        return failure;
+    }
+    ssize_t got;
+    while ((got = read(pipes[REPORT][0], &said, sizeof said)) < 0 && errno == EINTR) {
+    }
+    if (got == sizeof said) {
+        waitpid(*pid, NULL, 0);
+    }
+    return got == sizeof said ? said : 0;
+}
+
+enum err process_start(struct process *process, char *const words[], bool show)
+{
+    int pipes[PIPES][2], n = 0;
+    pid_t pid = 0;
+    BUG_ON(process->pid);
+    while (n < PIPES && pipe_open(pipes[n])) {
+        n++;
+    }
+    if (n < PIPES) {
         enum err result = err_set(ERR_IO, "cannot make pipes for '%s': %s", words[0], strerror(errno));
         close_pipes(pipes, n);
         return result;
     }
-    int failure = spawn(&pid, words, pipes);
+    int failure = launch(&pid, words, pipes);
     if (failure) {
         close_pipes(pipes, n);
         return err_set(ERR_IO, "cannot start '%s': %s", words[0], strerror(failure));
     }
-    *process = (struct process){.pid = pid, .in = pipes[0][1], .out = pipes[1][0], .err = pipes[2][0], .show = show};
-    close(pipes[0][0]);
-    close(pipes[1][1]);
-    close(pipes[2][1]);
+    *process = (struct process){
+        .pid = pid, .in = pipes[STDIN][1], .out = pipes[STDOUT][0], .err = pipes[STDERR][0], .show = show};
+    close(pipes[STDIN][0]);
+    close(pipes[STDOUT][1]);
+    close(pipes[STDERR][1]);
+    close(pipes[REPORT][0]);
     const int ours[] = {process->in, process->out, process->err};
     for (int i = 0; i < 3; i++) {
         fcntl(ours[i], F_SETFL, fcntl(ours[i], F_GETFL) | O_NONBLOCK);
@@ -113,7 +150,7 @@ bool process_running(const struct process *process)
 static int reap(struct process *process)
 {
     int status = 0;
-    kill(-process->pid, SIGKILL); /* it has a group of its number: it was born in a session of its own */
+    kill(process->pid, SIGTERM); /* the launcher ends the program with its group, then itself */
     while (waitpid(process->pid, &status, 0) < 0 && errno == EINTR) {
     }
     close(process->in);

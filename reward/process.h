@@ -1,8 +1,9 @@
 /* reward/process.h - a program of the user beside ours, spoken to line by line.
  *
- * It runs in a session of its own, without a shell, with three pipes. Nothing it does can hold us: every wait has a moment
- * (clock_seconds()) at which it ends, what it writes to stderr is drained while we wait and only its end is kept, and
- * stopping it kills its whole session's group. One thread at a time.
+ * It runs in a session of its own, without a shell, with three pipes, and ends when we do (launcher.h). Nothing it does can
+ * hold us: every wait has a moment (clock_seconds()) at which it ends, what it writes to stderr is drained while we wait and
+ * only its end is kept, and stopping it kills its whole session's group. One thread at a time; the one that starts it must
+ * not end before it.
  *
  * SPDX-License-Identifier: Apache-2.0 */
 #ifndef REWARD_PROCESS_H
@@ -18,7 +19,7 @@ enum { PROCESS_TAIL = 2048 };
 
 /* All zero: not running. */
 struct process {
-    pid_t pid;            /* 0: none */
+    pid_t pid;            /* its launcher's; 0: none */
     int in, out, err;     /* our ends; err is -1 once the program closed it */
     bool show;            /* pass its stderr on to ours */
     struct strbuf unsent; /* for its stdin */
