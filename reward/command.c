@@ -103,6 +103,11 @@ static struct verdict command_judge(const void *state, const struct reward_item 
     return workers_judge(((const struct command *)state)->workers, item, call);
 }
 
+static const char *command_dead(const void *state, struct arena *arena)
+{
+    return workers_dead(((const struct command *)state)->workers, arena);
+}
+
 const struct reward_kind reward_command = {
     .name = "command",
     .help = "what a program of yours says, asked in JSON lines",
@@ -112,4 +117,5 @@ const struct reward_kind reward_command = {
     .close = command_close,
     .state_bytes = sizeof(struct command),
     .judge = command_judge,
+    .dead = command_dead,
 };

@@ -1,6 +1,8 @@
 /* reward/plugin.c - a reward in a shared object (reward/strop_plugin.h), in a process beside ours or in ours.
  *
  * SPDX-License-Identifier: Apache-2.0 */
+#include <string.h>
+
 #include "reward/dialog.h"
 #include "reward/library.h"
 #include "reward/plugin_helper.h"
@@ -10,13 +12,13 @@
 struct plugin {
     struct workers *workers; /* or */
     struct library *library;
-    const char *field;
+    const char *path, *field;
     struct arena arena;
     char *words[4];
 };
 
 static const struct reward_option plugin_options[] = {
-    {"path", OPTION_TEXT, NULL, 0, 0, NULL, "the shared object, as ./name.so"},
+    {"path", OPTION_TEXT, NULL, 0, 0, NULL, "the shared object: a file, from the current folder"},
     {"isolate", OPTION_BOOL, "true", 0, 0, NULL,
      "in processes of its own, which may crash and hang; false: in this one, faster and with no such safety"},
     {"processes", OPTION_INT, "0", 0, 256, NULL, "how many have it loaded when isolated; 0: one for each processor"},
@@ -33,7 +35,7 @@ static enum err open_workers(struct plugin *plugin, const struct reward_values *
 {
     plugin->words[0] = arena_strdup(&plugin->arena, plugin_helper_program);
     plugin->words[1] = arena_strdup(&plugin->arena, plugin_helper_name);
-    plugin->words[2] = arena_strdup(&plugin->arena, reward_text(values, "path"));
+    plugin->words[2] = arena_strdup(&plugin->arena, plugin->path);
     struct workers_plan plan = {
         .name = reward_text(values, "path"),
         .words = plugin->words,
@@ -52,10 +54,11 @@ static enum err plugin_open(void *state, const struct reward_values *values)
     struct plugin *plugin = state;
     const char *config = reward_text(values, "config");
     plugin->field = reward_text(values, "field");
+    const char *path = reward_text(values, "path"); /* a bare name would be looked for where libraries are */
+    plugin->path = strchr(path, '/') ? path : arena_printf(&plugin->arena, "./%s", path);
     TRY(workers_check_config("plugin", config));
-    enum err result = reward_bool(values, "isolate")
-                          ? open_workers(plugin, values)
-                          : library_open(&plugin->library, reward_text(values, "path"), config);
+    enum err result = reward_bool(values, "isolate") ? open_workers(plugin, values)
+                                                     : library_open(&plugin->library, plugin->path, config);
     return result == ERR_NONE ? ERR_NONE : err_wrap(result, "reward plugin");
 }
 
@@ -102,6 +105,12 @@ static struct verdict plugin_judge(const void *state, const struct reward_item *
     return plugin->workers ? workers_judge(plugin->workers, item, call) : judge_here(plugin, item, call);
 }
 
+static const char *plugin_dead(const void *state, struct arena *arena)
+{
+    const struct plugin *plugin = state;
+    return plugin->workers ? workers_dead(plugin->workers, arena) : NULL;
+}
+
 const struct reward_kind reward_plugin = {
     .name = "plugin",
     .help = "what a shared object of yours says, loaded in a process of its own",
@@ -111,4 +120,5 @@ const struct reward_kind reward_plugin = {
     .close = plugin_close,
     .state_bytes = sizeof(struct plugin),
     .judge = plugin_judge,
+    .dead = plugin_dead,
 };

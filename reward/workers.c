@@ -37,6 +37,8 @@ struct workers {
     int n;
     pthread_mutex_t lock;
     pthread_cond_t freed;
+    int lost;       /* failures in a row, without a good answer of any process; guarded by the lock */
+    char last[400]; /* what was said of the last of them */
 };
 
 /* ---- one worker, by the thread that has it ---- */
@@ -65,15 +67,50 @@ static enum err worker_start(const struct workers *workers, struct worker *w)
     return ERR_NONE;
 }
 
+/* Keeps count of what tells whether the program works at all. */
+static void workers_count(struct workers *workers, bool good, const char *why)
+{
+    pthread_mutex_lock(&workers->lock);
+    workers->lost = good ? 0 : workers->lost + 1;
+    if (!good && workers->lost <= WORKERS_LOST) {
+        snprintf(workers->last, sizeof workers->last, "%s", why);
+    }
+    pthread_mutex_unlock(&workers->lock);
+}
+
+const char *workers_dead(struct workers *workers, struct arena *arena)
+{
+    pthread_mutex_lock(&workers->lock);
+    const char *why =
+        workers->lost < WORKERS_LOST
+            ? NULL
+            : arena_printf(arena, "%s failed %d times in a row and is not asked any more; the last time: %s",
+                           workers->plan.name, WORKERS_LOST, workers->last);
+    pthread_mutex_unlock(&workers->lock);
+    return why;
+}
+
 enum outcome { GOT, LOST, LATE };
+
+/* process_hear that a stop ends, as if it were late. */
+static enum process_answer hear(struct worker *w, double until, const struct reward_call *call, struct str *line)
+{
+    enum process_answer answer;
+    do {
+        double look = fmin(until, clock_seconds() + REWARD_LOOK_SECONDS);
+        answer = process_hear(&w->process, look, DIALOG_ANSWER_BYTES, line);
+    } while (answer == PROCESS_LATE && clock_seconds() < until && !reward_stopped(call));
+    return answer;
+}
 
 /* The next answer that is no log line. LOST: the process is stopped, and *why says what happened. */
 static enum outcome worker_hear(const struct workers *workers, struct worker *w, int64_t seq, double until,
-                                struct arena *arena, struct dialog_answer *answer, const char **why)
+                                const struct reward_call *call, struct dialog_answer *answer, const char **why)
 {
+    struct arena *arena = call->arena;
     for (;;) {
         struct str line;
-        switch (process_hear(&w->process, until, DIALOG_ANSWER_BYTES, &line)) {
+        switch (hear(w, until, call, &line)) {
         case PROCESS_LINE: break;
         case PROCESS_LATE: return LATE;
         case PROCESS_LONG:
@@ -99,19 +136,19 @@ static enum outcome worker_hear(const struct workers *workers, struct worker *w,
     }
 }
 
-static void sleep_until(double moment)
+static void sleep_until(double moment, const struct reward_call *call)
 {
-    double left = moment - clock_seconds();
-    if (left > 0) {
-        double whole = floor(left);
-        nanosleep(&(struct timespec){.tv_sec = (time_t)whole, .tv_nsec = (long)((left - whole) * 1e9)}, NULL);
+    double left;
+    while ((left = moment - clock_seconds()) > 0 && !reward_stopped(call)) {
+        nanosleep(&(struct timespec){.tv_nsec = (long)(fmin(left, REWARD_LOOK_SECONDS) * 1e9)}, NULL);
     }
 }
 
 /* Starts it if need be and waits until it is ready. LATE: it still starts, or may not start yet. */
-static enum outcome worker_ready(const struct workers *workers, struct worker *w, double until, struct arena *arena,
-                                 const char **why)
+static enum outcome worker_ready(const struct workers *workers, struct worker *w, double until,
+                                 const struct reward_call *call, const char **why)
 {
+    struct arena *arena = call->arena;
     struct dialog_answer answer;
     if (w->ready) {
         return GOT;
@@ -120,16 +157,16 @@ static enum outcome worker_ready(const struct workers *workers, struct worker *w
         if (w->may_start > until) {
             *why = arena_printf(arena, "%s failed %d times in a row and is not started again yet", workers->plan.name,
                                 w->failures);
-            sleep_until(until);
+            sleep_until(until, call);
             return LATE;
         }
-        sleep_until(w->may_start);
+        sleep_until(w->may_start, call);
         if (worker_start(workers, w) != ERR_NONE) {
             *why = arena_strdup(arena, err_text());
             return LOST;
         }
     }
-    enum outcome outcome = worker_hear(workers, w, -1, fmin(until, w->ready_until), arena, &answer, why);
+    enum outcome outcome = worker_hear(workers, w, -1, fmin(until, w->ready_until), call, &answer, why);
     w->ready = outcome == GOT;
     if (outcome == LATE && clock_seconds() >= w->ready_until) {
         *why = arena_printf(arena, "%s was not ready in %g s (start_timeout)", workers->plan.name,
@@ -144,14 +181,17 @@ static enum outcome worker_ready(const struct workers *workers, struct worker *w
 }
 
 /* Asks once. *again: another process may do better. */
-static struct verdict worker_ask(const struct workers *workers, struct worker *w, const struct reward_item *item,
+static struct verdict worker_ask(struct workers *workers, struct worker *w, const struct reward_item *item,
                                  const struct reward_call *call, bool *again)
 {
     const char *why = "";
     struct dialog_answer answer;
-    enum outcome outcome = worker_ready(workers, w, call->deadline, call->arena, &why);
+    enum outcome outcome = worker_ready(workers, w, call->deadline, call, &why);
     if (outcome != GOT) {
         *again = outcome == LOST;
+        if (outcome == LOST) {
+            workers_count(workers, false, why);
+        }
         return verdict_error(why);
     }
     double start = clock_seconds(), until = call->deadline;
@@ -163,16 +203,20 @@ static struct verdict worker_ask(const struct workers *workers, struct worker *w
     dialog_score(&request, w->seq, item, workers->plan.field, until - start);
     process_say(&w->process, strbuf_view(&request));
     strbuf_release(&request);
-    outcome = worker_hear(workers, w, w->seq, until, call->arena, &answer, &why);
+    outcome = worker_hear(workers, w, w->seq, until, call, &answer, &why);
     *again = outcome == LOST || (outcome == GOT && answer.retryable);
     if (outcome == GOT) {
         w->failures = 0;
+        workers_count(workers, true, NULL);
         return answer.verdict;
     }
     if (outcome == LATE) {
         worker_failed(w);
         why = arena_printf(call->arena, "%s gave no answer in %.3g s and was killed", workers->plan.name,
                            clock_seconds() - start);
+    }
+    if (!reward_stopped(call)) {
+        workers_count(workers, false, why);
     }
     return verdict_error(why);
 }
@@ -185,12 +229,9 @@ static int rank(const struct worker *w)
 }
 
 /* A free one: ready before starting before dead. NULL if none came free in time. */
-static struct worker *worker_take(struct workers *workers, double until)
+static struct worker *worker_take(struct workers *workers, const struct reward_call *call)
 {
     struct worker *best = NULL;
-    double whole = floor(until);
-    struct timespec moment = {.tv_sec = (time_t)whole, .tv_nsec = (long)((until - whole) * 1e9)};
-    bool late = false;
     pthread_mutex_lock(&workers->lock);
     while (!best) {
         for (int i = 0; i < workers->n; i++) {
@@ -199,10 +240,12 @@ static struct worker *worker_take(struct workers *workers, double until)
                 best = w;
             }
         }
-        if (best || late) {
+        if (best || reward_expired(call)) {
             break;
         }
-        late = pthread_cond_clockwait(&workers->freed, &workers->lock, CLOCK_MONOTONIC, &moment) != 0;
+        double until = fmin(call->deadline, clock_seconds() + REWARD_LOOK_SECONDS), whole = floor(until);
+        struct timespec moment = {.tv_sec = (time_t)whole, .tv_nsec = (long)((until - whole) * 1e9)};
+        pthread_cond_clockwait(&workers->freed, &workers->lock, CLOCK_MONOTONIC, &moment);
     }
     if (best) {
         best->busy = true;
@@ -214,7 +257,10 @@ static struct worker *worker_take(struct workers *workers, double until)
 /* A dead one is started before it is given back, where it need not wait, so that it gets ready while nobody wants it. */
 static void worker_give(struct workers *workers, struct worker *w)
 {
-    if (!process_running(&w->process) && w->may_start <= clock_seconds()) {
+    pthread_mutex_lock(&workers->lock);
+    bool dead = workers->lost >= WORKERS_LOST;
+    pthread_mutex_unlock(&workers->lock);
+    if (!dead && !process_running(&w->process) && w->may_start <= clock_seconds()) {
         (void)worker_start(workers, w);
     }
     pthread_mutex_lock(&workers->lock);
@@ -225,16 +271,21 @@ static void worker_give(struct workers *workers, struct worker *w)
 
 struct verdict workers_judge(struct workers *workers, const struct reward_item *item, const struct reward_call *call)
 {
-    struct worker *w = worker_take(workers, call->deadline);
+    const char *dead = workers_dead(workers, call->arena);
+    struct worker *w = dead ? NULL : worker_take(workers, call);
+    if (dead) {
+        return verdict_error(dead);
+    }
     if (!w) {
         return verdict_error(arena_printf(call->arena,
                                           "no process of %s was free in time; ask for more of them (processes), or "
                                           "give an item more time",
                                           workers->plan.name));
     }
-    struct verdict v = {0};
+    struct verdict v = verdict_error("it was given up");
     bool again = true;
-    for (int i = 0; i < ATTEMPTS && again && (i == 0 || !reward_expired(call)); i++) {
+    for (int i = 0; i < ATTEMPTS && again && !workers_dead(workers, call->arena) && (i == 0 || !reward_expired(call));
+         i++) {
         v = worker_ask(workers, w, item, call, &again);
     }
     worker_give(workers, w);
@@ -264,7 +315,8 @@ static enum err start_all(struct workers *workers)
     for (int i = 0; i < workers->n && result == ERR_NONE; i++) {
         struct worker *w = &workers->all[i];
         const char *why = "";
-        if (worker_ready(workers, w, w->ready_until + 1, &arena, &why) != GOT) {
+        struct reward_call call = {.arena = &arena, .deadline = w->ready_until + 1};
+        if (worker_ready(workers, w, call.deadline, &call, &why) != GOT) {
             result = err_set(ERR_STATE, "%s", why);
         }
     }

@@ -4,8 +4,10 @@
 #include <errno.h>
 #include <pthread.h>
 #include <signal.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
+#include "reward/workers.h"
 #include "tests/reward/plugins/path.h"
 
 #define JUDGE "command:processes=1,run='python3 tests/reward/plugins/judge.py'"
@@ -218,6 +220,105 @@ static void many_threads_share_the_processes(void **state)
     arena_release(&arena);
 }
 
+/* One that only ever dies is given up after a few deaths, with its last words, and costs no more time. */
+static void one_that_always_fails_is_given_up(void **state)
+{
+    (void)state;
+    struct judge judge = judge_open(JUDGE);
+    double start = clock_seconds();
+    assert_works(&judge);
+    for (int i = 0; i < WORKERS_LOST / 2; i++) {
+        assert_null(reward_part_dead(&judge.part, &judge.arena));
+        assert_reason(ask(&judge, "die"), VERDICT_ERROR, "python3 ended: exit status 3; it said last: no more");
+    }
+    const char *why = "python3 failed 6 times in a row and is not asked any more; the last time: python3 ended: exit "
+                      "status 3; it said last: no more";
+    assert_string_equal(reward_part_dead(&judge.part, &judge.arena), why);
+    for (int i = 0; i < 1000; i++) {
+        assert_reason(ask(&judge, "score 1"), VERDICT_ERROR, why);
+    }
+    assert_true(clock_seconds() - start < 20);
+    judge_close(&judge);
+}
+
+static double stop_at;
+
+static bool stop_now(void)
+{
+    return clock_seconds() > stop_at;
+}
+
+static void judging_can_be_stopped(void **state)
+{
+    (void)state;
+    static const struct reward_spec spec = {JUDGE};
+    struct reward_item items[3];
+    struct judgement judgements[3];
+    struct arena arena = ARENA_INIT;
+    struct reward_set *set = NULL;
+    json_t *none = json_object();
+    for (int i = 0; i < 3; i++) {
+        items[i] = (struct reward_item){.completion = STR("hang"), .fields = none, .n_tokens = -1};
+    }
+    assert_int_equal(reward_set_open(&set, &spec, 1, ON_ERROR_DROP, 300, 3), ERR_NONE);
+    reward_set_stop(set, stop_now);
+    stop_at = clock_seconds() + 0.3;
+    double start = clock_seconds();
+    assert_int_equal(reward_judge(set, items, 3, &arena, judgements), ERR_STOPPED);
+    assert_true(clock_seconds() - start < 5);
+    assert_null(reward_set_dead(set, &arena));
+    reward_set_close(set);
+    json_decref(none);
+    arena_release(&arena);
+}
+
+/* Gone, or dead and not yet collected by whoever has it now. */
+static bool is_dead(pid_t pid)
+{
+    char path[64], text[512] = "";
+    snprintf(path, sizeof path, "/proc/%d/stat", (int)pid);
+    FILE *file = fopen(path, "r");
+    size_t n = file ? fread(text, 1, sizeof text - 1, file) : 0;
+    if (file) {
+        fclose(file);
+    }
+    const char *name_end = n ? strrchr(text, ')') : NULL;
+    return !name_end || name_end[2] == 'Z' || name_end[2] == 'X';
+}
+
+/* In a process that is killed while its reward works. */
+static void be_killed(int report)
+{
+    struct judge judge = judge_open("command:shell,processes=1,run='python3 tests/reward/plugins/judge.py; true'");
+    pid_t pids[2] = {(pid_t)ask(&judge, "pid").score, (pid_t)ask(&judge, "spawn").score};
+    (void)!write(report, pids, sizeof pids);
+    ask(&judge, "hang");
+    _exit(0);
+}
+
+static void it_dies_with_us(void **state)
+{
+    (void)state;
+    int report[2];
+    pid_t pids[2] = {0};
+    assert_int_equal(pipe(report), 0);
+    pid_t ours = fork();
+    if (ours == 0) {
+        be_killed(report[1]);
+    }
+    assert_int_equal(read(report[0], pids, sizeof pids), sizeof pids);
+    assert_true(pids[0] > 0 && pids[1] > 0 && !is_dead(pids[0]) && !is_dead(pids[1]));
+    kill(ours, SIGKILL);
+    waitpid(ours, NULL, 0);
+    double start = clock_seconds();
+    while (clock_seconds() - start < 20 && !(is_dead(pids[0]) && is_dead(pids[1]))) {
+        usleep(10000);
+    }
+    assert_true(is_dead(pids[0]) && is_dead(pids[1]));
+    close(report[0]);
+    close(report[1]);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -231,6 +332,9 @@ int main(void)
         cmocka_unit_test(words_and_shell),
         cmocka_unit_test(a_slow_start_goes_on),
         cmocka_unit_test(many_threads_share_the_processes),
+        cmocka_unit_test(one_that_always_fails_is_given_up),
+        cmocka_unit_test(judging_can_be_stopped),
+        cmocka_unit_test(it_dies_with_us),
     };
     system_python_first();
     return cmocka_run_group_tests(tests, NULL, NULL);

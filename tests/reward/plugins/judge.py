@@ -3,6 +3,7 @@
 # SPDX-License-Identifier: Apache-2.0
 import json
 import os
+import subprocess
 import sys
 import time
 
@@ -26,6 +27,8 @@ def act(request):
         answer["score"] = json.loads(rest)
     elif word == "pid":
         answer["score"] = os.getpid()
+    elif word == "spawn":
+        answer["score"] = subprocess.Popen(["sleep", "1000"]).pid
     elif word == "truth":
         answer["extracted"] = json.dumps([item["ground_truth"], item["prompt"], item["finish"], item["n_tokens"]])
     elif word == "die":
