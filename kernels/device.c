@@ -10,7 +10,7 @@
 
 #include "base/arena.h"
 #include "kernels/device_cuda.h"
-#include "kernels/device_memory.h"
+#include "kernels/memory.h"
 
 #define HOST_ALIGNMENT 64
 
@@ -62,8 +62,8 @@ struct host_head {
     char *raw;
 };
 
-/* From calloc, which hands out large pieces as pages that are zero until they are written: what is never used is never there.
- * Where it began stands before the data. */
+/* From calloc, which hands out large pieces as pages that are zero until they are written: what is never used is never
+ * there. Where it began stands before the data. */
 static void *host_alloc(size_t bytes)
 {
     struct host_head head = {calloc(1, bytes + HOST_ALIGNMENT + sizeof head)};
@@ -122,6 +122,18 @@ static const struct device_memory host_memory = {
     .free_bytes = host_free_bytes,
 };
 
+/* ---- kinds ---- */
+
+const struct device_kind device_cpu = {.name = "cpu", .element_bytes = sizeof(float), .shares_memory = true};
+
+/* The limits: attention's blocks (kernels/cuda/attention.cu), pairs of elements in norms (kernels/cuda/rmsnorm.cu). */
+const struct device_kind device_gpu = {
+    .name = "cuda",
+    .element_bytes = 2,
+    .has_slots = true,
+    .limits = {.most_D = 128, .most_group = 64, .multiple_d = 2},
+};
+
 /* ---- open and close ---- */
 
 static enum err open_cpu(struct device *device, const char *name)
@@ -129,20 +141,52 @@ static enum err open_cpu(struct device *device, const char *name)
     bool any = strcmp(name, "auto") == 0 || strcmp(name, "cpu") == 0;
     device->ops = any ? device_best() : device_table(name);
     device->memory = &host_memory;
-    device->element_bytes = sizeof(float);
-    device->shares_memory = true;
     if (!device->ops) {
-        return err_set(ERR_DEVICE, "there is no device '%s' here; use auto, cuda, cpu, or one of cpu/scalar .. %s",
-                       name, device_best()->name);
+        return err_set(ERR_DEVICE,
+                       "there is no device '%s' here; use auto, cuda, cuda:N, cpu, or one of cpu/scalar .. %s", name,
+                       device_best()->name);
     }
     return ERR_NONE;
 }
 
-enum err device_open(struct device **out, const char *name)
+bool device_names_gpu(const char *name, int *index)
+{
+    static const char prefix[] = "cuda:";
+    if (strcmp(name, "cuda") == 0) {
+        *index = 0;
+        return true;
+    }
+    if (strncmp(name, prefix, strlen(prefix)) != 0) {
+        return false;
+    }
+    const char *number = name + strlen(prefix);
+    size_t digits = strspn(number, "0123456789");
+    if (digits == 0 || digits > 4 || number[digits] != '\0') {
+        return false;
+    }
+    *index = (int)strtol(number, NULL, 10);
+    return true;
+}
+
+/* The kind that a name means, and which one of it. */
+static const struct device_kind *kind_of(const char *name, int *index)
+{
+    bool gpu = device_names_gpu(name, index) || (strcmp(name, "auto") == 0 && device_cuda_found());
+    return gpu ? &device_gpu : &device_cpu;
+}
+
+static struct device *device_new(const char *name)
 {
     struct device *device = mem_zero(sizeof *device);
-    bool gpu = strcmp(name, "cuda") == 0 || (strcmp(name, "auto") == 0 && device_cuda_found());
-    enum err result = gpu ? device_cuda_open(device) : open_cpu(device, name);
+    device->kind = kind_of(name, &device->index);
+    device->element_bytes = device->kind->element_bytes;
+    return device;
+}
+
+enum err device_open(struct device **out, const char *name)
+{
+    struct device *device = device_new(name);
+    enum err result = device->kind == &device_gpu ? device_cuda_open(device) : open_cpu(device, name);
     if (result != ERR_NONE) {
         free(device);
         return result;
@@ -171,11 +215,9 @@ static const struct ops planning_gpu = {
 
 enum err device_open_planning(struct device **out, const char *name, size_t capacity)
 {
-    struct device *device = mem_zero(sizeof *device);
-    bool gpu = strcmp(name, "cuda") == 0 || (strcmp(name, "auto") == 0 && device_cuda_found());
-    if (gpu) {
+    struct device *device = device_new(name);
+    if (device->kind == &device_gpu) {
         device->ops = &planning_gpu;
-        device->element_bytes = 2;
     } else if (open_cpu(device, name) != ERR_NONE) {
         free(device);
         return ERR_DEVICE;

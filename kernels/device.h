@@ -1,4 +1,4 @@
-/* kernels/device.h - a place to compute: its operations and its memory.
+/* kernels/device.h - a place to compute: its operations (device.c) and its memory (memory.c).
  *
  *   struct device *device;
  *   TRY(device_open(&device, "auto"));
@@ -6,15 +6,15 @@
  *
  * Every slice of memory has a name, and device_report prints the table.
  *
- * Layouts. Sampling and training take turns, so what only one of them needs shares one place:
+ * Phases. Sampling and training alternate, so what only one of them needs shares one place:
  *
  *   | DEVICE_ALWAYS: weights, moments ... | DEVICE_ROLLOUT: key/value cache, forward scratch ...              |
  *   |                                     | DEVICE_TRAINING: gradients, activations ...            | (free) |
  *
- * device_use says whose turn it is; what the other layout held is lost. A run is laid out before anything is taken: the same
- * calls are made on a device that only adds up (device_open_planning), then device_reserve takes the sum in one piece, and the
- * slices are cut from it. From there on the system is not asked for memory again. Without device_reserve each slice is
- * an allocation of its own, and nothing is shared.
+ * device_use begins a phase; what slices of the other one held is lost. A run is laid out before anything is taken: the
+ * same calls are made on a device that only adds up (device_open_planning), then device_reserve takes the sum in one
+ * piece, and the slices are cut from it. From then on the system is not asked for memory again. Without device_reserve
+ * each slice is an allocation of its own, and nothing is shared.
  *
  * A device is used by one thread at a time. SPDX-License-Identifier: Apache-2.0 */
 #ifndef KERNELS_DEVICE_H
@@ -27,51 +27,68 @@
 #include "base/err.h"
 #include "kernels/ops.h"
 
-struct device_memory; /* how a kind of device allocates and copies (kernels/device_memory.h) */
+struct device_memory; /* how a kind of device allocates and copies (kernels/memory.h) */
 
-enum device_layout { DEVICE_ALWAYS, DEVICE_ROLLOUT, DEVICE_TRAINING, DEVICE_LAYOUTS };
+/* What is true of every device of a kind, also of one that only plans. */
+struct device_kind {
+    const char *name;         /* "cpu", "cuda" */
+    size_t element_bytes;     /* of a weight or an activation: 4 on the CPU, 2 (bf16) on a GPU */
+    bool shares_memory;       /* with all else that runs on the machine */
+    bool has_slots;           /* its operations need memory of their own (kernels/slots.h) */
+    struct ops_limits limits; /* shapes that its operations take */
+};
+
+extern const struct device_kind device_cpu, device_gpu;
+
+/* When a slice is in use. */
+enum device_phase { DEVICE_ALWAYS, DEVICE_ROLLOUT, DEVICE_TRAINING, DEVICE_PHASES };
 
 struct device {
+    const struct device_kind *kind;
+    int index;                          /* of the GPU among those of the machine */
     const struct ops *ops;              /* planning: only sizes and what it can do */
     const struct device_memory *memory; /* NULL: it only adds up */
-    size_t element_bytes;               /* of a weight or an activation: 4 on the CPU, 2 (bf16) on a GPU */
-    bool shares_memory;                 /* with all else that runs on the machine */
+    size_t element_bytes;               /* kind->element_bytes */
     size_t capacity;                    /* planning: bytes that the device is taken to have */
     struct device_slice *slices;        /* newest first */
-    enum device_layout layout;          /* whose turn it is; at first DEVICE_ALWAYS: neither's */
-    size_t cut[DEVICE_LAYOUTS];         /* bytes of the slices of each layout, with what alignment takes */
-    size_t reserved[DEVICE_LAYOUTS];    /* bytes that may be cut */
+    enum device_phase phase;            /* the active one; at first DEVICE_ALWAYS: none */
+    size_t cut[DEVICE_PHASES];          /* bytes of the slices of each phase, with what alignment takes */
+    size_t reserved[DEVICE_PHASES];     /* bytes that may be cut */
     char *region;                       /* what device_reserve took; NULL: nothing */
     int n_allocations;                  /* that the system was asked for */
     size_t taken, most_taken;           /* bytes from the system: now, and at most */
 };
 
-/* name: "auto" (a GPU if there is one), "cuda", "cpu", or one instruction set of the CPU: "cpu/scalar", "cpu/avx2",
- * "cpu/avx512". ERR_DEVICE, with what there is, if the machine lacks it. Release with device_close. */
+/* name: "auto" (a GPU if there is one), "cuda" or "cuda:N" (the first, or GPU N counted from 0), "cpu", or one
+ * instruction set of the CPU: "cpu/scalar", "cpu/avx2", "cpu/avx512". ERR_DEVICE, with what there is, if the machine
+ * lacks it. Release with device_close. */
 enum err device_open(struct device **out, const char *name);
-/* The same kind of device with `capacity` bytes, to add up what would be allocated: it has no memory, its slices are addresses
- * that nobody may follow, and copies do nothing. "cuda" is there on every machine. */
+/* The same kind of device with `capacity` bytes, to add up what would be allocated: it has no memory, its slices are
+ * addresses that nobody may follow, and copies do nothing. "cuda:N" is there on every machine. */
 enum err device_open_planning(struct device **out, const char *name, size_t capacity);
+/* Whether a name is "cuda" or "cuda:N", and then N. */
+bool device_names_gpu(const char *name, int *index);
 bool device_plans(const struct device *device);
 void device_close(struct device *device);
 
 /* Takes from the system what `plan` added up. ERR_DEVICE if it has not that much. */
 enum err device_reserve(struct device *device, const struct device *plan);
-/* Always + the larger of the two layouts. */
+/* Always + the larger of the two phases. */
 size_t device_plan_bytes(const struct device *plan);
 
-/* Zeroed and aligned to 64 bytes. Ends the program with a sentence and the table if there is no memory left. Of what was
- * reserved, more than was planned is a bug. */
+/* Zeroed and aligned to 64 bytes. Ends the program with a sentence and the table if there is no memory left. Of what
+ * was reserved, more than was planned is a bug. */
 void *device_alloc(struct device *device, size_t bytes, const char *label);
-/* Of one layout: of what was reserved, contents are undefined after device_use. */
-void *device_alloc_in(struct device *device, enum device_layout layout, size_t bytes, const char *label);
+/* Of one phase: where memory was reserved, contents are undefined after device_use. */
+void *device_alloc_in(struct device *device, enum device_phase phase, size_t bytes, const char *label);
 /* What was reserved stays so. */
 void device_free(struct device *device, void *data);
-/* From here on the slices of `layout` may be used, and those of the other may not. Nothing happens if it is its turn already.
- * In builds for debugging (MODE=asan, MODE=debug) they are filled with 0xFF, not-a-numbers; under ASan, the others poisoned. */
-void device_use(struct device *device, enum device_layout layout);
-/* Whether the slices of `layout` may be used. */
-bool device_holds(const struct device *device, enum device_layout layout);
+/* From here on the slices of `phase` may be used, and those of the other may not. Nothing happens if it is active
+ * already. In builds for debugging (MODE=asan, MODE=debug) they are filled with 0xFF, not-a-numbers; under ASan, the
+ * others are poisoned. */
+void device_use(struct device *device, enum device_phase phase);
+/* Whether the slices of `phase` may be used. */
+bool device_holds(const struct device *device, enum device_phase phase);
 
 /* The largest batches that the operations will be asked for, to size what they need for themselves. */
 struct device_limits {
@@ -84,8 +101,8 @@ struct device_limits {
     int tokens, targets, contexts;       /* of a training batch. 0: there is no training */
     int groups, group_size, max_prefix;  /* prefixes that it shares, by how many contexts each, rows of one */
 };
-/* A GPU's operations get their memory (kernels/slots.h); without this call they take it as they come to need it. The CPU's
- * use a little memory of their threads instead (kernels/scratch.h). */
+/* A GPU's operations get their memory (kernels/slots.h); without this call they take it as they come to need it. The
+ * CPU's use a little memory of their threads instead (kernels/scratch.h). */
 void device_alloc_slots(struct device *device, const struct device_limits *limits);
 
 size_t device_bytes(const struct device *device);      /* of the slices */

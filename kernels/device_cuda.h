@@ -7,8 +7,8 @@
 
 #include "kernels/device.h"
 
-/* Fills ops, memory and element_bytes of a fresh device. ERR_DEVICE with what is missing: no driver, one too old, no GPU, one
- * that is too old, or this build has no CUDA; ERR_STATE if a GPU is open already. */
+/* Fills ops and memory of a fresh device: GPU device->index. ERR_DEVICE with what is missing: no driver, one too old,
+ * no such GPU, one that is too old, or this build has no CUDA; ERR_STATE if a GPU is open already. */
 enum err device_cuda_open(struct device *device);
 /* Whether device_cuda_open would find a GPU. */
 bool device_cuda_found(void);

@@ -294,7 +294,7 @@ struct repeat_args {
 };
 #define OPS_REPEAT_KEY 64
 
-/* Shapes that a device's operations take; model_open refuses others. 0: any. */
+/* Shapes that the operations of a kind of device take (kernels/device.h); model_open refuses others. 0: any. */
 struct ops_limits {
     int most_D;
     int most_group; /* H / J: query heads that share a key/value head */
@@ -303,7 +303,6 @@ struct ops_limits {
 
 struct ops {
     const char *name; /* "cpu/avx2" */
-    struct ops_limits limits;
     size_t (*matrix_elements)(int N, int K);
     /* n_rows rows [n_rows, K] of fp32 (host) into, or out of, rows row .. of the matrix [N, K] */
     void (*matrix_import)(void *matrix, const float *rows, int row, int n_rows, int N, int K);

@@ -179,7 +179,7 @@ static size_t training_plan_bytes(const struct device_limits *l)
 void cuda_slots_plan(const struct device_limits *l, size_t bytes[][CUDA_SLOTS])
 {
     size_t *always = bytes[DEVICE_ALWAYS], *rollout = bytes[DEVICE_ROLLOUT], *training = bytes[DEVICE_TRAINING];
-    memset(bytes, 0, DEVICE_LAYOUTS * sizeof *bytes);
+    memset(bytes, 0, DEVICE_PHASES * sizeof *bytes);
     always[CUDA_SLOT_WIDE] = wide_bytes(l);
     always[CUDA_SLOT_BLAS] = CUDA_BLAS_BYTES;
     for (int i = CUDA_SLOT_PLAN; i < CUDA_SLOT_REPEAT; i++) {

@@ -1,8 +1,8 @@
 /* kernels/slots.h - the memory that the GPU's operations need for themselves, from the limits of a run.
  *
- * Kernels ask for an array by its purpose (cuda_slot, kernels/cuda/cuda.h). How large each can get follows from the largest
- * batch: cuda_slots_plan says it before the first kernel runs, on any machine. The sizes of blocks that its formulae share with
- * the kernels stand here, and the kernels assert them.
+ * Kernels ask for an array by its purpose (cuda_slot, kernels/cuda/cuda.h). How large each can get follows from the
+ * largest batch: cuda_slots_plan says it before the first kernel runs, on any machine. The sizes of blocks that its
+ * formulae share with the kernels stand here, and the kernels assert them.
  *
  * Private to kernels/. Needs no CUDA. SPDX-License-Identifier: Apache-2.0 */
 #ifndef KERNELS_SLOTS_H
@@ -42,8 +42,8 @@ enum cuda_slot {
 #define CUDA_TRIAL_TOKENS  2048  /* at most: rows of a trial, */
 #define CUDA_TRIAL_OUTPUTS 16384 /* and outputs, of a weight's gradient */
 
-/* Elements of a matrix [N, K]: rows, one after the other. Tensors begin at multiples of 16 elements (model/weights.h), and that
- * keeps rows that cp.async can read. */
+/* Elements of a matrix [N, K]: rows, one after the other. Tensors begin at multiples of 16 elements (model/weights.h),
+ * and that keeps rows that cp.async can read. */
 static inline size_t cuda_elements(int N, int K)
 {
     return ((size_t)N * (size_t)K + 15) / 16 * 16;
@@ -51,7 +51,7 @@ static inline size_t cuda_elements(int N, int K)
 
 struct device_limits;
 
-/* Bytes of each slot in each layout (enum device_layout): 0 where it is not needed. Slots whose contents outlive a call, and
+/* Bytes of each slot in each phase: 0 where it is not needed. Slots whose contents outlive a call, and
  * those of checkpoints, are in DEVICE_ALWAYS. */
 void cuda_slots_plan(const struct device_limits *limits, size_t bytes[][CUDA_SLOTS]);
 const char *cuda_slot_label(enum cuda_slot slot);

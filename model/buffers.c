@@ -40,9 +40,9 @@ static char *take(struct buffers *b, struct device *device, const struct buffer 
 {
     char label[64];
     make_label(b, row, label);
-    enum device_layout layout = b->kind == PASS_DECODE ? DEVICE_ROLLOUT : DEVICE_TRAINING;
+    enum device_phase phase = b->kind == PASS_DECODE ? DEVICE_ROLLOUT : DEVICE_TRAINING;
     b->slices = mem_grow(b->slices, (size_t)(b->n_slices + 1) * sizeof *b->slices);
-    b->slices[b->n_slices] = device_alloc_in(device, layout, bytes, label);
+    b->slices[b->n_slices] = device_alloc_in(device, phase, bytes, label);
     return b->slices[b->n_slices++];
 }
 

@@ -33,23 +33,24 @@ static enum err check_shape(const struct model_config *config, const char *sourc
 }
 
 /* What the model is beyond the device's operations. */
-static enum err check_device(const struct model_config *config, const char *source, const struct ops *ops)
+static enum err check_device(const struct model_config *config, const char *source, const struct device *device)
 {
-    const struct ops_limits *most = &ops->limits;
+    const struct ops_limits *most = &device->kind->limits;
+    const char *name = device->kind->name;
     if (most->most_D && config->D > most->most_D) {
         return err_set(ERR_DEVICE, "%s: head_dim is %d, and the device %s takes at most %d; use --device=cpu", source,
-                       config->D, ops->name, most->most_D);
+                       config->D, name, most->most_D);
     }
     if (most->most_group && config->H / config->J > most->most_group) {
         return err_set(ERR_DEVICE,
                        "%s: %d attention heads share a key/value head, and the device %s takes at most %d; use "
                        "--device=cpu",
-                       source, config->H / config->J, ops->name, most->most_group);
+                       source, config->H / config->J, name, most->most_group);
     }
     if (most->multiple_d && config->d % most->multiple_d != 0) {
         return err_set(ERR_DEVICE,
                        "%s: hidden_size is %d, and the device %s takes only multiples of %d; use --device=cpu", source,
-                       config->d, ops->name, most->multiple_d);
+                       config->d, name, most->multiple_d);
     }
     return ERR_NONE;
 }
@@ -105,7 +106,7 @@ static enum err make(struct model **out, const struct model_config *config, cons
 {
     int positions = 0;
     TRY(check_shape(config, source));
-    TRY(check_device(config, source, device->ops));
+    TRY(check_device(config, source, device));
     TRY(choose_max_positions(config, source, max_positions, &positions));
     struct model *model = mem_zero(sizeof *model);
     model->device = device;

@@ -53,7 +53,7 @@ static int pages_that_fit(const struct train_plan *plan, int least)
 {
     const struct device *device = plan->made.device;
     size_t page = kv_page_bytes(plan->made.policy), always = device->cut[DEVICE_ALWAYS];
-    size_t most = device->shares_memory ? plan->memory / CPU_SHARE : usable(plan);
+    size_t most = device->kind->shares_memory ? plan->memory / CPU_SHARE : usable(plan);
     size_t room = most > always ? most - always : 0, others = device->cut[DEVICE_ROLLOUT] - (size_t)least * page;
     room = room > device->cut[DEVICE_TRAINING] ? room : device->cut[DEVICE_TRAINING];
     size_t n = room > others ? (room - others) / page : 0;

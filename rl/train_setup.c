@@ -394,7 +394,8 @@ static enum err find_memory(const char *name, size_t *memory, FILE *out)
         device_close(device);
         return ERR_NONE;
     }
-    if (strcmp(name, "cuda") != 0) {
+    int index;
+    if (!device_names_gpu(name, &index)) {
         return ERR_DEVICE;
     }
     *memory = TRAIN_ASSUMED_GIB << 30;

@@ -12,7 +12,7 @@
 #include "base/clock.h"
 #include "kernels/cuda/cuda.h"
 #include "kernels/device_cuda.h"
-#include "kernels/device_memory.h"
+#include "kernels/memory.h"
 
 #define RING_BYTES  ((size_t)32 << 20)
 #define LEAST_MAJOR 8 /* compute capability 8.0: bf16 tensor cores, cp.async */
@@ -27,7 +27,7 @@ static struct {
 static struct {
     void *data;
     size_t bytes;
-} slots[DEVICE_LAYOUTS][CUDA_SLOTS];
+} slots[DEVICE_PHASES][CUDA_SLOTS];
 
 /* ---- failure ---- */
 
@@ -110,40 +110,40 @@ static void gpu_free(void *data)
     cuda_check(cudaFree(data), "cudaFree");
 }
 
-static void gpu_set_slot(enum cuda_slot slot, enum device_layout layout, void *data, size_t bytes)
+static void gpu_set_slot(enum cuda_slot slot, enum device_phase phase, void *data, size_t bytes)
 {
-    slots[layout][slot].data = data;
-    slots[layout][slot].bytes = bytes;
+    slots[phase][slot].data = data;
+    slots[phase][slot].bytes = bytes;
 }
 
-/* Where the slot is now: its own place, or that of the layout whose turn it is. */
-static enum device_layout layout_of(enum cuda_slot slot)
+/* Where the slot is now: in a place of its own, or in that of the active phase. */
+static enum device_phase phase_of(enum cuda_slot slot)
 {
-    return slots[DEVICE_ALWAYS][slot].bytes > 0 || !cuda.device->region ? DEVICE_ALWAYS : cuda.device->layout;
+    return slots[DEVICE_ALWAYS][slot].bytes > 0 || !cuda.device->region ? DEVICE_ALWAYS : cuda.device->phase;
 }
 
 void *cuda_slot(enum cuda_slot slot, size_t bytes)
 {
-    enum device_layout layout = layout_of(slot);
-    size_t now = slots[layout][slot].bytes;
+    enum device_phase phase = phase_of(slot);
+    size_t now = slots[phase][slot].bytes;
     if (now < bytes) {
-        if (slots[layout][slot].data) {
-            device_free(cuda.device, slots[layout][slot].data);
+        if (slots[phase][slot].data) {
+            device_free(cuda.device, slots[phase][slot].data);
         }
         size_t more = now + (cuda.device->region ? 0 : now / 4); /* so that it grows a few times only */
         more = more > bytes ? more : bytes;
         /* of what was reserved, this says what is missing and stops */
-        gpu_set_slot(slot, layout, device_alloc_in(cuda.device, layout, more, cuda_slot_label(slot)), more);
+        gpu_set_slot(slot, phase, device_alloc_in(cuda.device, phase, more, cuda_slot_label(slot)), more);
     }
-    return slots[layout][slot].data;
+    return slots[phase][slot].data;
 }
 
 void *cuda_borrow(size_t bytes)
 {
-    enum device_layout layout = layout_of(CUDA_SLOT_TRIAL);
+    enum device_phase phase = phase_of(CUDA_SLOT_TRIAL);
     void *data = NULL;
-    if (bytes <= slots[layout][CUDA_SLOT_TRIAL].bytes) {
-        return slots[layout][CUDA_SLOT_TRIAL].data;
+    if (bytes <= slots[phase][CUDA_SLOT_TRIAL].bytes) {
+        return slots[phase][CUDA_SLOT_TRIAL].data;
     }
     if (cudaMalloc(&data, bytes) != cudaSuccess) {
         cudaGetLastError();
@@ -155,7 +155,7 @@ void *cuda_borrow(size_t bytes)
 
 void cuda_give_back(void *data)
 {
-    if (data != slots[layout_of(CUDA_SLOT_TRIAL)][CUDA_SLOT_TRIAL].data) {
+    if (data != slots[phase_of(CUDA_SLOT_TRIAL)][CUDA_SLOT_TRIAL].data) {
         cuda_check(cudaStreamSynchronize(cuda.stream), "waiting");
         cuda_check(cudaFree(data), "cudaFree");
     }
@@ -248,7 +248,7 @@ bool device_cuda_found(void)
 }
 
 /* What hinders, in words. */
-static enum err find_gpu(struct cudaDeviceProp *properties)
+static enum err find_gpu(int index, struct cudaDeviceProp *properties)
 {
     int n = 0, driver = 0;
     cudaError_t result = cudaGetDeviceCount(&n);
@@ -264,7 +264,10 @@ static enum err find_gpu(struct cudaDeviceProp *properties)
         return err_set(ERR_DEVICE, "there is no usable NVIDIA GPU here (%s); use --device=cpu",
                        result == cudaSuccess ? "none is listed" : cudaGetErrorString(result));
     }
-    result = cudaGetDeviceProperties(properties, 0);
+    if (index >= n) {
+        return err_set(ERR_DEVICE, "there is no GPU %d here; the last of %d is cuda:%d", index, n, n - 1);
+    }
+    result = cudaGetDeviceProperties(properties, index);
     if (result != cudaSuccess) {
         return err_set(ERR_DEVICE, "the GPU does not answer: %s", cudaGetErrorString(result));
     }
@@ -281,8 +284,8 @@ enum err device_cuda_open(struct device *device)
     if (cuda.device) {
         return err_set(ERR_STATE, "the GPU is open already; one device at a time");
     }
-    TRY(find_gpu(&properties));
-    if (cudaSetDevice(0) != cudaSuccess ||
+    TRY(find_gpu(device->index, &properties));
+    if (cudaSetDevice(device->index) != cudaSuccess ||
         cudaStreamCreateWithFlags(&cuda.stream, cudaStreamNonBlocking) != cudaSuccess ||
         cudaMallocHost((void **)&ring.data, RING_BYTES) != cudaSuccess) {
         return err_set(ERR_DEVICE, "%s cannot be used: %s", properties.name, cudaGetErrorString(cudaGetLastError()));
@@ -296,7 +299,6 @@ enum err device_cuda_open(struct device *device)
     snprintf(cuda.name, sizeof cuda.name, "%.63s", properties.name);
     device->ops = &ops_cuda;
     device->memory = &gpu_memory;
-    device->element_bytes = 2;
     return ERR_NONE;
 }
 
@@ -304,7 +306,6 @@ enum err device_cuda_open(struct device *device)
 
 const struct ops ops_cuda = {
     .name = "cuda",
-    .limits = {.most_D = 128, .most_group = 64, .multiple_d = 2}, /* attention's blocks; pairs of elements in norms */
     .matrix_elements = cuda_matrix_elements,
     .matrix_import = cuda_matrix_import,
     .matrix_export = cuda_matrix_export,

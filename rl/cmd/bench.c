@@ -188,7 +188,7 @@ static enum err bench_run(const struct cmd_args *args)
 static const struct cmd_option bench_options[] = {
     {"tokens", CMD_INT, "N", "0", "exact: log-probabilities to compare; decode: tokens of each sequence; 0: a default"},
     {"model", CMD_TEXT, "PATH", NULL, "a checkpoint; exact uses random tiny models without it"},
-    {"device", CMD_TEXT, "NAME", "auto", "auto, cuda, cpu, cpu/scalar, cpu/avx2 or cpu/avx512"},
+    {"device", CMD_TEXT, "NAME", "auto", "auto, cuda, cuda:N, cpu, cpu/scalar, cpu/avx2 or cpu/avx512"},
     {"threads", CMD_INT, "N", "0", "decode: threads of operations; 0: one a core"},
     {"seed", CMD_INT, "N", "42", "of the random numbers"},
     {"json", CMD_FLAG, NULL, NULL, "print JSON"},

@@ -19,7 +19,7 @@
         {"ignore_eos", CMD_FLAG, NULL, NULL, "go on past end tokens"},                                                 \
         {"seed", CMD_INT, "N", "42", "of the random numbers"},                                                         \
         {"max_positions", CMD_INT, "N", "0", "longest sequence, prompt included; 0: what the model allows, to 32768"}, \
-        {"device", CMD_TEXT, "NAME", "auto", "auto, cuda, cpu, cpu/scalar, cpu/avx2 or cpu/avx512"},                   \
+        {"device", CMD_TEXT, "NAME", "auto", "auto, cuda, cuda:N, cpu, cpu/scalar, cpu/avx2 or cpu/avx512"},           \
     {                                                                                                                  \
         "threads", CMD_INT, "N", "0", "threads of operations; 0: one a core"                                           \
     }

@@ -31,7 +31,7 @@ const struct recipe_field recipe_fields[] = {
     {"seed", GROUP_WHAT, FIELD_LONG, AT(run.seed), "42", 0, 9e15, NULL, "", "train.seed",
      "all randomness of the run follows from it", false},
     {"device", GROUP_WHAT, FIELD_TEXT, AT(model.device), "auto", 0, 0, NULL, "", "trainer.device",
-     "auto (a GPU if there is one), cuda, cpu, or one instruction set: cpu/scalar, cpu/avx2, cpu/avx512", false},
+     "auto (a GPU if there is one), cuda, cuda:N (GPU N), cpu, or one instruction set: cpu/scalar, cpu/avx2, cpu/avx512", false},
     {"num_threads", GROUP_WHAT, FIELD_INT, AT(model.num_threads), "0", 0, 1024, NULL, "threads", NULL,
      "processor threads, 0 for one a core; results never depend on it", false},
 

@@ -202,7 +202,7 @@ static void plans_fit_their_slots(void **state)
                 T += rows;
             }
         }
-        size_t bytes[DEVICE_LAYOUTS][CUDA_SLOTS];
+        size_t bytes[DEVICE_PHASES][CUDA_SLOTS];
         cuda_slots_plan(&l, bytes);
         memset(most_bytes, 0, sizeof most_bytes);
         cuda_plan_spans(stores, n_stores, 0, 0);

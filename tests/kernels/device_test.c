@@ -153,7 +153,7 @@ static void two_layouts_share_one_piece(void **state)
         assert_true(device_holds(device, DEVICE_ROLLOUT) && !device_holds(device, DEVICE_TRAINING));
         memset(s.cache, 1, 5000);
         memset(s.scratch, 2, 100);
-        device_use(device, DEVICE_ROLLOUT); /* it is its turn already */
+        device_use(device, DEVICE_ROLLOUT); /* it is active already */
         assert_int_equal(s.cache[4999], 1);
         device_use(device, DEVICE_TRAINING);
         memset(s.grads, 3, 3000);
@@ -206,8 +206,8 @@ static void without_a_plan_nothing_is_shared(void **state)
     device_close(device);
 }
 
-/* In builds for debugging nobody can mistake what the other layout left for his own. */
-static void contents_do_not_survive_a_turn(void **state)
+/* In builds for debugging what the other phase left cannot be mistaken for contents. */
+static void contents_do_not_survive_a_change_of_phase(void **state)
 {
     (void)state;
 #if defined(__SANITIZE_ADDRESS__)
@@ -232,6 +232,33 @@ static void contents_do_not_survive_a_turn(void **state)
 #else
     skip();
 #endif
+}
+
+static void a_gpu_has_a_number(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *name;
+        int index; /* -1: the name means no GPU */
+    } cases[] = {{"cuda", 0},        {"cuda:0", 0},   {"cuda:7", 7}, {"cuda:12", 12}, {"cuda:", -1},
+                 {"cuda:x", -1},     {"cuda:1x", -1}, {"cuda1", -1}, {"cuda:-1", -1}, {"cuda: 1", -1},
+                 {"cuda:12345", -1}, {"auto", -1},    {"cpu", -1},   {"", -1}};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        int index = -1;
+        assert_int_equal(device_names_gpu(cases[i].name, &index), cases[i].index >= 0);
+        assert_int_equal(index, cases[i].index);
+        if (cases[i].index >= 0) {
+            struct device *plan;
+            assert_int_equal(device_open_planning(&plan, cases[i].name, 0), ERR_NONE);
+            assert_ptr_equal(plan->kind, &device_gpu);
+            assert_int_equal(plan->index, index);
+            device_close(plan);
+        } else if (strncmp(cases[i].name, "cuda", 4) == 0) {
+            struct device *device;
+            assert_int_equal(device_open(&device, cases[i].name), ERR_DEVICE);
+            assert_non_null(strstr(err_text(), "cuda:N"));
+        }
+    }
 }
 
 static void a_planning_device_adds_up(void **state)
@@ -321,7 +348,8 @@ int main(void)
         cmocka_unit_test(two_layouts_share_one_piece),
         cmocka_unit_test(more_than_was_planned_is_a_bug),
         cmocka_unit_test(without_a_plan_nothing_is_shared),
-        cmocka_unit_test(contents_do_not_survive_a_turn),
+        cmocka_unit_test(contents_do_not_survive_a_change_of_phase),
+        cmocka_unit_test(a_gpu_has_a_number),
         cmocka_unit_test(a_planning_device_adds_up),
         cmocka_unit_test(threads_are_set),
         cmocka_unit_test(scratch_is_kept_and_of_a_thread),

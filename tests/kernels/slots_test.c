@@ -37,7 +37,7 @@ static void sizes_are_those_that_kernels_ask_for(void **state)
 {
     (void)state;
     struct device_limits l = small_run();
-    size_t bytes[DEVICE_LAYOUTS][CUDA_SLOTS], *training = bytes[DEVICE_TRAINING], *rollout = bytes[DEVICE_ROLLOUT];
+    size_t bytes[DEVICE_PHASES][CUDA_SLOTS], *training = bytes[DEVICE_TRAINING], *rollout = bytes[DEVICE_ROLLOUT];
     cuda_slots_plan(&l, bytes);
     assert_int_equal(training[CUDA_SLOT_ROWS], 1032 * 4);                /* scatter_add of the targets */
     assert_int_equal(training[CUDA_SLOT_DELTA], 1024 * 14 * 4);          /* a number a row and head */
@@ -65,7 +65,7 @@ static void squares_of_many_weights_have_room(void **state)
 {
     (void)state;
     struct device_limits l = small_run();
-    size_t bytes[DEVICE_LAYOUTS][CUDA_SLOTS];
+    size_t bytes[DEVICE_PHASES][CUDA_SLOTS];
     l.n_weights = (size_t)70e9;
     cuda_slots_plan(&l, bytes);
     assert_int_equal(bytes[DEVICE_TRAINING][CUDA_SLOT_PARTS], (l.n_weights / 4096 + 2) * 8);
@@ -76,7 +76,7 @@ static void trials_hold_the_largest_product(void **state)
 {
     (void)state;
     struct device_limits l = small_run();
-    size_t bytes[DEVICE_LAYOUTS][CUDA_SLOTS];
+    size_t bytes[DEVICE_PHASES][CUDA_SLOTS];
     cuda_slots_plan(&l, bytes);
     size_t rows = 1536; /* 1032 targets: the range ends there */
     size_t dlogits = 2 * rows * 151936, w = 2 * 151936ull * 896, dx = 3 * 2 * rows * 896;
@@ -91,7 +91,7 @@ static void what_is_not_done_takes_nothing(void **state)
 {
     (void)state;
     struct device_limits l = small_run();
-    size_t bytes[DEVICE_LAYOUTS][CUDA_SLOTS];
+    size_t bytes[DEVICE_PHASES][CUDA_SLOTS];
     l.rollout_rows = l.rollout_sequences = 0;
     cuda_slots_plan(&l, bytes);
     for (enum cuda_slot slot = CUDA_SLOT_ROWS; slot < CUDA_SLOTS; slot++) {

@@ -144,7 +144,7 @@ static void what_cannot_be_is_refused(void **state)
 static void shapes_beyond_the_device_are_refused(void **state)
 {
     struct device *device = *state;
-    const struct ops *ops = device->ops;
+    const struct device_kind *kind = device->kind;
     const struct model_config config = fixture_config(FAMILY_QWEN2); /* d 40, H 4, J 2, D 16 */
     static const struct {
         struct ops_limits limits;
@@ -158,12 +158,12 @@ static void shapes_beyond_the_device_are_refused(void **state)
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         struct model *model = NULL;
-        struct ops small = *ops;
+        struct device_kind small = *kind;
         small.name = "small";
         small.limits = cases[i].limits;
-        device->ops = &small;
+        device->kind = &small;
         enum err result = model_new(&model, &config, NULL, device, 0, 1);
-        device->ops = ops;
+        device->kind = kind;
         assert_int_equal(result, cases[i].error ? ERR_DEVICE : ERR_NONE);
         if (cases[i].error) {
             assert_non_null(strstr(err_text(), cases[i].error));

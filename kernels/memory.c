@@ -1,4 +1,4 @@
-/* kernels/device_slices.c - memory with names: slices, and the one piece that a plan cuts them from.
+/* kernels/memory.c - memory with names: slices, and the one piece that a plan cuts them from.
  *
  * SPDX-License-Identifier: Apache-2.0 */
 #include <stdlib.h>
@@ -6,9 +6,9 @@
 
 #include "base/arena.h"
 #include "kernels/device.h"
-#include "kernels/device_memory.h"
+#include "kernels/memory.h"
 
-/* Builds for debugging: contents do not survive a turn, and nobody may touch the other layout. */
+/* In builds for debugging contents do not survive a change of phase, and the other phase may not be touched. */
 #if defined(__has_feature)
 #if __has_feature(address_sanitizer)
 #define HAS_ASAN
@@ -34,7 +34,7 @@
 struct device_slice {
     struct device_slice *next;
     char *label;
-    enum device_layout layout;
+    enum device_phase phase;
     size_t bytes, room; /* room: with what alignment takes */
     void *data;
 };
@@ -69,14 +69,14 @@ size_t device_plan_bytes(const struct device *plan)
 
 static void poison(const struct device *device, const char *data, size_t bytes)
 {
-    if (device->shares_memory) { /* addresses of a GPU are not the program's */
+    if (device->kind->shares_memory) { /* addresses of a GPU are not the program's */
         ASAN_POISON_MEMORY_REGION(data, bytes);
     }
 }
 
 static void unpoison(const struct device *device, const char *data, size_t bytes)
 {
-    if (device->shares_memory) {
+    if (device->kind->shares_memory) {
         ASAN_UNPOISON_MEMORY_REGION(data, bytes);
     }
 }
@@ -89,7 +89,7 @@ static size_t region_bytes(const struct device *device)
 
 enum err device_reserve(struct device *device, const struct device *plan)
 {
-    BUG_ON(device->slices || device->region || device->element_bytes != plan->element_bytes);
+    BUG_ON(device->slices || device->region || device->kind != plan->kind);
     size_t bytes = device_plan_bytes(plan);
     device->region = take(device, bytes);
     if (!device->region) {
@@ -103,35 +103,35 @@ enum err device_reserve(struct device *device, const struct device *plan)
     return ERR_NONE;
 }
 
-/* The next `room` bytes of a layout. */
-static void *cut_off(struct device *device, enum device_layout layout, size_t room, size_t bytes, const char *label)
+/* The next `room` bytes of a phase. */
+static void *cut_off(struct device *device, enum device_phase phase, size_t room, size_t bytes, const char *label)
 {
-    size_t at = layout == DEVICE_ALWAYS ? 0 : device->reserved[DEVICE_ALWAYS];
-    if (device->cut[layout] + room > device->reserved[layout]) {
+    size_t at = phase == DEVICE_ALWAYS ? 0 : device->reserved[DEVICE_ALWAYS];
+    if (device->cut[phase] + room > device->reserved[phase]) {
         fprintf(stderr, "strop: %s: %zu bytes were not in the plan. In use:\n", label, bytes);
         device_report(device, stderr);
         BUG_ON(true);
     }
-    char *data = device->region + at + device->cut[layout];
-    if (device_holds(device, layout)) {
+    char *data = device->region + at + device->cut[phase];
+    if (device_holds(device, phase)) {
         unpoison(device, data, bytes);
     }
     return data;
 }
 
-void device_use(struct device *device, enum device_layout layout)
+void device_use(struct device *device, enum device_phase phase)
 {
-    if (device->layout == layout) {
+    if (device->phase == phase) {
         return;
     }
-    device->layout = layout;
+    device->phase = phase;
     if (!device->region) {
         return;
     }
     poison(device, device->region + device->reserved[DEVICE_ALWAYS],
            region_bytes(device) - device->reserved[DEVICE_ALWAYS]);
     for (const struct device_slice *slice = device->slices; slice; slice = slice->next) {
-        if (slice->layout == layout) {
+        if (slice->phase == phase) {
             unpoison(device, slice->data, slice->bytes);
             if (FILLS) {
                 device->memory->fill(slice->data, 0xFF, slice->bytes);
@@ -140,9 +140,9 @@ void device_use(struct device *device, enum device_layout layout)
     }
 }
 
-bool device_holds(const struct device *device, enum device_layout layout)
+bool device_holds(const struct device *device, enum device_phase phase)
 {
-    return !device->region || layout == DEVICE_ALWAYS || layout == device->layout;
+    return !device->region || phase == DEVICE_ALWAYS || phase == device->phase;
 }
 
 /* ---- slices ---- */
@@ -152,14 +152,14 @@ void *device_alloc(struct device *device, size_t bytes, const char *label)
     return device_alloc_in(device, DEVICE_ALWAYS, bytes, label);
 }
 
-void *device_alloc_in(struct device *device, enum device_layout layout, size_t bytes, const char *label)
+void *device_alloc_in(struct device *device, enum device_phase phase, size_t bytes, const char *label)
 {
     size_t room = (bytes + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT + GAP;
     room = room > 0 ? room : ALIGNMENT;
     struct device_slice *slice = mem_alloc(sizeof *slice);
-    *slice = (struct device_slice){device->slices, mem_strdup(label), layout, bytes, room, slice};
+    *slice = (struct device_slice){device->slices, mem_strdup(label), phase, bytes, room, slice};
     if (device->region) {
-        slice->data = cut_off(device, layout, room, bytes, label);
+        slice->data = cut_off(device, phase, room, bytes, label);
     } else if (!device_plans(device)) {
         slice->data = take(device, bytes);
     } /* planning: any address will do that no other slice has */
@@ -168,7 +168,7 @@ void *device_alloc_in(struct device *device, enum device_layout layout, size_t b
         device_report(device, stderr);
         exit(1);
     }
-    device->cut[layout] += room;
+    device->cut[phase] += room;
     device->slices = slice;
     return slice->data;
 }
@@ -184,7 +184,7 @@ void device_free(struct device *device, void *data)
             } else if (!device_plans(device)) {
                 give_back(device, data, slice->bytes);
             }
-            device->cut[slice->layout] -= device->region ? 0 : slice->room;
+            device->cut[slice->phase] -= device->region ? 0 : slice->room;
             free(slice->label);
             free(slice);
             return;
@@ -207,18 +207,17 @@ void device_release(struct device *device)
 
 void device_alloc_slots(struct device *device, const struct device_limits *limits)
 {
-    size_t bytes[DEVICE_LAYOUTS][CUDA_SLOTS];
-    bool needs = device_plans(device) ? device->element_bytes == 2 : device->memory->set_slot != NULL;
-    if (!needs) {
+    size_t bytes[DEVICE_PHASES][CUDA_SLOTS];
+    if (!device->kind->has_slots) {
         return;
     }
     cuda_slots_plan(limits, bytes);
-    for (enum device_layout layout = DEVICE_ALWAYS; layout < DEVICE_LAYOUTS; layout++) {
+    for (enum device_phase phase = DEVICE_ALWAYS; phase < DEVICE_PHASES; phase++) {
         for (enum cuda_slot slot = CUDA_SLOT_ROWS; slot < CUDA_SLOTS; slot++) {
-            size_t n = bytes[layout][slot];
-            void *data = n ? device_alloc_in(device, layout, n, cuda_slot_label(slot)) : NULL;
+            size_t n = bytes[phase][slot];
+            void *data = n ? device_alloc_in(device, phase, n, cuda_slot_label(slot)) : NULL;
             if (n && !device_plans(device)) {
-                device->memory->set_slot(slot, layout, data, n);
+                device->memory->set_slot(slot, phase, data, n);
             }
         }
     }
@@ -249,18 +248,18 @@ static void report_line(FILE *out, const char *label, int n, size_t bytes)
 
 static bool same_line(const struct device_slice *a, const struct device_slice *b)
 {
-    return a->layout == b->layout && strcmp(a->label, b->label) == 0;
+    return a->phase == b->phase && strcmp(a->label, b->label) == 0;
 }
 
-/* One line a label of a layout, in the order of first use; returns the bytes of the lines. */
-static size_t report_lines(const struct device_slice *slice, const struct device_slice *all, enum device_layout layout,
+/* One line a label of a phase, in the order of first use; returns the bytes of the lines. */
+static size_t report_lines(const struct device_slice *slice, const struct device_slice *all, enum device_phase phase,
                            FILE *out)
 {
     if (!slice) {
         return 0;
     }
-    size_t before = report_lines(slice->next, all, layout, out), bytes = 0;
-    bool told = slice->layout != layout;
+    size_t before = report_lines(slice->next, all, phase, out), bytes = 0;
+    bool told = slice->phase != phase;
     for (const struct device_slice *older = slice->next; older && !told; older = older->next) {
         told = same_line(older, slice);
     }
@@ -280,14 +279,14 @@ static size_t report_lines(const struct device_slice *slice, const struct device
 
 void device_report(const struct device *device, FILE *out)
 {
-    static const char *const names[DEVICE_LAYOUTS] = {"", "while sampling, in the same place as training",
-                                                      "while training, in the same place as sampling"};
+    static const char *const names[DEVICE_PHASES] = {"", "while sampling, in the same place as training",
+                                                     "while training, in the same place as sampling"};
     bool shares = device->region || device_plans(device);
-    for (enum device_layout layout = DEVICE_ALWAYS; layout < DEVICE_LAYOUTS; layout++) {
-        if (shares && layout != DEVICE_ALWAYS && device->cut[layout] > 0) {
-            fprintf(out, "  %s:\n", names[layout]);
+    for (enum device_phase phase = DEVICE_ALWAYS; phase < DEVICE_PHASES; phase++) {
+        if (shares && phase != DEVICE_ALWAYS && device->cut[phase] > 0) {
+            fprintf(out, "  %s:\n", names[phase]);
         }
-        size_t bytes = report_lines(device->slices, device->slices, layout, out);
+        size_t bytes = report_lines(device->slices, device->slices, phase, out);
         if (shares && bytes > 0) {
             report_line(out, "", 0, bytes);
         }

@@ -1,8 +1,8 @@
-/* kernels/device_memory.h - the memory of one kind of device, behind kernels/device.h.
+/* kernels/memory.h - the memory of one kind of device, behind kernels/device.h.
  *
  * Private to kernels/. SPDX-License-Identifier: Apache-2.0 */
-#ifndef KERNELS_DEVICE_MEMORY_H
-#define KERNELS_DEVICE_MEMORY_H
+#ifndef KERNELS_MEMORY_H
+#define KERNELS_MEMORY_H
 
 #include <stddef.h>
 
@@ -18,11 +18,11 @@ struct device_memory {
     void (*fill)(void *to, int byte, size_t bytes);
     size_t (*free_bytes)(void);
     /* Keeps that for the operations' own use; NULL: they need none. */
-    void (*set_slot)(enum cuda_slot slot, enum device_layout layout, void *data, size_t bytes);
+    void (*set_slot)(enum cuda_slot slot, enum device_phase phase, void *data, size_t bytes);
     void (*close)(void); /* NULL: nothing to do */
 };
 
-/* Gives all slices back, and what was reserved (kernels/device_slices.c). */
+/* Gives all slices back, and what was reserved (kernels/memory.c). */
 void device_release(struct device *device);
 
 #endif
