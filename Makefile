@@ -82,7 +82,7 @@ LIBS_rl      := rl rollout reward model kernels base
 libs = $(foreach l,$(LIBS_$(1)),$(OUT)/lib$(l).a)
 
 .PHONY: all setup setup-check demo check quick test bench fuzz fault bundle format install clean help tests lint format-check \
-        gpu-check tidy clang-check data-check sandbox-check code-check reward-check sandbox-bench math-bench
+        gpu-check tidy clang-check data-check faults-check sandbox-check code-check reward-check sandbox-bench math-bench
 .DELETE_ON_ERROR:
 .PRECIOUS: $(OUT)/%.o
 
@@ -239,6 +239,9 @@ $(OUT)/tests/reward/%_check: $(OUT)/tests/reward/%_check.o $(call libs,reward)
 REPEAT ?= 1
 sandbox-check: $(OUT)/tests/reward/sandbox_check ## hostile programs in the sandbox: DATA=../shared/data/sandbox_dev REPEAT=1
 	@$< $(DATA) $(REPEAT)
+
+faults-check: all ## faults that people reported, in DATA/faults; WEIGHTS=MODEL.gguf TEMPLATES=FOLDER for those that need them
+	@python3 tests/check/faults.py $(BUILD)/strop $(abspath $(DATA))/faults/turn2.jsonl $(WEIGHTS:%=--weights=%) $(TEMPLATES:%=--templates=%)
 
 data-check: ## all checks on the data sets in DATA=../shared/data
 	@$(MAKE) -s --no-print-directory -j$(JOBS) $(OUT)/tests/reward_check $(OUT)/tests/reward/sandbox_check $(OUT)/tests/reward/code_check
