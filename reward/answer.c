@@ -204,7 +204,8 @@ static struct str this_turn(struct str text)
             break;
         }
         size_t at = (size_t)(sign - text.data);
-        for (size_t i = 0; i < sizeof ends / sizeof *ends; i++) {
+        bool may_end = at + 1 < text.length && text.data[at + 1] && strchr("|/es\xef", text.data[at + 1]);
+        for (size_t i = 0; may_end && i < sizeof ends / sizeof *ends; i++) {
             if (str_starts(str_slice(text, at, text.length), ends[i]) && str_trim(str_slice(text, 0, at)).length) {
                 return str_slice(text, 0, at);
             }

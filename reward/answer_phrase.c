@@ -6,6 +6,8 @@
 #include <string.h>
 #include <strings.h>
 
+#include "reward/number.h"
+
 #define MOST_OPEN 16
 
 static bool is_digit(char c)
@@ -55,13 +57,30 @@ static bool last_word(struct str text, const char *const *words, size_t *begin, 
     return false;
 }
 
+/* The length of "<b>" and the like at the start of the text. */
+static size_t html_tag(struct str text)
+{
+    static const struct str tags[] = {{"<b>", 3}, {"<strong>", 8}, {"<i>", 3}, {"<em>", 4}, {"<u>", 3}, {"<p>", 3}};
+    for (size_t i = 0; i < sizeof tags / sizeof *tags; i++) {
+        if (str_starts(text, tags[i])) {
+            return tags[i].length;
+        }
+    }
+    return 0;
+}
+
 static struct str strip(struct str text)
 {
     for (;;) {
         text = str_trim(text);
-        if (text.length && (is_in(text.data[0], "*_`:}") || (text.data[0] == '.' && !is_digit(at_or(text, 1))))) {
+        size_t tag = html_tag(text);
+        if (tag) {
+            text = str_slice(text, tag, text.length);
+        } else if (text.length &&
+                   (is_in(text.data[0], "*_`:}") || (text.data[0] == '.' && !is_digit(at_or(text, 1))))) {
             text = str_slice(text, 1, text.length);
-        } else if (text.length && is_in(text.data[text.length - 1], ".,;:*_`") && !str_ends(text, STR("^*"))) {
+        } else if (text.length && is_in(text.data[text.length - 1], ".,;:*_`") && !str_ends(text, STR("^*")) &&
+                   !str_ends(text, STR(".."))) {
             text.length--;
         } else {
             return text;
@@ -148,38 +167,6 @@ static bool last_formula(struct str text, struct str *found)
     return any;
 }
 
-/* ---- numbers ---- */
-
-/* The last number, with its sign, thousands, point, fraction bar, and a percent sign behind it. */
-static bool last_number(struct str text, struct str *found)
-{
-    size_t end = text.length;
-    while (end > 0 && !is_digit(text.data[end - 1])) {
-        end--;
-    }
-    size_t begin = end;
-    while (begin > 0) {
-        char c = text.data[begin - 1];
-        bool inner = begin < end && is_in(c, ",./") && is_digit(text.data[begin]) && begin >= 2 &&
-                     is_digit(text.data[begin - 2]);
-        if (!is_digit(c) && !inner && !(c == '.' && is_digit(at_or(text, begin)))) {
-            break;
-        }
-        begin--;
-    }
-    if (begin == end) {
-        return false;
-    }
-    bool dollar = begin > 0 && text.data[begin - 1] == '$';
-    size_t sign = begin - dollar;
-    if (sign > 0 && is_in(text.data[sign - 1], "+-") && (sign == 1 || !is_digit(text.data[sign - 2]))) {
-        begin = sign - 1;
-    }
-    end += at_or(text, end) == '%';
-    *found = str_slice(text, begin, end);
-    return true;
-}
-
 static int count_words(struct str text)
 {
     int n = 0;
@@ -195,8 +182,19 @@ static int count_words(struct str text)
 
 /* ---- phrases ---- */
 
-/* Where the sentence ends: a full stop or "!" before white space or the end, a line end, or a special token. Formulas are
- * stepped over. */
+/* A full stop of a text, not of "Rs." or "..."; a "!" that is no factorial. */
+static bool full_stop(struct str text, size_t i)
+{
+    char next = at_or(text, i + 1), before = i > 0 ? text.data[i - 1] : ' ';
+    bool ends = is_blank(next) || next == '\n' || i + 1 == text.length;
+    if (text.data[i] == '!') {
+        return ends && !is_digit(before) && !is_in(before, ")}");
+    }
+    bool rupees = i >= 2 && word_at(text, i - 2, "rs");
+    return text.data[i] == '.' && ends && before != '.' && !rupees;
+}
+
+/* Where the sentence ends: at a full stop, a line end, or a special token. Formulas are stepped over. */
 static struct str sentence(struct str text)
 {
     int open = 0;
@@ -208,55 +206,185 @@ static struct str sentence(struct str text)
             bool formula = formula_at(text, i, &end, &inside);
             open += !formula;
             i = formula ? end - 1 : i;
-        } else if (c == '\n' || (c == '<' && is_in(next, "|/")) ||
-                   (is_in(c, ".!") && (is_blank(next) || next == '\n' || i + 1 == text.length))) {
+        } else if (c == '\n' || (c == '<' && is_in(next, "|/")) || full_stop(text, i)) {
             return str_slice(text, 0, i);
         }
     }
     return text;
 }
 
-/* The answer in what stands behind a phrase. */
-static bool phrase_answer(struct str rest, struct answer *out)
+/* Without what is said about it: "38, not 39", "38 (see above)", "38 because ...". */
+static struct str without_remarks(struct str said)
 {
-    static const char *const is[] = {"is", "are", "equals", NULL}, *const why[] = {"because", "since", "which", NULL};
-    struct str said = strip(sentence(strip(rest))), found;
+    static const char *const why[] = {"because", "since", "which", NULL};
+    static const struct str remarks[] = {{", as ", 5}, {", not ", 6}, {", rather than ", 14}, {", and not ", 10}};
     size_t begin, end;
     if (last_word(said, why, &begin, &end) && begin > 0) {
         said = strip(str_slice(said, 0, begin));
     }
-    ptrdiff_t as = str_find(said, STR(", as "), 0);
-    said = as > 0 ? strip(str_slice(said, 0, (size_t)as)) : said;
-    if (last_word(said, is, &begin, &end) && str_trim(str_slice(said, end, said.length)).length) {
+    for (size_t i = 0; i < sizeof remarks / sizeof *remarks; i++) {
+        ptrdiff_t at = str_find(said, remarks[i], 0);
+        said = at > 0 ? strip(str_slice(said, 0, (size_t)at)) : said;
+    }
+    ptrdiff_t open = str_ends(said, STR(")")) ? str_find_last(said, STR(" (")) : -1;
+    bool remark = open > 0 && is_letter(at_or(said, (size_t)open + 2)) &&
+                  count_words(str_slice(said, (size_t)open, said.length)) >= 2;
+    return remark ? strip(str_slice(said, 0, (size_t)open)) : said;
+}
+
+/* Does the sentence that follows name another candidate: "Or 17."? */
+static bool another_follows(struct str rest)
+{
+    static const char *const opens[] = {"or", "alternatively", "maybe", "perhaps", "possibly", "no", NULL};
+    rest = strip(rest);
+    for (int i = 0; opens[i]; i++) {
+        if (word_at(rest, 0, opens[i])) {
+            struct str number;
+            return number_last(sentence(rest), &number);
+        }
+    }
+    return false;
+}
+
+static bool has_value(struct str text)
+{
+    for (size_t i = 0; i < text.length; i++) {
+        if (is_digit(text.data[i]) || is_in(text.data[i], "$\\")) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* "that the sum is 18": does what comes after "is" name the answer, more than what comes before? */
+static bool names_more(struct str before, struct str after)
+{
+    return str_trim(after).length && !number_denied(before) && (has_value(after) || !has_value(before));
+}
+
+/* The answer in what comes after a phrase. */
+static bool phrase_answer(struct str text, size_t behind, struct answer *out)
+{
+    static const char *const is[] = {"is", "are", "equals", NULL};
+    struct str rest = strip(str_slice(text, behind, text.length)), found;
+    bool quote = rest.length > 1 && rest.data[0] == '>' && is_blank(rest.data[1]) && rest.data > text.data &&
+                 rest.data[-1] == '\n';
+    rest = quote ? strip(str_slice(rest, 1, rest.length)) : rest;
+    struct str whole = sentence(rest), said = without_remarks(strip(whole));
+    size_t begin, end;
+    if (last_word(said, is, &begin, &end) && names_more(str_slice(said, 0, begin), str_slice(said, end, said.length))) {
         said = strip(str_slice(said, end, said.length));
     }
-    if (last_formula(said, &found) || (count_words(said) >= 3 && last_number(said, &found))) {
+    struct number number;
+    struct arena arena = ARENA_INIT;
+    bool read = number_read(said, &arena, &number);
+    arena_release(&arena);
+    bool formula = last_formula(said, &found) && (!read || said.length - found.length <= 8);
+    if (formula || (!read && count_words(said) >= 3 && number_last(said, &found))) {
+        if (number_doubted(said, found)) {
+            return false;
+        }
         said = found;
     }
     said = strip(said);
     *out = (struct answer){.text = said, .path = "phrase"};
-    return said.length > 0;
+    return said.length > 0 && !another_follows(str_slice(rest, whole.length, rest.length));
+}
+
+/* Is the phrase at `at` denied by what comes before it: "it is not true that the answer is"? */
+static bool denied(struct str text, size_t at)
+{
+    size_t begin = at;
+    while (begin > 0 && !is_in(text.data[begin - 1], ".,;:!?\n")) {
+        begin--;
+    }
+    return number_denied(str_slice(text, begin, at));
+}
+
+/* A line that is nothing but "Final Answer", with marks of Markdown: where the next begins; 0: it is something else. */
+static size_t heading_end(struct str text, size_t at, size_t end)
+{
+    size_t begin = at;
+    while (begin > 0 && text.data[begin - 1] != '\n') {
+        begin--;
+    }
+    struct str before = str_trim(str_slice(text, begin, at));
+    while (before.length && is_in(before.data[0], "#*_> ")) {
+        before = str_slice(before, 1, before.length);
+    }
+    while (end < text.length && is_in(text.data[end], "*_: \t\r#")) {
+        end++;
+    }
+    static const struct str names[] = {{"final", 5},     {"Final", 5}, {"FINAL", 5}, {"the final", 9},
+                                       {"The final", 9}, {"the", 3},   {"The", 3},   {"The Final", 9}};
+    bool bare = before.length == 0 || (before.length >= 3 && (unsigned char)before.data[0] >= 0x80);
+    for (size_t i = 0; i < sizeof names / sizeof *names && !bare; i++) {
+        bare = str_ends(before, names[i]) && before.length <= names[i].length + 8 &&
+               count_words(before) == count_words(names[i]);
+    }
+    return bare && at_or(text, end) == '\n' ? end + 1 : 0;
+}
+
+/* "Result: 38" at the start of a line: a short text that is a value. */
+static size_t short_result(struct str text, size_t at)
+{
+    static const char *const names[] = {"result", "solution"};
+    for (size_t k = 0; k < sizeof names / sizeof *names; k++) {
+        size_t i = at + strlen(names[k]), begin = at;
+        if (!word_at(text, at, names[k])) {
+            continue;
+        }
+        while (begin > 0 && text.data[begin - 1] != '\n') {
+            begin--;
+        }
+        while (is_in(at_or(text, i), "*_ ")) {
+            i++;
+        }
+        struct str line = sentence(str_slice(text, i + 1, text.length)), digits;
+        bool starts = count_words(str_slice(text, begin, at)) <= 1 && at_or(text, i) == ':';
+        return starts && count_words(line) < 3 && number_last(line, &digits) ? i + 1 : 0;
+    }
+    return 0;
+}
+
+/* After "answer" or "answers" at [at, i): where what is named begins; 0: nothing is named. */
+static size_t named_after(struct str text, size_t at, size_t i)
+{
+    size_t heading = heading_end(text, at, i), blanks = i;
+    if (heading) {
+        return heading;
+    }
+    while (is_blank(at_or(text, i)) || is_in(at_or(text, i), "*_")) {
+        i++;
+    }
+    char c = at_or(text, i);
+    static const struct str dashes[] = {{"- ", 2}, {"\xe2\x80\x93 ", 4}, {"\xe2\x80\x94 ", 4}};
+    for (size_t k = 0; k < sizeof dashes / sizeof *dashes && i > blanks; k++) {
+        if (str_starts(str_slice(text, i, text.length), dashes[k])) {
+            return i + dashes[k].length;
+        }
+    }
+    bool named = is_in(c, ":=$") || (c == '\\' && is_in(at_or(text, i + 1), "(["));
+    static const char *const says[] = {"is", "are", "should be", "would be", "must be", "will be", "turns out to be"};
+    for (size_t k = 0; k < sizeof says / sizeof *says; k++) {
+        if (word_at(text, i, says[k])) {
+            return i + strlen(says[k]);
+        }
+    }
+    return !named ? 0 : is_in(c, ":=") ? i + 1 : i;
 }
 
 /* Where what is named begins, if a phrase begins at `at`; 0 if none does. */
 static size_t phrase_at(struct str text, size_t at)
 {
-    size_t i;
-    bool ans = word_at(text, at, "ans") && at_or(text, at + 3) == ':';
-    if (ans || word_at(text, at, "answer")) {
-        i = at + strlen(ans ? "ans" : "answer");
-        while (is_blank(at_or(text, i)) || is_in(at_or(text, i), "*_")) {
-            i++;
-        }
-        char c = at_or(text, i);
-        bool named = is_in(c, ":=$") || (c == '\\' && is_in(at_or(text, i + 1), "(["));
-        static const char *const says[] = {"is", "should be", "would be", "must be", "will be", "turns out to be"};
-        for (size_t k = 0; k < sizeof says / sizeof *says; k++) {
-            if (word_at(text, i, says[k])) {
-                return i + strlen(says[k]);
-            }
-        }
-        return !named ? 0 : is_in(c, ":=") ? i + 1 : i;
+    if (word_at(text, at, "ans") && is_in(at_or(text, at + 3), ":.")) {
+        return at + 4;
+    }
+    if (word_at(text, at, "answer") || word_at(text, at, "answers")) {
+        return named_after(text, at, at + strlen(word_at(text, at, "answer") ? "answer" : "answers"));
+    }
+    if (is_in(text.data[at], "rRsS")) {
+        return short_result(text, at);
     }
     if (text.data[at] == 'A' && at_or(text, at + 1) == ':' && (at == 0 || text.data[at - 1] == '\n')) {
         return at + 2;
@@ -264,7 +392,7 @@ static size_t phrase_at(struct str text, size_t at)
     struct str rest = str_slice(text, at, text.length);
     static const struct str chinese = {"\xe7\xad\x94\xe6\xa1\x88", 6}, colon = {"\xef\xbc\x9a", 3};
     if (str_starts(rest, chinese)) {
-        i = at + chinese.length;
+        size_t i = at + chinese.length;
         i += str_starts(str_slice(text, i, text.length), colon) ? colon.length : at_or(text, i) == ':' ? 1 : 0;
         static const struct str is = {"\xe6\x98\xaf", 3};
         i += str_starts(str_slice(text, i, text.length), is) ? is.length : 0;
@@ -273,7 +401,7 @@ static size_t phrase_at(struct str text, size_t at)
     return 0;
 }
 
-/* The last line that begins behind "####", or the last phrase, whichever comes later. */
+/* The last line that begins after "####", or the last phrase, whichever comes later. */
 static bool marked(struct str text, const struct answer_options *options, struct answer *out)
 {
     for (size_t i = text.length; i-- > 0;) {
@@ -285,8 +413,8 @@ static bool marked(struct str text, const struct answer_options *options, struct
             return line.length > 0;
         }
         size_t behind = options->phrases ? phrase_at(text, i) : 0;
-        if (behind && phrase_answer(str_slice(text, behind, text.length), out)) {
-            return true;
+        if (behind && str_trim(str_slice(text, behind, text.length)).length) {
+            return !denied(text, i) && phrase_answer(text, behind, out);
         }
     }
     return false;
@@ -306,6 +434,20 @@ static struct str last_sentence(struct str text)
     return text;
 }
 
+/* The sentence of the text that the slice `part` is in. */
+static struct str sentence_of(struct str text, struct str part)
+{
+    size_t begin = (size_t)(part.data - text.data), end = begin + part.length;
+    while (begin > 0 && !(is_in(text.data[begin - 1], "\n!?;") ||
+                          (is_blank(text.data[begin - 1]) && begin > 1 && text.data[begin - 2] == '.'))) {
+        begin--;
+    }
+    while (end < text.length && !is_in(text.data[end], "\n.?;")) {
+        end++;
+    }
+    return str_slice(text, begin, end);
+}
+
 static bool concludes(struct str text)
 {
     static const char *const words[] = {"is",    "are",   "equals", "therefore", "thus", "so",
@@ -318,7 +460,7 @@ static bool bare(struct str text, const struct answer_options *options, struct a
 {
     struct str found, said = last_sentence(text);
     if (options->bare && last_formula(text, &found) &&
-        (found.data >= said.data || !concludes(said) || !last_number(said, &(struct str){0}))) {
+        (found.data >= said.data || !concludes(said) || !number_last(said, &(struct str){0}))) {
         *out = (struct answer){.text = found, .path = "formula"};
         return true;
     }
@@ -326,8 +468,9 @@ static bool bare(struct str text, const struct answer_options *options, struct a
         *out = (struct answer){.text = strip(text), .path = "formula"};
         return true;
     }
-    if ((options->last_number && last_number(text, &found)) ||
-        (options->bare && said.length && concludes(said) && last_number(said, &found))) {
+    bool last = options->last_number && number_last(text, &found);
+    bool concluded = !last && options->bare && said.length && concludes(said) && number_last(said, &found);
+    if ((last && !number_doubted(sentence_of(text, found), found)) || (concluded && !number_doubted(said, found))) {
         *out = (struct answer){.text = found, .path = "number"};
         return true;
     }

@@ -1,8 +1,9 @@
-/* reward/exact.c - the answer is the reference, character by character.
+/* reward/exact.c - the answer is the reference, character by character; a JSON number is one as a number.
  *
  * SPDX-License-Identifier: Apache-2.0 */
 #include <string.h>
 
+#include "reward/number.h"
 #include "reward/rewards.h"
 #include "reward/tags.h"
 #include "reward/text.h"
@@ -52,6 +53,14 @@ static struct str normal(const struct exact *exact, struct arena *arena, struct 
     case SPACE_KEEP: break;
     }
     return exact->ignore_case ? text_fold(arena, text) : text;
+}
+
+/* Is the answer the number of the reference, written in another way ("4.0", "4,000")? For references that are JSON numbers. */
+static bool same_number(struct arena *arena, const json_t *value, struct str reference, struct str answer)
+{
+    struct number want, got;
+    return json_is_number(value) && number_read(answer, arena, &got) && got.bare &&
+           number_read(reference, arena, &want) && number_equal(&want, &got);
 }
 
 /* A reference as text; false if it is an object, a list, a truth value or null. */
@@ -106,11 +115,13 @@ static struct verdict exact_judge(const void *state, const struct reward_item *i
     }
     struct str got = normal(exact, arena, answer);
     for (size_t i = 0; i < (list ? json_array_size(field) : 1); i++) {
-        if (!reference_text(arena, list ? json_array_get(field, i) : field, &reference)) {
+        const json_t *value = list ? json_array_get(field, i) : field;
+        if (!reference_text(arena, value, &reference)) {
             return verdict_error(
                 arena_printf(arena, "field '%s' must be text, a number, or a list of them", exact->field));
         }
-        right = right || str_equal(got, normal(exact, arena, reference));
+        right =
+            right || str_equal(got, normal(exact, arena, reference)) || same_number(arena, value, reference, answer);
     }
     struct verdict v = verdict_ok(right, right ? "right" : "another text", text_trim(answer));
     v.path = path;

@@ -189,6 +189,10 @@ bool tags_copied(struct str think, struct str answer, struct str prompt)
 
 bool tags_rest(struct str text, bool prefilled, struct str *rest)
 {
+    if (!text.length || !memchr(text.data, '<', text.length)) {
+        *rest = text;
+        return !prefilled;
+    }
     ptrdiff_t end = str_find_last(text, tags[1]);
     if (end < 0 && prefilled) {
         return false;

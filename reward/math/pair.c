@@ -13,6 +13,7 @@
 #include "reward/math/parse.h"
 #include "reward/math/text.h"
 #include "reward/math/units.h"
+#include "reward/number.h"
 
 struct side {
     struct str text; /* cleaned */
@@ -348,12 +349,50 @@ const char *math_pair_wrong(struct str gold, struct arena *arena)
     return wrong_with(&side);
 }
 
+/* Could it be a plain number, by its ends and by signs that are in none? */
+static bool looks_plain(struct str text)
+{
+    char first = text.data[0], last = text.data[text.length - 1];
+    bool begins = (first >= '0' && first <= '9') || (unsigned char)first >= 0x80 || strchr("-+.\\${mn*", first),
+         ends = (last >= '0' && last <= '9') || (unsigned char)last >= 0x80 || strchr("}$.*", last);
+    for (size_t i = 0; i < text.length && begins && ends; i++) {
+        char c = text.data[i];
+        begins = (unsigned char)c >= 'a' || !strchr("^_=|&!<>()[];:%", c);
+    }
+    return begins && ends;
+}
+
+/* Digits, and a sign before them: two of these differ or are equal, and no rounding makes them so. */
+static bool is_integer(struct str text)
+{
+    size_t i = str_starts(text, STR("-")) || str_starts(text, STR("+"));
+    size_t first = i;
+    while (i < text.length && text.data[i] >= '0' && text.data[i] <= '9') {
+        i++;
+    }
+    return i == text.length && i > first;
+}
+
+/* Two plain numbers of one value, read by number.h. Those that differ may still be equal by rounding. */
+static bool same_number(struct str gold, struct str said, struct arena *arena)
+{
+    struct number g, s;
+    return looks_plain(said) && looks_plain(gold) && number_read(said, arena, &s) && s.bare &&
+           number_read(gold, arena, &g) && g.bare && number_equal(&g, &s);
+}
+
 struct math_outcome math_pair_judge(const struct math_options *options, struct str gold, struct str said,
                                     struct arena *arena)
 {
     struct str counts[2] = {what_counts(gold, arena), what_counts(said, arena)};
     if (counts[0].length && str_equal(counts[0], counts[1])) {
         return (struct math_outcome){MATH_EQUAL, "text"};
+    }
+    if (!options->same_form && counts[0].length && counts[1].length && same_number(counts[0], counts[1], arena)) {
+        return (struct math_outcome){MATH_EQUAL, "number"};
+    }
+    if (is_integer(counts[0]) && is_integer(counts[1]) && !options->same_form && options->rel_tol <= 0) {
+        return (struct math_outcome){MATH_DIFFERENT, "number"};
     }
     if (counts[0].length > MATH_MOST_BYTES || counts[1].length > MATH_MOST_BYTES || !counts[0].length ||
         !counts[1].length) {

@@ -8,6 +8,7 @@
 
 #include "reward/math/parser.h"
 #include "reward/math/units.h"
+#include "reward/number_words.h"
 
 struct math_node *math_parser_fail(struct math_parser *p, const char *wrong)
 {
@@ -66,15 +67,23 @@ bool math_parser_starts_factor(const struct math_parser *p)
     }
 }
 
-static bool negates(struct str word)
+static bool is_unit(struct str word)
 {
-    static const char *const words[] = {"not", "no", "except", "wrong", "incorrect", "false", "isn", "never", "nor"};
-    for (size_t i = 0; i < sizeof words / sizeof *words; i++) {
-        if (word.length == strlen(words[i]) && strncasecmp(word.data, words[i], word.length) == 0) {
+    static const char *const allowed[] = {"squared", "cubed", "more", "less", "fewer", "times", "over"};
+    size_t length;
+    for (size_t i = 0; i < word.length; i += length) {
+        char code = number_word_code(str_utf8_next(word, i, &length));
+        if (code == '-' || code == '*') {
+            return false;
+        }
+    }
+    for (size_t i = 0; i < sizeof allowed / sizeof *allowed; i++) {
+        if (word.length == strlen(allowed[i]) && strncasecmp(word.data, allowed[i], word.length) == 0) {
             return true;
         }
     }
-    return false;
+    enum number_word kind = math_units_find(word) ? NUMBER_WORD_OTHER : number_word(word);
+    return kind != NUMBER_WORD_NEGATION && kind != NUMBER_WORD_CHANGES && kind != NUMBER_WORD_MINUS;
 }
 
 /* Words behind a value are its unit: "cm", "square feet", "miles per hour", "cm^2", "m/s", or what is counted. */
@@ -84,7 +93,7 @@ static struct math_node *parse_unit(struct math_parser *p, struct math_node *val
     bool known = true, sane = true;
     while (math_parser_token(p)->kind == TOKEN_TEXT) {
         known &= math_units_find(math_parser_token(p)->text) != NULL;
-        sane &= !negates(math_parser_token(p)->text);
+        sane &= is_unit(math_parser_token(p)->text);
         if (words.length) {
             strbuf_putc(&words, ' ');
         }

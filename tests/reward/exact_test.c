@@ -45,6 +45,10 @@ static void references_have_several_forms(void **state)
     (void)state;
     assert_score(judge_once("exact", "-12", "{\"answer\": -12}"), 1);
     assert_score(judge_once("exact", "0.5", "{\"answer\": 0.5}"), 1);
+    assert_score(judge_once("exact", "1,200.0", "{\"answer\": 1200}"), 1);
+    assert_score(judge_once("exact", "-12", "{\"answer\": 12}"), 0);
+    assert_score(judge_once("exact", "not 12", "{\"answer\": 12}"), 0);
+    assert_score(judge_once("exact", "4.0", "{\"answer\": \"4\"}"), 0);
     assert_score(judge_once("exact", "b", "{\"answer\": [\"a\", \"b\"]}"), 1);
     assert_score(judge_once("exact", "c", "{\"answer\": [\"a\", \"b\"]}"), 0);
     assert_score(judge_once("exact", "", "{\"answer\": []}"), 0);

@@ -1,0 +1,250 @@
+/* reward/number_prose.c - numbers in sentences: the last one, and whether the words around it leave it its value.
+ *
+ * SPDX-License-Identifier: Apache-2.0 */
+#include <string.h>
+#include <strings.h>
+
+#include "reward/number.h"
+#include "reward/number_words.h"
+
+#define MOST_AROUND 200 /* bytes of a formula on either side of a number */
+#define BLANKS      " \t\r"
+
+static char at_or(struct str text, size_t i)
+{
+    return i < text.length ? text.data[i] : '\0';
+}
+
+static bool is_digit(char c)
+{
+    return c >= '0' && c <= '9';
+}
+
+static bool is_letter(char c)
+{
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
+}
+
+static bool is_in(char c, const char *set)
+{
+    return c && strchr(set, c);
+}
+
+/* The word at `at`; empty: none begins there. A command is none. */
+static struct str word_at(struct str text, size_t at)
+{
+    size_t end = at;
+    bool begins = at == 0 || (!is_letter(text.data[at - 1]) && text.data[at - 1] != '\\');
+    while (begins && (is_letter(at_or(text, end)) || (end > at && at_or(text, end) == '\''))) {
+        end++;
+    }
+    return begins ? str_slice(text, at, end) : (struct str){0};
+}
+
+/* The word that ends at `end`; empty: there is none. */
+static struct str word_before(struct str text, size_t end)
+{
+    size_t at = end;
+    while (at > 0 && is_letter(text.data[at - 1])) {
+        at--;
+    }
+    return at < end ? word_at(str_slice(text, 0, end), at) : (struct str){0};
+}
+
+/* ---- doubts ---- */
+
+bool number_denied(struct str text)
+{
+    for (size_t i = 0; i < text.length; i++) {
+        struct str word = is_letter(text.data[i]) ? word_at(text, i) : (struct str){0};
+        if (word.length && number_word(word) == NUMBER_WORD_NEGATION) {
+            return true;
+        }
+        size_t length;
+        if ((unsigned char)text.data[i] >= 0x80 && number_word_code(str_utf8_next(text, i, &length)) == '-') {
+            return true;
+        }
+        i += word.length ? word.length - 1 : 0;
+    }
+    return false;
+}
+
+static bool is_one_of(struct str word, const char *const *names)
+{
+    int i = 0;
+    while (names[i] && !(word.length == strlen(names[i]) && strncasecmp(word.data, names[i], word.length) == 0)) {
+        i++;
+    }
+    return names[i] != NULL;
+}
+
+static size_t skip_back(struct str text, size_t at, const char *set)
+{
+    while (at > 0 && is_in(text.data[at - 1], set)) {
+        at--;
+    }
+    return at;
+}
+
+/* What may come between a number and a word next to it. */
+static const char next_to[] = BLANKS "\n$*_(){}[]\\";
+
+/* "twice 18", "the square root of 18", "up to 18" */
+static bool changed_before(struct str text, size_t begin)
+{
+    static const char *const joints[] = {"of", "to", NULL};
+    size_t end = skip_back(text, begin, next_to);
+    struct str word = end < begin ? word_before(text, end) : (struct str){0};
+    if (is_one_of(word, joints)) {
+        end = skip_back(text, (size_t)(word.data - text.data), BLANKS);
+        word = word_before(text, end);
+        static const char *const up[] = {"up", NULL};
+        if (is_one_of(word, up)) {
+            return true;
+        }
+    }
+    return word.length && number_word(word) == NUMBER_WORD_CHANGES;
+}
+
+/* "18 thousand", "18 more than", "18 and a half", "18 at least" */
+static bool changed_after(struct str text, size_t end)
+{
+    static const char *const later[] = {"half",  "halves",   "quarter", "quarters", "least",   "most",
+                                        "than",  "thousand", "million", "hundred",  "billion", "thousands",
+                                        "dozen", "millions", "maximum", "minimum",  NULL};
+    size_t at = end;
+    struct str first = {0};
+    for (int n = 0; n < 4; n++) {
+        size_t begin = at;
+        while (is_in(at_or(text, at), n ? BLANKS : next_to)) {
+            at++;
+        }
+        struct str word = word_at(text, at);
+        if (!word.length) {
+            return false;
+        }
+        static const char *const times[] = {"times", NULL};
+        bool factor = word.length == 1 && n == 1 && is_one_of(first, times);
+        if (n == 0 ? !number_word_unit(word, begin == at) : factor || is_one_of(word, later)) {
+            return true;
+        }
+        first = n ? first : word;
+        at += word.length;
+    }
+    return false;
+}
+
+bool number_doubted(struct str sentence, struct str number)
+{
+    size_t begin = (size_t)(number.data - sentence.data), end = begin + number.length;
+    return number_denied(str_slice(sentence, 0, begin)) || number_denied(str_slice(sentence, end, sentence.length)) ||
+           is_in(at_or(sentence, end), "!^_") || changed_before(sentence, begin) || changed_after(sentence, end);
+}
+
+/* ---- the last number ---- */
+
+/* Is the character that ends at `end` a letter of another script that says nothing of the number? */
+static bool foreign_before(struct str text, size_t end)
+{
+    size_t at = end, length;
+    while (at > 0 && ((unsigned char)text.data[at - 1] & 0xC0) == 0x80) {
+        at--;
+    }
+    return at > 0 && at < end && number_word_code(str_utf8_next(text, at - 1, &length)) == 'u';
+}
+
+/* Is the character that ends at `end` a letter of any script but ASCII, and no sign of mathematics? */
+static bool letter_before(struct str text, size_t end)
+{
+    size_t at = end, length;
+    while (at > 0 && ((unsigned char)text.data[at - 1] & 0xC0) == 0x80) {
+        at--;
+    }
+    uint32_t code = at > 0 && at < end ? str_utf8_next(text, at - 1, &length) : 0;
+    return (code >= 0xC0 && code < 0x2000 && code != 0xD7 && code != 0xF7) || (code >= 0x3040 && code < 0xFE00);
+}
+
+/* At a blank before the number: does prose end here? A dash that begins a line is a bullet. */
+static bool prose_ends(struct str text, size_t blank)
+{
+    size_t at = skip_back(text, blank, BLANKS);
+    char c = at > 0 ? text.data[at - 1] : '\n';
+    if (is_letter(c)) {
+        struct str word = word_before(text, at);
+        enum number_word kind = number_word(word);
+        return word.length > 1 && kind != NUMBER_WORD_MINUS && kind != NUMBER_WORD_CURRENCY;
+    }
+    if (c == '-' || (unsigned char)c >= 0x80) {
+        size_t before = c == '-' ? skip_back(text, at - 1, BLANKS) : at;
+        char sign = before > 0 ? text.data[before - 1] : '\n';
+        return c == '-' ? is_in(sign, "\n,;:.") : letter_before(text, at);
+    }
+    return c == '\n' || is_in(c, ";:.?") || (c == '!' && word_before(text, at - 1).length > 1) ||
+           (c == ',' && !(at > 1 && is_digit(text.data[at - 2])));
+}
+
+/* Where the formula around the number that begins at `at` begins. */
+static size_t formula_begin(struct str text, size_t at)
+{
+    size_t least = at > MOST_AROUND ? at - MOST_AROUND : 0;
+    while (at > least && text.data[at - 1] != '\n') {
+        char c = text.data[at - 1];
+        bool prose = is_in(c, BLANKS)           ? prose_ends(text, at)
+                     : c == '>' && at > 1       ? text.data[at - 2] == '>'
+                     : (unsigned char)c >= 0x80 ? foreign_before(text, at)
+                     : c == '('                 ? at == 1 || is_in(text.data[at - 2], BLANKS)
+                                                : false;
+        if (prose) {
+            break;
+        }
+        at--;
+    }
+    return at;
+}
+
+/* Where it ends, for one that ends at `at` or later. */
+static size_t formula_end(struct str text, size_t at)
+{
+    size_t most = at + MOST_AROUND < text.length ? at + MOST_AROUND : text.length, length;
+    for (; at < most && text.data[at] != '\n'; at++) {
+        char c = text.data[at];
+        size_t next = at + 1;
+        while (is_in(at_or(text, next), BLANKS)) {
+            next++;
+        }
+        char n = at_or(text, next);
+        bool stop = is_in(c, ".;:") && (next > at + 1 || !n || n == '\n');
+        stop |= c == ',' && !is_digit(n);
+        if (is_in(c, BLANKS)) {
+            struct str word = word_at(text, next);
+            stop = word.length > 1 || (word.length == 1 && is_in(n, "aI")) ||
+                   (n == '(' && is_letter(at_or(text, next + 1))) || !n || n == '\n';
+        } else if ((unsigned char)c >= 0x80) {
+            stop = number_word_code(str_utf8_next(text, at, &length)) == 'u';
+        }
+        if (stop) {
+            break;
+        }
+    }
+    return at;
+}
+
+bool number_last(struct str text, struct str *found)
+{
+    size_t end = text.length;
+    while (end > 0 && !is_digit(text.data[end - 1])) {
+        end--;
+    }
+    if (end == 0) {
+        return false;
+    }
+    struct str formula = str_slice(text, formula_begin(text, end - 1), formula_end(text, end));
+    while (is_in(formula.data[0], BLANKS "*_`\"")) {
+        formula = str_slice(formula, 1, formula.length);
+    }
+    while (is_in(formula.data[formula.length - 1], BLANKS "*_`\"")) {
+        formula.length--;
+    }
+    *found = formula;
+    return true;
+}
