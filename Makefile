@@ -174,9 +174,9 @@ clang-check:
 
 TIDY_FLAGS := -std=c11 -D_GNU_SOURCE -I. -fopenmp
 tidy: ## clang-tidy and cppcheck
-	@printf '%s\n' $(SOURCES) rl/cmd/main.c | xargs -P $(JOBS) -n 4 sh -c 'clang-tidy-14 --quiet "$$@" -- $(TIDY_FLAGS)' _
-	@clang-tidy-14 --quiet $(ISA_SRC) -- $(TIDY_FLAGS) -DISA=scalar
-	cppcheck --quiet --std=c11 -I. -D_GNU_SOURCE --enable=warning,portability --inline-suppr --error-exitcode=1 \
+	@printf '%s\n' $(SOURCES) rl/cmd/main.c | xargs -P $(JOBS) -n 4 tests/tidy.sh $(TIDY_FLAGS) --
+	@tests/tidy.sh $(TIDY_FLAGS) -DISA=scalar -- $(ISA_SRC)
+	@cppcheck --quiet --std=c11 -I. -D_GNU_SOURCE --enable=warning,portability --inline-suppr --error-exitcode=1 \
 	  --suppress=missingIncludeSystem -j $(JOBS) $(SOURCES) rl/cmd/main.c
 
 lint: format-check tidy
@@ -185,12 +185,18 @@ lint: format-check tidy
 quick: all test ## the tests, plain
 
 check: ## everything: layout, warnings of two compilers, lint, layers, tests plain, under ASan and UBSan, threads under TSan
+	@echo "check, of about 15 minutes on two cores: 1 of 6, build"
 	@$(MAKE) -s --no-print-directory -j$(JOBS) all tests
+	@echo "check: 2 of 6, layout, clang-tidy, cppcheck, layers"
 	@$(MAKE) -s --no-print-directory lint
+	@echo "check: 3 of 6, clang's warnings"
 	@$(MAKE) -s --no-print-directory -j$(JOBS) clang-check
+	@echo "check: 4 of 6, build with ASan and UBSan"
 	@$(MAKE) -s --no-print-directory -j$(JOBS) MODE=asan tests
+	@echo "check: 5 of 6, build with TSan"
 	@$(MAKE) -s --no-print-directory -j$(JOBS) MODE=tsan $(patsubst %,$(BUILD)/tsan/%,$(TSAN_TESTS))
 	@$(MAKE) -s --no-print-directory $(OUT)/tests/fault/kill
+	@echo "check: 6 of 6, tests"
 	@FAULTS=50 STROP=$(OUT)/strop tests/run.sh $(TEST_BINARIES) $(patsubst %.c,$(BUILD)/asan/%,$(TESTS)) \
 	  $(patsubst %,$(BUILD)/tsan/%,$(TSAN_TESTS)) $(CHECK_SCRIPTS)
 # a quick form of `make fault`, and what a person can get wrong
@@ -210,7 +216,9 @@ fuzz: SHELL := /bin/bash
 
 $(OUT)/tests/reward_check: $(OUT)/tests/reward_check.o $(call libs,reward)
 	@$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS)
-reward-check: $(OUT)/tests/reward_check ## the math checker on the data in DATA: recall, self-match, mutations, speed, hostile texts
+need_data = test -d "$(DATA)" || { echo "make $@ needs data sets that are not in this repository; name their folder: make $@ DATA=FOLDER" >&2; exit 1; }
+reward-check: $(OUT)/tests/reward_check ## (needs DATA=FOLDER) the math checker: recall, self-match, mutations, speed, hostile texts
+	@$(need_data)
 	@$(OUT)/tests/reward_check $(DATA)
 
 BENCHES := $(OUT)/bench/kernels $(OUT)/bench/step $(OUT)/bench/decode
@@ -221,7 +229,7 @@ $(OUT)/bench/%: $(OUT)/tests/bench/%.o $(call libs,rl)
 bench: all $(BENCHES) ## speed beside OpenBLAS, PyTorch and llama.cpp, where they are (tests/bench/run.sh says how to name them)
 	@tests/bench/run.sh $(OUT)/bench
 
-math-bench: $(OUT)/bench/math ## the math checker beside Math-Verify (PEER_PYTHON=), Hendrycks' and DAPO's, on the data in DATA
+math-bench: $(OUT)/bench/math ## (needs DATA=FOLDER) the math checker compared with Math-Verify (PEER_PYTHON=), Hendrycks' and DAPO's
 	@$${PEER_PYTHON:-python3} tests/bench/peers/math_peers.py $< $(DATA)
 
 WRAPPED := train_open rollout_groups score_groups store_rollout store_step loss_backward optim_step checkpoint_save eval_run report_write
@@ -237,20 +245,24 @@ $(OUT)/tests/reward/%_check: $(OUT)/tests/reward/%_check.o $(call libs,reward)
 	@$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS)
 
 REPEAT ?= 1
-sandbox-check: $(OUT)/tests/reward/sandbox_check ## hostile programs in the sandbox: DATA=../shared/data/sandbox_dev REPEAT=1
+sandbox-check: $(OUT)/tests/reward/sandbox_check ## (needs DATA=FOLDER) hostile programs in the sandbox, REPEAT=1
+	@$(need_data)
 	@$< $(DATA) $(REPEAT)
 
-faults-check: all ## faults that people reported, in DATA/faults; WEIGHTS=MODEL.gguf TEMPLATES=FOLDER for those that need them
+faults-check: all ## (needs DATA=FOLDER) faults that people reported; WEIGHTS=MODEL.gguf TEMPLATES=FOLDER for those that need them
+	@$(need_data)
 	@python3 tests/check/faults.py $(BUILD)/strop $(abspath $(DATA))/faults/turn2.jsonl $(WEIGHTS:%=--weights=%) $(TEMPLATES:%=--templates=%)
 
-data-check: ## all checks on the data sets in DATA=../shared/data
+data-check: ## (needs DATA=FOLDER) all checks on data sets
+	@$(need_data)
 	@$(MAKE) -s --no-print-directory -j$(JOBS) $(OUT)/tests/reward_check $(OUT)/tests/reward/sandbox_check $(OUT)/tests/reward/code_check
 	@$(MAKE) -s --no-print-directory reward-check | grep -v '^  missed'
 	@$(MAKE) -s --no-print-directory sandbox-check DATA=$(DATA)/sandbox_dev
 	@$(MAKE) -s --no-print-directory code-check
 data-check: SHELL := /bin/bash -o pipefail
 
-code-check: $(OUT)/tests/reward/code_check ## HumanEval and MBPP: solutions pass, wrong programs do not
+code-check: $(OUT)/tests/reward/code_check ## (needs DATA=FOLDER) HumanEval and MBPP: solutions pass, wrong programs do not
+	@$(need_data)
 	@$< $(DATA)/humaneval.jsonl $(DATA)/mbpp.jsonl
 
 $(OUT)/tests/bench/sandbox: $(OUT)/tests/bench/sandbox.o $(call libs,reward)

@@ -13,10 +13,10 @@ function chartCards() {
     { title: "Reward", wide: true, lines: [["reward", "total"], ...(parts.length > 1 ? parts : [])] },
     { title: "Completion length", unit: "tokens",
       lines: [["completions/mean_length", "mean"], ["completions/mean_terminated_length", "of those that ended"]] },
-    { title: "Reflective words", unit: "a completion", stacked: true, total: "aha/all",
+    { title: "Reflective words", unit: "per completion", stacked: true, total: "aha/all",
       lines: REFLECTIVE.map((w) => ["aha/" + w, w]) },
-    { title: "Entropy", unit: "nats a token", lines: [["entropy", "entropy"]] },
-    { title: "KL from the reference", unit: "nats a token", lines: [["kl", "kl"]] },
+    { title: "Entropy", unit: "nats per token", lines: [["entropy", "entropy"]] },
+    { title: "KL from the reference", unit: "nats per token", lines: [["kl", "kl"]] },
     { title: "Loss", lines: [["loss", "loss"]] },
     { title: "Gradient norm", lines: [["grad_norm", "before clipping"]] },
     { title: "Clip ratio", percent: true,
@@ -25,10 +25,10 @@ function chartCards() {
       lines: [["frac_reward_zero_std", "groups of equal reward"], ["completions/clipped_ratio", "cut off"],
         ["completions/dropped_ratio", "dropped"]] },
     { title: "Learning rate", lines: [["learning_rate", "learning rate"]] },
-    { title: "Time of a step", unit: "s", stacked: true, total: "step_time",
+    { title: "Time per step", unit: "s", stacked: true, total: "step_time",
       lines: [["timing_s/rollout", "rollout"], ["timing_s/reward", "reward"], ["timing_s/train", "train"],
         ["timing_s/other", "other"]] },
-    { title: "Throughput", unit: "tokens/s", lines: [["throughput/tokens_per_second", "tokens a second"]] },
+    { title: "Throughput", unit: "tokens/s", lines: [["throughput/tokens_per_second", "tokens per second"]] },
   ];
 }
 

@@ -65,14 +65,18 @@ function partChips(completion) {
 /* ---- filters ---- */
 
 /* What the search field asks for as a global expression, or null. A pattern that is none is taken as text. */
+/* The search as a pattern; a text in slashes is a regular expression, and one that is broken is searched for as text. */
+let brokenPattern = false;
+
 function searchPattern() {
+  brokenPattern = false;
   const text = byId("search").value;
   if (!text) return null;
   const pattern = text.match(/^\/(.+)\/$/);
   if (pattern) {
     try {
       return new RegExp(pattern[1], "giu");
-    } catch { /* as text */ }
+    } catch { brokenPattern = true; }
   }
   return new RegExp(text.replace(/[.*+?^${}()|[\]\\]/g, "\\$&"), "gi");
 }
@@ -169,8 +173,9 @@ function showMatching() {
   byId("rows").replaceChildren();
   const judged = matching.filter((c) => c.reward !== null);
   const mean = judged.reduce((sum, c) => sum + c.reward, 0) / judged.length;
-  byId("matches").textContent = matching.length === 0 ? ""
-    : `${matching.length.toLocaleString("en")} match, mean reward ${formatNumber(mean)}`;
+  const broken = brokenPattern ? " (not a regular expression: searched for as text)" : "";
+  byId("matches").textContent = (matching.length === 0 ? "0 match"
+    : `${matching.length.toLocaleString("en")} match, mean reward ${formatNumber(mean)}`) + broken;
   if (matching.length === 0) {
     byId("rows").append(element("tr", {}, element("td", { class: "nothing", colspan: String(COLUMNS.length) },
       "No completion here matches.")));

@@ -71,10 +71,10 @@ function showTiles() {
   const of = data.max_steps ? `of ${data.max_steps.toLocaleString("en")}` : "";
   tile("Steps", [data.steps.toLocaleString("en"), element("small", {}, of ? " " + of : "")],
     data.metrics.series.has("num_tokens") ? `${formatNumber(lastOf(data.metrics.series.get("num_tokens")))} tokens trained on` : "");
-  tile("Time", [formatTime(totals.step_time)], data.steps ? `${formatNumber(totals.step_time / data.steps)} s a step` : "");
+  tile("Time", [formatTime(totals.step_time)], data.steps ? `${formatNumber(totals.step_time / data.steps)} s per step` : "");
   if (totals.bits_compared > 0) {
     tile("Log-probs that differ", [totals.bits_different.toLocaleString("en")],
-      `of ${totals.bits_compared.toLocaleString("en")} compared, bit by bit`, totals.bits_different ? "bad" : "good");
+      `of ${totals.bits_compared.toLocaleString("en")} compared: one micro-batch per rollout`, totals.bits_different ? "bad" : "good");
   }
 }
 
