@@ -26,8 +26,27 @@ static struct term clip_term(const struct grpo_loss_options *o, double w, double
     return (struct term){.value = -bounded * advantage, .d_log_w = bounded == w ? -w * advantage : 0};
 }
 
-static struct term policy_term(const struct grpo_loss_options *o, double w, double advantage, double logprob, bool *low,
-                               bool *high)
+static double clamp(double x, double least, double most)
+{
+    return x < least ? least : x > most ? most : x;
+}
+
+static double vespo_phi(const struct grpo_loss_options *o, const struct grpo_loss_input *in)
+{
+    const double least = log(1e-8), most = 20;
+    double sum = 0, k = in->advantage >= 0 ? o->vespo_k_pos : o->vespo_k_neg;
+    double lambda = fmax(in->advantage >= 0 ? o->vespo_lambda_pos : o->vespo_lambda_neg, 1e-4);
+    for (int t = 0; t < in->n_tokens; t++) {
+        sum += clamp((double)in->logprob[t] - (double)in->old[t], -most, most);
+    }
+    double log_w = clamp(sum, least, most);
+    double phi = exp(lambda + k * log_w - lambda * exp(log_w));
+    return isfinite(phi) ? phi : 0;
+}
+
+/* phi: VESPO's weight of the completion. */
+static struct term policy_term(const struct grpo_loss_options *o, double w, double phi, double advantage,
+                               double logprob, bool *low, bool *high)
 {
     *low = *high = false;
     switch (o->surrogate) {
@@ -42,6 +61,7 @@ static struct term policy_term(const struct grpo_loss_options *o, double w, doub
         double s = 1 / (1 + exp(-tau * (w - 1)));
         return (struct term){.value = -4 / tau * s * advantage, .d_log_w = -4 * s * (1 - s) * advantage * w};
     }
+    case SURROGATE_VESPO: return (struct term){.value = -phi * advantage * logprob, .d_logprob = -phi * advantage};
     case SURROGATE_REINFORCE: return (struct term){.value = -advantage * logprob, .d_logprob = -advantage};
     }
     BUG_ON(true);
@@ -72,12 +92,13 @@ struct grpo_loss_sums grpo_loss(const struct grpo_loss_options *o, const struct 
 {
     struct grpo_loss_sums sums = {.n_tokens = in->n_tokens, .ratio_least = INFINITY, .ratio_most = -INFINITY};
     double mean = mean_log_ratio(in), shared = 0; /* d loss / d log w, where log w is the sequence's */
+    double phi = o->surrogate == SURROGATE_VESPO ? vespo_phi(o, in) : 0;
     bool off_policy = o->off_policy_mask_threshold > 0 && in->advantage < 0 && -mean > o->off_policy_mask_threshold;
     for (int t = 0; t < in->n_tokens; t++) {
         double logprob = in->logprob[t];
         double w = exp(o->sequence_level ? mean : logprob - (double)in->old[t]);
         bool low = false, high = false;
-        struct term loss = policy_term(o, w, in->advantage, logprob, &low, &high);
+        struct term loss = policy_term(o, w, phi, in->advantage, logprob, &low, &high);
         if (off_policy || (in->mask && !in->mask[t])) {
             loss = (struct term){0};
         }

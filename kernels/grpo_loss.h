@@ -7,6 +7,8 @@
  *   CLIP     -min(min(w, delta) A, clip(w, 1 - epsilon, 1 + epsilon_high) A)
  *   CISPO    -stopgrad(min(w, epsilon_high)) A logprob_t                              (arXiv 2506.13585, eq. 4)
  *   SAPO     -4 / tau sigmoid(tau (w - 1)) A,  tau by the sign of A                   (arXiv 2511.20347, eq. 5)
+ *   VESPO    -stopgrad(phi) A logprob_t, phi = exp(lambda + k log W - lambda W), W = exp(sum over t of (logprob_t - old_t)),
+ *            k and lambda by the sign of A; sums are held within +-20 and W above 1e-8    (arXiv 2602.10693, as in TRL 1.16)
  *   REINFORCE  -A logprob_t
  *   + beta KL_t      k1 = logprob - ref; k2 = k1^2 / 2; k3 = exp(-k1) + k1 - 1; unbiased k3 = w k3 (arXiv 2512.02556, eq. 7)
  *
@@ -19,7 +21,7 @@
 
 #include <stdbool.h>
 
-enum surrogate { SURROGATE_CLIP, SURROGATE_CISPO, SURROGATE_SAPO, SURROGATE_REINFORCE };
+enum surrogate { SURROGATE_CLIP, SURROGATE_CISPO, SURROGATE_SAPO, SURROGATE_VESPO, SURROGATE_REINFORCE };
 enum kl_estimator { KL_K1, KL_K2, KL_K3, KL_K3_UNBIASED };
 
 struct grpo_loss_options {
@@ -28,6 +30,7 @@ struct grpo_loss_options {
     double epsilon, epsilon_high;
     double delta; /* upper bound of w in the unclipped branch; 0: none */
     double sapo_temperature_pos, sapo_temperature_neg;
+    double vespo_k_pos, vespo_lambda_pos, vespo_k_neg, vespo_lambda_neg; /* pos: A >= 0 */
     double beta;
     enum kl_estimator kl_estimator;
     double off_policy_mask_threshold; /* negative advantage and mean(old - logprob) above it: no policy term; 0: off */

@@ -143,10 +143,13 @@ static double written_out(const struct grpo_loss_options *o, const struct grpo_l
                           const double *held)
 {
     double mean = 0, mean_held = 0, sum = 0;
+    double k = in->advantage >= 0 ? o->vespo_k_pos : o->vespo_k_neg;
+    double lambda = in->advantage >= 0 ? o->vespo_lambda_pos : o->vespo_lambda_neg;
     for (int t = 0; t < in->n_tokens; t++) {
         mean += (logprob[t] - (double)in->old[t]) / in->n_tokens;
         mean_held += (held[t] - (double)in->old[t]) / in->n_tokens;
     }
+    double log_w = in->n_tokens * mean_held, phi = exp(lambda + k * log_w - lambda * exp(log_w));
     for (int t = 0; t < in->n_tokens; t++) {
         double A = in->advantage, w = exp(o->sequence_level ? mean : logprob[t] - (double)in->old[t]), loss = 0;
         double w_held = exp(o->sequence_level ? mean_held : held[t] - (double)in->old[t]);
@@ -158,6 +161,8 @@ static double written_out(const struct grpo_loss_options *o, const struct grpo_l
             loss = -fmin(w_held, o->epsilon_high) * A * logprob[t];
         } else if (o->surrogate == SURROGATE_SAPO) {
             loss = -4 / tau / (1 + exp(-tau * (w - 1))) * A;
+        } else if (o->surrogate == SURROGATE_VESPO) {
+            loss = -phi * A * logprob[t];
         } else {
             loss = -A * logprob[t];
         }
@@ -196,13 +201,22 @@ static void check_formula(const struct grpo_loss_options *o, const struct grpo_l
     }
 }
 
+static const struct grpo_loss_options usual = {.epsilon = 0.2,
+                                               .epsilon_high = 0.28,
+                                               .sapo_temperature_pos = 1,
+                                               .sapo_temperature_neg = 1.05,
+                                               .vespo_k_pos = 2,
+                                               .vespo_lambda_pos = 3,
+                                               .vespo_k_neg = 3,
+                                               .vespo_lambda_neg = 2};
+
 /* All surrogates, levels, estimators, bounds and masks, for advantages of either sign, with ratios from 0.4 to 2.5. */
 static void losses_and_gradients_are_the_formulas(void **state)
 {
     (void)state;
     static const double advantages[] = {1.3, -0.7, 0};
     static const bool mask[] = {true, false, true, true, false, true, true, true, false, true, true};
-    enum { N = 11, CASES = 4 * 2 * 4 * 2 * 2 * 2 * 3 * 2 };
+    enum { N = 11, CASES = 5 * 2 * 4 * 2 * 2 * 2 * 3 * 2 };
     float *old = random_floats(N, 0.5f, 1), *ref = random_floats(N, 0.5f, 2), *logprob = random_floats(N, 0.5f, 3);
     for (int t = 0; t < N; t++) {
         logprob[t] -= 2;
@@ -211,10 +225,9 @@ static void losses_and_gradients_are_the_formulas(void **state)
     }
     for (int i = 0; i < CASES; i++) {
         int x = i;
-        struct grpo_loss_options o = {
-            .epsilon = 0.2, .epsilon_high = 0.28, .sapo_temperature_pos = 1, .sapo_temperature_neg = 1.05, .beta = 0.1};
-        o.surrogate = (enum surrogate)(x % 4);
-        x /= 4;
+        struct grpo_loss_options o = usual;
+        o.surrogate = (enum surrogate)(x % 5);
+        x /= 5;
         o.kl_estimator = (enum kl_estimator)(x % 4);
         x /= 4;
         o.sequence_level = x & 1;
@@ -237,8 +250,9 @@ static void on_policy_all_are_reinforce(void **state)
 {
     (void)state;
     const float logprob[] = {-0.5f, -3.25f, -1e-3f};
-    for (int s = 0; s < 4; s++) {
-        struct grpo_loss_options o = {(enum surrogate)s, false, 0.2, 0.2, 0, 1, 1.05, 0, KL_K3, 0};
+    for (int s = 0; s < 5; s++) {
+        struct grpo_loss_options o = usual;
+        o.surrogate = (enum surrogate)s;
         o.epsilon_high = o.surrogate == SURROGATE_CISPO ? 5 : 0.2;
         struct grpo_loss_input in = {3, -1.5, logprob, logprob, NULL, NULL, 0.5};
         float gradient[3];
@@ -249,6 +263,24 @@ static void on_policy_all_are_reinforce(void **state)
         assert_true(sums.ratio == 3 && sums.ratio_least == 1 && sums.ratio_most == 1);
         assert_int_equal(sums.clipped_low + sums.clipped_high, 0);
         assert_int_equal(sums.n_tokens, 3);
+    }
+}
+
+/* VESPO's weight of a completion whose ratio is out of bounds, or whose exponent is, is 0 and not infinite. */
+static void vespo_weighs_nothing_that_is_far_away(void **state)
+{
+    (void)state;
+    const float logprob[] = {-0.5f, -0.25f}, old[][2] = {{-99, -0.25f}, {-0.5f, -99}, {90, 90}, {-40, 40}};
+    for (size_t i = 0; i < sizeof old / sizeof *old; i++) {
+        struct grpo_loss_options o = usual;
+        o.surrogate = SURROGATE_VESPO;
+        struct grpo_loss_input in = {2, 1, logprob, old[i], NULL, NULL, 1};
+        float gradient[2];
+        grpo_loss(&o, &in, gradient);
+        double log_w = i < 2 ? 20 : i == 2 ? log(1e-8) : 0; /* each token within +-20, then the sum */
+        double phi = exp(3 + 2 * log_w - 3 * exp(log_w));
+        assert_near((double)gradient[0], -phi, 1e-7 * phi + 1e-30, "phi", i);
+        assert_true(isfinite(gradient[0]) && gradient[0] == gradient[1]);
     }
 }
 
@@ -273,6 +305,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(losses_are_those_of_trl),
         cmocka_unit_test(losses_and_gradients_are_the_formulas),
+        cmocka_unit_test(vespo_weighs_nothing_that_is_far_away),
         cmocka_unit_test(on_policy_all_are_reinforce),
         cmocka_unit_test(a_reference_without_beta_is_only_measured),
     };
