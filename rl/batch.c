@@ -10,9 +10,20 @@ int batch_rows(const struct sample *sample)
     return sample->prompt->n_tokens + sample->completion->n_tokens - 1;
 }
 
+static bool batch_masks(const struct batch_options *options, const struct sample *sample)
+{
+    return options->mask_truncated && sample->completion->finish == FINISH_LENGTH;
+}
+
+/* Completion tokens in the loss. */
+static int64_t batch_tokens(const struct batch_options *options, const struct sample *sample)
+{
+    return batch_masks(options, sample) ? 0 : sample->completion->n_tokens;
+}
+
 static bool batch_wants(const struct batch_options *options, const struct sample *sample)
 {
-    return !sample->dropped && sample->completion->n_tokens > 0 && (options->keep_all || sample->advantage != 0);
+    return batch_tokens(options, sample) > 0 && (options->keep_all || sample->advantage != 0);
 }
 
 /* A micro-batch under construction: arrays that are large enough for its minibatch. */
@@ -99,8 +110,10 @@ static void packer_group(struct packer *p, int group)
     int prompt_row = -1;
     for (int i = group * p->it->G; i < (group + 1) * p->it->G; i++) {
         const struct sample *s = &p->it->samples[i];
-        p->minibatch->n_samples += !s->dropped;
-        p->minibatch->n_tokens += s->dropped ? 0 : s->completion->n_tokens;
+        if (!batch_masks(p->options, s)) {
+            p->minibatch->samples[p->minibatch->n_unmasked++] = i;
+            p->minibatch->n_tokens += s->completion->n_tokens;
+        }
         if (!batch_wants(p->options, s)) {
             continue;
         }
@@ -128,6 +141,8 @@ static void pack_minibatch(const struct batch_options *options, struct iteration
         }
     }
     *mb = (struct minibatch){.micro_batches = ARENA_NEW(&it->arena, struct micro_batch, n_samples + 1),
+                             .samples = ARENA_NEW(&it->arena, int32_t, n_samples),
+                             .n_samples = n_samples,
                              .n_groups = n_groups};
     struct packer p = {.options = options, .it = it, .minibatch = mb};
     packer_begin(&p, rows, targets, 2 * n_samples);
@@ -137,24 +152,35 @@ static void pack_minibatch(const struct batch_options *options, struct iteration
     packer_flush(&p);
 }
 
+/* Fisher and Yates, inside out; as it is where all groups are in one minibatch. */
+static int *draw_order(const struct batch_options *options, struct iteration *it, int per_pass, int pass)
+{
+    int *order = ARENA_NEW(&it->arena, int, it->n_prompts);
+    struct rng rng = rng_stream(options->seed, (uint64_t)(it->first_step + pass * per_pass));
+    for (int i = 0; i < it->n_prompts; i++) {
+        int j = per_pass > 1 ? (int)rng_below(&rng, (uint32_t)i + 1) : i;
+        order[i] = order[j];
+        order[j] = i;
+    }
+    return order;
+}
+
 void batch_pack(const struct batch_options *options, struct iteration *it)
 {
-    int per_pass = (it->n_prompts + options->prompts_per_step - 1) / options->prompts_per_step;
+    int per_step = options->prompts_per_step, per_pass = (it->n_prompts + per_step - 1) / per_step;
+    int64_t n_tokens = 0;
+    for (int i = 0; i < it->n_prompts * it->G; i++) {
+        n_tokens += batch_tokens(options, &it->samples[i]);
+    }
     it->n_minibatches = per_pass * options->num_iterations;
     it->minibatches = ARENA_NEW(&it->arena, struct minibatch, it->n_minibatches);
-    int *order = ARENA_NEW(&it->arena, int, it->n_prompts);
     for (int pass = 0; pass < options->num_iterations; pass++) {
-        struct rng rng = rng_stream(options->seed, (uint64_t)(it->first_step + pass * per_pass));
-        for (int i = 0; i < it->n_prompts; i++) { /* Fisher and Yates, inside out */
-            int j = per_pass > 1 ? (int)rng_below(&rng, (uint32_t)i + 1) : i;
-            order[i] = order[j];
-            order[j] = i;
-        }
+        int *order = draw_order(options, it, per_pass, pass);
         for (int m = 0; m < per_pass; m++) {
-            int first = m * options->prompts_per_step;
-            int n =
-                it->n_prompts - first < options->prompts_per_step ? it->n_prompts - first : options->prompts_per_step;
-            pack_minibatch(options, it, &it->minibatches[pass * per_pass + m], order + first, n);
+            struct minibatch *minibatch = &it->minibatches[pass * per_pass + m];
+            int first = m * per_step, n = it->n_prompts - first < per_step ? it->n_prompts - first : per_step;
+            pack_minibatch(options, it, minibatch, order + first, n);
+            minibatch->mean_tokens = (double)n_tokens * n / it->n_prompts;
         }
     }
 }

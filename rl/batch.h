@@ -8,7 +8,8 @@
  *
  * The last row of a prompt predicts the first token of each completion; a completion's last token predicts nothing and
  * has no row. Samples without a gradient (advantage 0 and no KL or entropy term) are left out, but still count in
- * the normalisers.
+ * the normalisers. Masked samples (mask_truncated: cut off by max_completion_length) are left out, and their tokens count nowhere;
+ * their rewards do, in the baselines of the others (rl/advantage.h).
  *
  * SPDX-License-Identifier: Apache-2.0 */
 #ifndef RL_BATCH_H
@@ -20,7 +21,9 @@ struct batch_options {
     int prompts_per_step;
     int num_iterations;
     int max_tokens; /* rows of a micro-batch; one sample that is longer stands alone */
-    bool keep_all;  /* also samples with advantage 0: a KL or entropy term reaches them */
+    bool
+        keep_all; /* also samples with advantage 0: a KL or entropy term reaches them, or the micro-batch must hold them */
+    bool mask_truncated;
     uint64_t seed;
 };
 

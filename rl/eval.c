@@ -168,7 +168,7 @@ enum err eval_run(const struct eval_options *options, struct dataset *dataset, s
     TRY(dataset_next(dataset, it));
     rollout_set_temperature(rollout, (float)options->temperature);
     TRY(rollout_groups(rollout, it, options->max_tokens, progress, context));
-    TRY(score_groups(rewards, it, options->max_tokens, false));
+    TRY(score_groups(rewards, it, options->max_tokens));
     eval_metrics(rewards, it, metrics);
     return ERR_NONE;
 }

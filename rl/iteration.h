@@ -34,7 +34,7 @@ struct sample {
     struct judgement judgement;
     double reward; /* the total */
     double advantage;
-    bool dropped; /* not trained on: judge failed, or truncated and masked */
+    bool dropped; /* no reward judged it: it is in no mean or deviation, and its advantage is 0 */
 };
 
 /* Samples whose gradient is taken together, as packed batches of at most tokens_per_micro_batch rows. */
@@ -44,11 +44,15 @@ struct micro_batch {
     int32_t *index;  /* [batch.n_targets]: which token of its completion */
 };
 
+/* A masked sample (batch.h) has no token in the loss, but counts in n_samples, as in TRL. */
 struct minibatch {
     struct micro_batch *micro_batches;
     int n_micro_batches;
-    int64_t n_tokens;        /* completion tokens that are trained on, over all micro-batches */
-    int n_samples, n_groups; /* that are trained on */
+    int32_t *samples; /* [n_unmasked], whether they have a gradient or not */
+    int n_unmasked;
+    int n_samples, n_groups;
+    int64_t n_tokens;   /* completion tokens of the unmasked samples */
+    double mean_tokens; /* the same, as the minibatch's share by groups of those of the whole rollout */
 };
 
 struct iteration {
@@ -63,7 +67,12 @@ struct iteration {
     int n_samples;
     struct minibatch *minibatches;
     int n_minibatches;
-    double seconds_rollout, seconds_reward, seconds_train, seconds_store;
+
+    /* What was drawn in all, with the groups that dynamic_sampling replaced. */
+    struct sample *sampled;              /* [n_sampled], group by group; prompt may be NULL */
+    int n_sampled, n_rounds, n_replaced; /* n_replaced: groups */
+    int64_t sampled_tokens;
+    double seconds_rollout, seconds_reward;
 };
 
 /* Forgets everything of the last iteration; keeps the memory. */

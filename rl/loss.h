@@ -1,14 +1,4 @@
-/* rl/loss.h - the GRPO objective of a minibatch: log-probabilities, token losses, gradients.
- *
- * Token losses and their derivatives are in kernels/grpo_loss.h; here is how they become one number. With samples i of the
- * minibatch, o_i tokens each, the weight of a token is
- *
- *   dapo, cispo, reinforce   1 / sum of o_i                (arXiv 2503.14476, eq. 8)
- *   grpo, gspo, sapo         1 / (samples * o_i)           (arXiv 2402.03300, eq. 3)
- *   bnpo                     1 / (tokens of the micro-batch * micro-batches)
- *   dr_grpo                  1 / (samples * max_completion_length)   (arXiv 2503.20783, section 3.2)
- *
- * and the entropy term is -entropy_coef times the mean entropy of the tokens.
+/* rl/loss.h - running the objective of a minibatch (rl/objective.h) through the model: log-probabilities, losses, gradients.
  *
  * While the weights are those that drew the samples, the rollout's log-probabilities, log-sum-exps and entropies are used as they
  * are: they are the bits that the trainer would compute. That is checked on one micro-batch of each iteration.
@@ -17,37 +7,37 @@
 #ifndef RL_LOSS_H
 #define RL_LOSS_H
 
-#include "rl/iteration.h"
-#include "rl/recipe/recipe.h"
+#include "rl/objective.h"
+
+struct loss_options {
+    const struct recipe *recipe;               /* as long as the loss */
+    struct model *policy, *reference;          /* reference NULL when beta is 0 */
+    float *grads;                              /* device; added to */
+    int max_tokens, max_targets, max_contexts; /* rows, targets and contexts of a micro-batch at most */
+    int max_length;                            /* positions */
+};
 
 struct loss {
-    struct loss_recipe recipe;
+    struct loss_options options;
     double temperature;
-    int max_completion_length;
-    struct model *policy, *reference; /* reference NULL when beta is 0 */
     struct activations *acts;
-    float *grads;                                                       /* device; added to */
-    float *logprob, *old, *lse, *entropy, *ref, *d_logprob, *d_entropy; /* host, one a target of a micro-batch */
-    bool *mask;
-    int most_targets;
+    /* host, one per target of a micro-batch */
+    float *logprob, *old, *lse, *entropy, *ref, *d_logprob, *d_entropy;
+    float *other_logprob, *other_lse; /* scratch: what is computed to be compared, or not used */
+    bool *uncertain;                  /* scratch */
 };
 
-struct loss_stats {
-    struct grpo_loss_sums sums; /* over the minibatch */
-    double loss, entropy;       /* entropy: mean over tokens that were computed */
-    int64_t n_tokens;           /* that had a gradient */
-    int64_t bits_compared, bits_different;
-};
-
-/* Buffers for micro-batches of at most max_tokens rows and max_targets targets. */
-void loss_init(struct loss *loss, const struct recipe *recipe, struct model *policy, struct model *reference,
-               float *grads, int max_tokens, int max_targets, int max_contexts, int max_length);
+void loss_init(struct loss *loss, const struct loss_options *options);
 void loss_release(struct loss *loss);
 
-/* Adds the gradient of a minibatch. `on_policy`: the weights are unchanged since the rollout; `check`: compare bits on the first
- * micro-batch (on policy only). */
+/* Adds the gradient of a minibatch. `on_policy`: the weights are unchanged since the rollout; the bits of the first micro-batch are
+ * then compared. */
 void loss_backward(struct loss *loss, const struct iteration *it, const struct minibatch *minibatch, bool on_policy,
-                   bool check, struct loss_stats *stats);
+                   struct loss_stats *stats);
+
+/* Whether samples of advantage 0 must be packed too (struct batch_options): a KL or entropy term reaches them, bnpo counts them in
+ * their micro-batch, or the quantile is taken of entropies that are computed. */
+bool loss_needs_all(const struct recipe *recipe);
 
 /* SFT: adds the gradient of mean negative log-likelihood, each target weighing `weight`; returns the sum of the losses. */
 double loss_backward_likelihood(struct loss *loss, const struct train_batch *batch, double weight);

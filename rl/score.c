@@ -32,7 +32,7 @@ void aha_count(struct str text, int counts[AHA_WORDS])
     }
 }
 
-enum err score_groups(struct reward_set *rewards, struct iteration *it, int max_tokens, bool mask_truncated)
+enum err score_groups(struct reward_set *rewards, struct iteration *it, int max_tokens)
 {
     it->n_samples = it->n_prompts * it->G;
     it->samples = ARENA_NEW(&it->arena, struct sample, it->n_samples);
@@ -53,7 +53,7 @@ enum err score_groups(struct reward_set *rewards, struct iteration *it, int max_
     for (int i = 0; i < it->n_samples; i++) {
         it->samples[i].judgement = judgements[i];
         it->samples[i].reward = judgements[i].total;
-        it->samples[i].dropped = judgements[i].dropped || (mask_truncated && items[i].truncated);
+        it->samples[i].dropped = judgements[i].dropped;
     }
     return ERR_NONE;
 }
@@ -95,6 +95,15 @@ static void part_metrics(const struct reward_set *rewards, const struct iteratio
     metrics_set(metrics, sqrt(variance > 0 ? variance : 0), "rewards/%s/std", reward_set_label(rewards, part));
 }
 
+double score_mean_length(const struct iteration *it)
+{
+    double sum = 0;
+    for (int i = 0; i < it->n_samples; i++) {
+        sum += it->samples[i].completion->n_tokens;
+    }
+    return sum / it->n_samples;
+}
+
 static void length_metrics(const struct iteration *it, struct metrics *metrics)
 {
     double sum = 0, ended_sum = 0, entropy = 0;
@@ -112,7 +121,7 @@ static void length_metrics(const struct iteration *it, struct metrics *metrics)
             entropy += (double)c->entropy[t];
         }
     }
-    metrics_set(metrics, sum / it->n_samples, "completions/mean_length");
+    metrics_set(metrics, score_mean_length(it), "completions/mean_length");
     metrics_set(metrics, least, "completions/min_length");
     metrics_set(metrics, most, "completions/max_length");
     metrics_set(metrics, 1 - (double)n_ended / it->n_samples, "completions/clipped_ratio");

@@ -7,8 +7,8 @@
 #include "rl/iteration.h"
 #include "rl/metrics.h"
 
-/* Makes it->samples from it->groups and judges them. mask_truncated: samples that ran out of tokens are not trained on. */
-enum err score_groups(struct reward_set *rewards, struct iteration *it, int max_tokens, bool mask_truncated);
+/* Makes it->samples from it->groups and judges them. */
+enum err score_groups(struct reward_set *rewards, struct iteration *it, int max_tokens);
 
 /* The share of the samples that a reward failed to judge; *why: of the last of them, its reward and the reason, in the iteration's
  * arena; NULL if there is none. */
@@ -16,6 +16,9 @@ double score_error_rate(const struct reward_set *rewards, struct iteration *it, 
 
 /* rewards/NAME/{mean,std}, completions/{mean,min,max}_length, clipped_ratio, terminated lengths, entropy, aha/WORD, frac_dropped. */
 void score_metrics(const struct reward_set *rewards, const struct iteration *it, struct metrics *metrics);
+
+/* Tokens of a completion. */
+double score_mean_length(const struct iteration *it);
 
 /* How often each of the ten reflective words of the R1 paper (arXiv 2501.12948v2, appendix C.2) stands in the text, as a
  * word of its own, in any case. */

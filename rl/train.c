@@ -78,7 +78,7 @@ static enum err sample_groups(struct train *t, struct iteration *it)
     it->seconds_rollout += clock_seconds() - start;
     start = clock_seconds();
     progress_phase(&t->progress, "reward");
-    TRY(score_groups(t->rewards, it, most, t->recipe->reward.mask_truncated_completions));
+    TRY(score_groups(t->rewards, it, most));
     it->seconds_reward += clock_seconds() - start;
     return check_judges(t, it);
 }
@@ -88,7 +88,7 @@ enum err refill_groups(struct train *t, struct iteration *it)
     for (int round = 1; round < t->recipe->reward.dynamic_sampling_max_rounds; round++) {
         int *flat = ARENA_NEW(&it->arena, int, it->n_prompts), n_flat = 0;
         for (int p = 0; p < it->n_prompts; p++) {
-            if (advantage_is_flat(&it->samples[p * it->G], it->G)) {
+            if (advantage_is_flat(&t->recipe->advantage, &it->samples[p * it->G], it->G)) {
                 flat[n_flat++] = p;
             }
         }
@@ -126,7 +126,7 @@ static void iteration_metrics(struct train *t, const struct iteration *it, const
 {
     metrics_set(&t->metrics, stats->reward_mean, "reward");
     metrics_set(&t->metrics, stats->reward_std, "reward_std");
-    metrics_set(&t->metrics, stats->frac_zero_std, "frac_reward_zero_std");
+    metrics_set(&t->metrics, (double)stats->n_flat / stats->n_groups, "frac_reward_zero_std");
     score_metrics(t->rewards, it, &t->metrics);
     metrics_set(&t->metrics, it->seconds_rollout, "timing_s/rollout");
     metrics_set(&t->metrics, it->seconds_reward, "timing_s/reward");
@@ -142,7 +142,8 @@ static void pack(struct train *t, struct iteration *it)
             .prompts_per_step = r->rollout.prompts_per_step,
             .num_iterations = r->loss.num_iterations,
             .max_tokens = r->run.tokens_per_micro_batch,
-            .keep_all = r->loss.policy.beta != 0 || r->loss.entropy_coef != 0,
+            .keep_all = loss_needs_all(r),
+            .mask_truncated = r->reward.mask_truncated_completions,
             .seed = r->run.seed,
         },
         it);
@@ -155,9 +156,9 @@ static void loss_metrics(struct train *t, const struct loss_stats *s)
     if (t->reference) {
         metrics_set(&t->metrics, s->sums.kl / n, "kl");
     }
-    metrics_set(&t->metrics, s->sums.clipped_low / n, "clip_ratio/low_mean");
-    metrics_set(&t->metrics, s->sums.clipped_high / n, "clip_ratio/high_mean");
-    metrics_set(&t->metrics, (s->sums.clipped_low + s->sums.clipped_high) / n, "clip_ratio/region_mean");
+    metrics_set(&t->metrics, s->clip_low, "clip_ratio/low_mean");
+    metrics_set(&t->metrics, s->clip_high, "clip_ratio/high_mean");
+    metrics_set(&t->metrics, s->clip_low + s->clip_high, "clip_ratio/region_mean");
     metrics_set(&t->metrics, s->sums.n_tokens ? s->sums.ratio / n : 1, "sampling/importance_sampling_ratio/mean");
     metrics_set(&t->metrics, (double)s->bits_compared, "sampling/bits_compared");
     metrics_set(&t->metrics, (double)s->bits_different, "sampling/bits_different");
@@ -202,7 +203,7 @@ static enum err update(struct train *t, struct iteration *it, int i)
     double start = clock_seconds();
     progress_phase(&t->progress, "train");
     optim_zero_grads(&t->optim, t->policy);
-    loss_backward(&t->loss, it, &it->minibatches[i], i == 0, i == 0, &loss);
+    loss_backward(&t->loss, it, &it->minibatches[i], i == 0, &loss);
     TRY(check_bits(t, &loss));
     TRY(optim_step(&t->optim, t->policy, t->state.step + 1, &optim));
     sync_reference(t);
@@ -229,7 +230,8 @@ static enum err train_iteration(struct train *t, struct iteration *it)
     if (t->recipe->reward.dynamic_sampling) {
         TRY(refill_groups(t, it)); /* others for groups that teach nothing */
     }
-    struct advantage_stats stats = advantage_compute(&t->recipe->advantage, it); /* better than its peers? */
+    advantage_compute(&t->recipe->advantage, it); /* better than its peers? */
+    struct advantage_stats stats = advantage_stats_of(&t->recipe->advantage, it->samples, it->n_prompts, it->G);
     iteration_metrics(t, it, &stats);
     TRY(store_rollout(t->store, it, t->rewards)); /* remember it       */
     pack(t, it);                                  /* text to tensors   */

@@ -110,8 +110,10 @@ static enum err open_rewards(struct train *t)
         specs[i].text = r->reward.reward_funcs.items[i];
     }
     int threads = r->reward.reward_threads ? r->reward.reward_threads : device_threads();
-    return reward_set_open(&t->rewards, specs, r->reward.reward_funcs.n, r->reward.on_reward_error,
-                           r->reward.reward_timeout, threads);
+    TRY(reward_set_open(&t->rewards, specs, r->reward.reward_funcs.n, r->reward.on_reward_error,
+                        r->reward.reward_timeout, threads));
+    r->advantage.rewards = t->rewards;
+    return ERR_NONE;
 }
 
 /* ---- what takes memory of the device ---- */
@@ -182,9 +184,14 @@ enum err train_alloc(struct train *t, int kv_pages)
     const struct recipe *r = t->recipe;
     int tokens = most_tokens(r), samples = most_samples(r);
     optim_init(&t->optim, &r->optim, t->policy);
-    loss_init(&t->loss, r, t->policy, t->reference, t->optim.grads, tokens, tokens + samples, 2 * samples + 1,
-              train_longest_sequence(r));
-    t->loss.max_completion_length = recipe_schedule_most(&r->rollout.max_completion_length);
+    loss_init(&t->loss, &(struct loss_options){.recipe = r,
+                                               .policy = t->policy,
+                                               .reference = t->reference,
+                                               .grads = t->optim.grads,
+                                               .max_tokens = tokens,
+                                               .max_targets = tokens + samples,
+                                               .max_contexts = 2 * samples + 1,
+                                               .max_length = train_longest_sequence(r)});
     return kv_pages > 0 ? train_open_rollout(t, kv_pages) : ERR_NONE;
 }
 

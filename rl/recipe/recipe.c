@@ -173,9 +173,10 @@ enum err recipe_override(struct recipe *recipe, const char *assignment)
 static void recipe_derive_loss(struct loss_recipe *loss)
 {
     static const enum surrogate surrogates[] = {
-        [LOSS_DAPO] = SURROGATE_CLIP, [LOSS_GRPO] = SURROGATE_CLIP,           [LOSS_DR_GRPO] = SURROGATE_CLIP,
-        [LOSS_BNPO] = SURROGATE_CLIP, [LOSS_GSPO] = SURROGATE_CLIP,           [LOSS_CISPO] = SURROGATE_CISPO,
-        [LOSS_SAPO] = SURROGATE_SAPO, [LOSS_REINFORCE] = SURROGATE_REINFORCE,
+        [LOSS_DAPO] = SURROGATE_CLIP,           [LOSS_GRPO] = SURROGATE_CLIP,  [LOSS_DR_GRPO] = SURROGATE_CLIP,
+        [LOSS_BNPO] = SURROGATE_CLIP,           [LOSS_GSPO] = SURROGATE_CLIP,  [LOSS_CISPO] = SURROGATE_CISPO,
+        [LOSS_SAPO] = SURROGATE_SAPO,           [LOSS_LUSPO] = SURROGATE_CLIP, [LOSS_VESPO] = SURROGATE_VESPO,
+        [LOSS_REINFORCE] = SURROGATE_REINFORCE,
     };
     loss->policy.surrogate = surrogates[loss->loss_type];
     if (loss->loss_type == LOSS_GSPO) {
@@ -185,6 +186,20 @@ static void recipe_derive_loss(struct loss_recipe *loss)
     if (isnan(loss->policy.epsilon_high)) {
         loss->policy.epsilon_high = loss->loss_type == LOSS_CISPO ? 5 : loss->policy.epsilon;
     }
+}
+
+/* Two keys for one thing: TRL's switch, and the estimator by name. What was written holds; recipe_check has refused what differs. */
+static void recipe_derive_kl(struct recipe *recipe)
+{
+    struct loss_recipe *loss = &recipe->loss;
+    enum kl_estimator *estimator = &loss->policy.kl_estimator;
+    bool switched = recipe_given(recipe, "use_bias_correction_kl");
+    if (*estimator == KL_K3 && switched && loss->use_bias_correction_kl) {
+        *estimator = KL_K3_UNBIASED;
+    } else if (*estimator == KL_K3_UNBIASED && switched && !loss->use_bias_correction_kl) {
+        *estimator = KL_K3;
+    }
+    loss->use_bias_correction_kl = *estimator == KL_K3_UNBIASED;
 }
 
 /* "recipes/tiny/r1-zero.yaml" to "runs/r1-zero" */
@@ -200,6 +215,7 @@ static const char *recipe_default_folder(struct recipe *recipe)
 static void recipe_derive(struct recipe *recipe)
 {
     recipe_derive_loss(&recipe->loss);
+    recipe_derive_kl(recipe);
     recipe->optim.seed = recipe->run.seed;
     if (isnan(recipe->eval.eval_temperature)) {
         recipe->eval.eval_temperature = recipe->rollout.temperature;

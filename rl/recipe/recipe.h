@@ -107,6 +107,8 @@ enum loss_type {
     LOSS_GSPO,
     LOSS_CISPO,
     LOSS_SAPO,
+    LOSS_LUSPO,
+    LOSS_VESPO,
     LOSS_REINFORCE,
 };
 
@@ -116,10 +118,12 @@ struct loss_recipe {
     enum loss_type loss_type; /* surrogate and aggregation */
     enum importance_level importance_sampling_level;
     struct grpo_loss_options policy; /* surrogate and sequence_level are set by recipe_finish */
+    bool use_bias_correction_kl;     /* as policy.kl_estimator says, after recipe_finish */
     double entropy_coef;
-    double top_entropy_quantile; /* share of tokens, the most uncertain ones, that have the policy term; 1: all */
-    int num_iterations;          /* passes over a rollout */
-    int steps_per_generation;    /* minibatches of a rollout */
+    double
+        top_entropy_quantile; /* share of tokens, the most uncertain ones, that have policy and entropy term; 1: all */
+    int num_iterations;       /* passes over a rollout */
+    int steps_per_generation; /* minibatches of a rollout */
     bool sync_ref_model;
     int ref_model_sync_steps;
     double ref_model_mixup_alpha; /* reference = alpha * policy + (1 - alpha) * reference */

@@ -7,7 +7,7 @@
 #include "base/log.h"
 #include "rl/recipe/recipe_table.h"
 
-static bool recipe_given(const struct recipe *recipe, const char *key)
+bool recipe_given(const struct recipe *recipe, const char *key)
 {
     const struct recipe_field *field = recipe_find(key);
     BUG_ON(!field);
@@ -73,11 +73,25 @@ static enum err recipe_check_groups(struct recipe *recipe)
     return ERR_NONE;
 }
 
+static enum err recipe_check_kl(struct recipe *recipe)
+{
+    const struct loss_recipe *loss = &recipe->loss;
+    enum kl_estimator estimator = loss->policy.kl_estimator;
+    bool corrected = loss->use_bias_correction_kl;
+    if (recipe_given(recipe, "kl_estimator") && recipe_given(recipe, "use_bias_correction_kl") && estimator != KL_K3 &&
+        corrected != (estimator == KL_K3_UNBIASED)) {
+        return recipe_refuse(recipe, "use_bias_correction_kl",
+                             "'use_bias_correction_kl' and 'kl_estimator' say different things; take one of them out");
+    }
+    return ERR_NONE;
+}
+
 static enum err recipe_check_loss(struct recipe *recipe)
 {
     const struct loss_recipe *loss = &recipe->loss;
     const struct grpo_loss_options *policy = &loss->policy;
-    bool clips = loss->loss_type != LOSS_CISPO && loss->loss_type != LOSS_SAPO && loss->loss_type != LOSS_REINFORCE;
+    bool clips = loss->loss_type != LOSS_CISPO && loss->loss_type != LOSS_SAPO && loss->loss_type != LOSS_VESPO &&
+                 loss->loss_type != LOSS_REINFORCE;
     bool sequence = loss->importance_sampling_level == IMPORTANCE_SEQUENCE;
     if (loss->loss_type == LOSS_GSPO && recipe_given(recipe, "importance_sampling_level") && !sequence) {
         return recipe_refuse(recipe, "importance_sampling_level",
@@ -90,7 +104,7 @@ static enum err recipe_check_loss(struct recipe *recipe)
     }
     if (policy->delta > 0 && !clips) {
         return recipe_refuse(recipe, "delta",
-                             "'delta' belongs to the clipped losses (dapo, grpo, dr_grpo, bnpo, gspo); "
+                             "'delta' belongs to the clipped losses (dapo, grpo, dr_grpo, bnpo, gspo, luspo); "
                              "set it to 0");
     }
     if (policy->delta > 0 && policy->delta <= 1 + policy->epsilon) {
@@ -99,7 +113,44 @@ static enum err recipe_check_loss(struct recipe *recipe)
     if (policy->epsilon >= 1 && clips) {
         return recipe_refuse(recipe, "epsilon", "'epsilon' of 1 never clips from below; use less than 1");
     }
+    return recipe_check_kl(recipe);
+}
+
+static enum err recipe_check_aggregation(struct recipe *recipe)
+{
+    if (recipe->advantage.aggregation != AGGREGATE_NORMALIZED) {
+        return ERR_NONE;
+    }
+    if (recipe->advantage.baseline != BASELINE_GROUP) {
+        return recipe_refuse(recipe, "advantage_baseline",
+                             "'advantage_baseline' must be mean with multi_objective_aggregation: normalize_then_sum");
+    }
+    if (recipe_given(recipe, "scale_rewards") && recipe->advantage.scale != SCALE_GROUP) {
+        recipe_warn(recipe, "scale_rewards",
+                    "'scale_rewards' has no effect with multi_objective_aggregation: normalize_then_sum");
+    }
     return ERR_NONE;
+}
+
+/* TRL's warnings. */
+static void recipe_warn_level(struct recipe *recipe)
+{
+    const struct loss_recipe *loss = &recipe->loss;
+    bool sequence = loss->importance_sampling_level == IMPORTANCE_SEQUENCE;
+    if (loss->loss_type == LOSS_LUSPO && !sequence) {
+        recipe_warn(recipe, "loss_type", "loss_type luspo is meant with importance_sampling_level: sequence");
+    }
+    if (loss->loss_type == LOSS_VESPO && sequence) {
+        recipe_warn(recipe, "importance_sampling_level",
+                    "loss_type vespo takes the completion's ratio by itself; it is meant with "
+                    "importance_sampling_level: token");
+    }
+    if (sequence && (loss->loss_type == LOSS_DAPO || loss->loss_type == LOSS_BNPO || loss->loss_type == LOSS_DR_GRPO ||
+                     loss->loss_type == LOSS_CISPO)) {
+        recipe_warn(
+            recipe, "importance_sampling_level",
+            "with one ratio a completion this loss_type weighs completions by their length; GSPO is loss_type gspo");
+    }
 }
 
 static void recipe_warn_loss(struct recipe *recipe)
@@ -108,6 +159,7 @@ static void recipe_warn_loss(struct recipe *recipe)
     if (loss->loss_type == LOSS_DR_GRPO && recipe->advantage.scale == SCALE_GROUP) {
         recipe_warn(recipe, "scale_rewards", "loss_type dr_grpo is meant with scale_rewards: none");
     }
+    recipe_warn_level(recipe);
     if (loss->sync_ref_model && loss->policy.beta == 0) {
         recipe_warn(recipe, "sync_ref_model", "'sync_ref_model' has no effect while beta is 0: there is no reference");
     }
@@ -172,6 +224,7 @@ enum err recipe_check(struct recipe *recipe)
         }
         TRY(recipe_check_groups(recipe));
         TRY(recipe_check_loss(recipe));
+        TRY(recipe_check_aggregation(recipe));
         recipe_warn_loss(recipe);
     }
     recipe_warn_run(recipe);

@@ -70,6 +70,9 @@ void recipe_value_text(const struct recipe *recipe, const struct recipe_field *f
 /* Appends the i-th choice without its synonyms; false if there is none. */
 bool recipe_choice(const char *choices, int i, struct strbuf *out);
 
+/* Whether the file or the command line has the key. */
+bool recipe_given(const struct recipe *recipe, const char *key);
+
 /* Refuses what cannot be together and warns of what is doubtful (rl/recipe/recipe_check.c). */
 enum err recipe_check(struct recipe *recipe);
 

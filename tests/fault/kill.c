@@ -113,7 +113,7 @@ LEAD(OPEN, train_open, (struct train * t, struct recipe *recipe, const char *com
 LEAD(ROLLOUT, rollout_groups,
      (struct rollout * rollout, struct iteration *it, int most, rollout_progress *progress, void *context),
      (rollout, it, most, progress, context))
-LEAD(REWARD, score_groups, (struct reward_set * set, struct iteration *it, int most, bool mask), (set, it, most, mask))
+LEAD(REWARD, score_groups, (struct reward_set * set, struct iteration *it, int most), (set, it, most))
 LEAD(STORE, store_rollout, (struct store * store, const struct iteration *it, const struct reward_set *set),
      (store, it, set))
 LEAD(STORE, store_step, (struct store * store, int64_t step, int64_t iteration, const struct metrics *metrics),
@@ -131,14 +131,14 @@ LEAD(EVALUATION, eval_run,
 LEAD(REPORT, report_write, (const char *run, const char *path), (run, path))
 
 void __real_loss_backward(struct loss *loss, const struct iteration *it, const struct minibatch *minibatch,
-                          bool on_policy, bool check, struct loss_stats *stats);
+                          bool on_policy, struct loss_stats *stats);
 void __wrap_loss_backward(struct loss *loss, const struct iteration *it, const struct minibatch *minibatch,
-                          bool on_policy, bool check, struct loss_stats *stats);
+                          bool on_policy, struct loss_stats *stats);
 void __wrap_loss_backward(struct loss *loss, const struct iteration *it, const struct minibatch *minibatch,
-                          bool on_policy, bool check, struct loss_stats *stats)
+                          bool on_policy, struct loss_stats *stats)
 {
     int before = enter(TRAIN);
-    __real_loss_backward(loss, it, minibatch, on_policy, check, stats);
+    __real_loss_backward(loss, it, minibatch, on_policy, stats);
     leave(before);
 }
 

@@ -18,7 +18,9 @@ static struct advantage_stats compute(enum advantage_baseline baseline, enum adv
         samples[i].reward = rewards[i];
         samples[i].dropped = i == 9;
     }
-    struct advantage_stats stats = advantage_compute(&(struct advantage_options){baseline, scale}, &it);
+    struct advantage_options options = {.baseline = baseline, .scale = scale};
+    advantage_compute(&options, &it);
+    struct advantage_stats stats = advantage_stats_of(&options, samples, GROUPS, G);
     for (int i = 0; i < N; i++) {
         out[i] = samples[i].advantage;
     }
@@ -64,7 +66,9 @@ static void statistics_are_of_what_is_kept(void **state)
     struct advantage_stats stats = compute(BASELINE_GROUP, SCALE_GROUP, ignored);
     ASSERT_NEAR(stats.reward_mean, 19.0 / 11, 1e-14);
     ASSERT_NEAR(stats.reward_std, 1.4206272622267313, 1e-14);
-    ASSERT_NEAR(stats.frac_zero_std, 1.0 / 3, 1e-14);
+    assert_int_equal(stats.n_judged, 11);
+    assert_int_equal(stats.n_groups, 3);
+    assert_int_equal(stats.n_flat, 1);
 }
 
 /* Equal rewards whose mean is not exactly their value must not be blown up by 1 / 1e-4. */
@@ -77,23 +81,26 @@ static void equal_rewards_are_exactly_nothing(void **state)
         samples[i].reward = 0.1;
         samples[i].dropped = i >= 3; /* a whole group */
     }
-    struct advantage_stats stats = advantage_compute(&(struct advantage_options){BASELINE_GROUP, SCALE_GROUP}, &it);
+    struct advantage_options options = {.scale = SCALE_GROUP};
+    advantage_compute(&options, &it);
+    struct advantage_stats stats = advantage_stats_of(&options, samples, 2, 3);
     for (int i = 0; i < 6; i++) {
         assert_true(samples[i].advantage == 0);
     }
-    assert_true(stats.frac_zero_std == 1);
+    assert_int_equal(stats.n_flat, 2);
     assert_true(stats.reward_std == 0);
 }
 
 static void flat_groups_are_told(void **state)
 {
     (void)state;
+    const struct advantage_options options = {.scale = SCALE_GROUP};
     struct sample group[3] = {{.reward = 1}, {.reward = 1}, {.reward = 0}};
-    assert_false(advantage_is_flat(group, 3));
+    assert_false(advantage_is_flat(&options, group, 3));
     group[2].dropped = true; /* its reward teaches nothing */
-    assert_true(advantage_is_flat(group, 3));
+    assert_true(advantage_is_flat(&options, group, 3));
     group[0].dropped = group[1].dropped = true;
-    assert_true(advantage_is_flat(group, 3));
+    assert_true(advantage_is_flat(&options, group, 3));
 }
 
 int main(void)

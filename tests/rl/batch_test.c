@@ -126,22 +126,48 @@ static void what_teaches_nothing_is_left_out_but_counts(void **state)
     make_iteration(&it, 3, 4, LONGEST, 50);
     for (int i = 0; i < it.n_samples; i++) {
         it.samples[i].advantage = i % 3 == 0 ? 0 : 1;
-        it.samples[i].dropped = i == 4;
-        tokens += it.samples[i].dropped ? 0 : it.samples[i].completion->n_tokens;
+        it.groups[i / 4].completions[i % 4].finish = i == 4 ? FINISH_LENGTH : FINISH_EOS; /* masked */
+        tokens += i == 4 ? 0 : it.samples[i].completion->n_tokens;
     }
     struct batch_options options = options_of(3, 40);
     options.keep_all = false;
+    options.mask_truncated = true;
     pack_and_check(&it, &options, seen, LONGEST);
     for (int i = 0; i < it.n_samples; i++) {
         assert_int_equal(seen[i * LONGEST], i % 3 != 0 && i != 4);
     }
     assert_int_equal(it.minibatches[0].n_tokens, tokens);
-    assert_int_equal(it.minibatches[0].n_samples, 11);
-    options.keep_all = true; /* all but the dropped one */
+    assert_true(it.minibatches[0].mean_tokens == tokens);
+    assert_int_equal(it.minibatches[0].n_samples, 12); /* its loss is 0, as in TRL */
+    assert_int_equal(it.minibatches[0].n_unmasked, 11);
+    options.keep_all = true; /* all but the masked one */
     pack_and_check(&it, &options, seen, LONGEST);
     for (int i = 0; i < it.n_samples; i++) {
         assert_int_equal(seen[i * LONGEST], i != 4);
     }
+    iteration_release(&it);
+}
+
+/* Tokens of a rollout are divided among its steps by groups, not by their own lengths. */
+static void steps_share_the_tokens_of_a_rollout(void **state)
+{
+    (void)state;
+    struct iteration it;
+    int64_t tokens = 0, own = 0;
+    make_iteration(&it, 7, 4, 9, 50);
+    for (int i = 0; i < it.n_samples; i++) {
+        tokens += it.samples[i].completion->n_tokens;
+    }
+    struct batch_options options = options_of(3, 1000);
+    batch_pack(&options, &it);
+    assert_int_equal(it.n_minibatches, 3);
+    for (int m = 0; m < 3; m++) {
+        const struct minibatch *minibatch = &it.minibatches[m];
+        ASSERT_NEAR(minibatch->mean_tokens, (double)tokens * (m < 2 ? 3 : 1) / 7, 1e-12);
+        own += minibatch->n_tokens;
+        assert_true((double)minibatch->n_tokens != minibatch->mean_tokens);
+    }
+    assert_int_equal(own, tokens);
     iteration_release(&it);
 }
 
@@ -191,6 +217,7 @@ int main(void)
         cmocka_unit_test(every_token_is_packed_once),
         cmocka_unit_test(a_group_shares_its_prompt),
         cmocka_unit_test(what_teaches_nothing_is_left_out_but_counts),
+        cmocka_unit_test(steps_share_the_tokens_of_a_rollout),
         cmocka_unit_test(passes_take_the_groups_in_orders_of_the_seed),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

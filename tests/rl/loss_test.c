@@ -1,7 +1,7 @@
 /* tests/rl/loss_test.c - the number that is minimised, written out again; its gradient as its slope; and what must not matter.
  *
- * The losses of one completion are held against TRL's in tests/kernels/grpo_loss_test.c; here is what rl/loss.c adds: which
- * log-probabilities they are taken of, how they become one number, and the model's gradient.
+ * The losses of one completion are held against TRL's in tests/kernels/grpo_loss_test.c, those of a rollout in objective_test.c; here
+ * is what rl/loss.c adds: which log-probabilities they are taken of, and the model's gradient.
  *
  * SPDX-License-Identifier: Apache-2.0 */
 #include "rl/loss.h"
@@ -25,7 +25,8 @@ static void read_recipe(struct recipe *recipe, const char *more)
     ASSERT_OK(recipe_finish(recipe));
 }
 
-/* A policy, a reference that differs from it, and samples that the policy has drawn. */
+/* A policy, a reference that differs from it, and samples that the policy has drawn: one group is flat and has an unjudged sample,
+ * and those that are as long as can be are truncated and masked. */
 struct bench {
     struct device *device;
     struct model *policy, *reference;
@@ -36,10 +37,14 @@ struct bench {
     size_t bytes;
 };
 
-static void pack(struct bench *b, int budget)
+static void pack(struct bench *b, int budget, bool keep_all)
 {
-    struct batch_options options = {
-        .prompts_per_step = PROMPTS, .num_iterations = 1, .max_tokens = budget, .keep_all = true, .seed = 1};
+    struct batch_options options = {.prompts_per_step = PROMPTS,
+                                    .num_iterations = 1,
+                                    .max_tokens = budget,
+                                    .keep_all = keep_all,
+                                    .mask_truncated = true,
+                                    .seed = 1};
     batch_pack(&options, &b->it);
     assert_int_equal(b->it.n_minibatches, 1);
 }
@@ -47,7 +52,7 @@ static void pack(struct bench *b, int budget)
 /* The policy's own log-probabilities, as a rollout records them. */
 static void record(struct bench *b)
 {
-    pack(b, 10000);
+    pack(b, 10000, true);
     const struct micro_batch *mb = &b->it.minibatches[0].micro_batches[0];
     model_forward(b->policy, &mb->batch, b->loss.acts);
     model_target_logprobs(b->policy, &mb->batch, b->loss.acts, (float)(1 / TEMPERATURE), b->loss.logprob, b->loss.lse,
@@ -77,13 +82,20 @@ static void bench_open(struct bench *b, const char *recipe)
     b->grads = device_alloc(b->device, b->bytes, "gradients");
     memset(b->grads, 0, b->bytes);
     make_iteration(&b->it, PROMPTS, G, LONGEST, VOCABULARY);
-    loss_init(&b->loss, &b->recipe, b->policy, b->reference, b->grads, 512, 512, 64, 64);
-    b->loss.max_completion_length = LONGEST;
+    loss_init(&b->loss, &(struct loss_options){.recipe = &b->recipe,
+                                               .policy = b->policy,
+                                               .reference = b->reference,
+                                               .grads = b->grads,
+                                               .max_tokens = 512,
+                                               .max_targets = 512,
+                                               .max_contexts = 64,
+                                               .max_length = 64});
     for (int i = 0; i < b->it.n_samples; i++) {
-        b->it.samples[i].advantage = sin(1.0 + 2.7 * i);
+        b->it.samples[i].advantage = i / G == 1 ? 0 : sin(1.0 + 2.7 * i);
         b->it.samples[i].dropped = i == 5;
     }
     record(b);
+    assert_in_range(b->it.minibatches[0].n_unmasked, 8, 11);
 }
 
 static void bench_close(struct bench *b)
@@ -114,9 +126,9 @@ static void move_old(struct bench *b)
 static struct loss_stats backward(struct bench *b, int budget, bool on_policy)
 {
     struct loss_stats stats;
-    pack(b, budget);
+    pack(b, budget, loss_needs_all(&b->recipe));
     memset(b->grads, 0, b->bytes);
-    loss_backward(&b->loss, &b->it, &b->it.minibatches[0], on_policy, true, &stats);
+    loss_backward(&b->loss, &b->it, &b->it.minibatches[0], on_policy, &stats);
     return stats;
 }
 
@@ -126,14 +138,14 @@ static struct loss_stats backward(struct bench *b, int budget, bool on_policy)
 static int logprobs_of(struct bench *b, struct model *model, float *logprob, float *entropy)
 {
     float lse[512];
-    pack(b, 10000);
+    pack(b, 10000, true);
     const struct train_batch *batch = &b->it.minibatches[0].micro_batches[0].batch;
     model_forward(model, batch, b->loss.acts);
     model_target_logprobs(model, batch, b->loss.acts, (float)(1 / TEMPERATURE), logprob, lse, entropy);
     return batch->n_targets;
 }
 
-/* The clipped loss with k3, term by term. weights: of a token in a completion of n tokens. */
+/* The clipped loss with k3, times the ratio where it is so wished, term by term. weights: of a token in a completion of n tokens. */
 static double written_out(struct bench *b, double (*weight)(int n, int n_tokens, int n_samples))
 {
     static float logprob[512], ref[512], entropy[512];
@@ -147,9 +159,11 @@ static double written_out(struct bench *b, double (*weight)(int n, int n_tokens,
         const struct sample *s = &b->it.samples[mb->sample[i]];
         double ratio = exp((double)logprob[i] - (double)s->completion->logprob[mb->index[i]]);
         double held = fmin(fmax(ratio, 0.8), 1.2), k = b->reference ? (double)ref[i] - (double)logprob[i] : 0;
-        double loss = -fmin(ratio * s->advantage, held * s->advantage) + b->loss.recipe.policy.beta * (exp(k) - k - 1);
-        sum += loss * weight(s->completion->n_tokens, n, b->it.n_samples - 1);
-        sum -= b->loss.recipe.entropy_coef * (double)entropy[i] / n;
+        double times = b->recipe.loss.use_bias_correction_kl ? ratio : 1;
+        double kl = b->recipe.loss.policy.beta * (exp(k) - k - 1) * times;
+        double loss = kl - fmin(ratio * s->advantage, held * s->advantage);
+        sum += loss * weight(s->completion->n_tokens, n, b->it.n_samples);
+        sum -= b->recipe.loss.entropy_coef * (double)entropy[i] / n;
     }
     return sum;
 }
@@ -165,6 +179,13 @@ static double by_completion(int n, int n_tokens, int n_samples)
 {
     (void)n_tokens;
     return 1.0 / n / n_samples;
+}
+
+static double by_sample(int n, int n_tokens, int n_samples)
+{
+    (void)n;
+    (void)n_tokens;
+    return 1.0 / n_samples;
 }
 
 static double by_longest(int n, int n_tokens, int n_samples)
@@ -186,7 +207,8 @@ static void the_loss_is_its_definition(void **state)
         {"loss_type: grpo\n", by_completion},
         {"loss_type: dr_grpo\n", by_longest},
         {"loss_type: dapo\nbeta: 0.3\nentropy_coef: 0.02\n", by_token},
-        {"loss_type: grpo\nbeta: 0.3\n", by_completion},
+        {"loss_type: grpo\nbeta: 0.3\nkl_estimator: k3\n", by_completion},
+        {"loss_type: luspo\n", by_sample},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         struct bench b;
@@ -218,6 +240,8 @@ static void the_gradient_is_the_slope(void **state)
         "loss_type: dapo\n",
         "loss_type: dr_grpo\nbeta: 0.3\nentropy_coef: 0.05\n",
         "loss_type: gspo\n",
+        "loss_type: luspo\nimportance_sampling_level: sequence\nbeta: 0.2\n",
+        "loss_type: bnpo\n",
         "loss_type: sapo\nbeta: 0.1\nkl_estimator: k2\n",
         "loss_type: grpo\nbeta: 0.5\nkl_estimator: k3_unbiased\ndelta: 1.4\n",
         "loss_type: reinforce\nentropy_coef: -0.1\n",
@@ -234,7 +258,7 @@ static void the_gradient_is_the_slope(void **state)
         for (size_t k = 0; k < b.policy->weights.n; k++) {
             squares += (double)gradient[k] * (double)gradient[k];
         }
-        double by = 2e-3 / sqrt(squares), up, down;
+        double by = 5e-4 / sqrt(squares), up, down;
         step_along(&b, weights, gradient, by);
         up = backward(&b, 10000, false).loss;
         step_along(&b, weights, gradient, -by);
@@ -274,62 +298,123 @@ static void other_bits_are_counted(void **state)
     (void)state;
     struct bench b;
     bench_open(&b, "");
-    const struct completion *c = b.it.samples[0].completion, *d = b.it.samples[1].completion;
+    const int32_t *in_loss = b.it.minibatches[0].samples;
+    const struct completion *c = b.it.samples[in_loss[0]].completion, *d = b.it.samples[in_loss[1]].completion;
     c->logprob[0] = nextafterf(c->logprob[0], -100.0f);
     d->lse[0] = nextafterf(d->lse[0], 100.0f);
     struct loss_stats stats = backward(&b, 10000, true);
     assert_int_equal(stats.bits_different, 2);
-    assert_int_equal(stats.bits_compared, stats.n_tokens);
+    assert_int_equal(stats.bits_compared, stats.sums.n_tokens);
     bench_close(&b);
 }
 
+/* |a - b|^2 / |a|^2 */
+static double relative_squares(const float *a, const float *b, size_t n)
+{
+    double difference = 0, squares = 0;
+    for (size_t k = 0; k < n; k++) {
+        difference += pow((double)a[k] - (double)b[k], 2);
+        squares += (double)a[k] * (double)a[k];
+    }
+    assert_true(squares > 0);
+    return difference / squares;
+}
+
+/* The gradient of one packing, and of as many as there can be, up to the order of its sums. */
+static void assert_cut_invariant(const char *recipe, bool on_policy)
+{
+    struct bench b;
+    bench_open(&b, recipe);
+    if (!on_policy) {
+        move_old(&b);
+    }
+    struct loss_stats whole = backward(&b, 10000, on_policy);
+    assert_int_equal(b.it.minibatches[0].n_micro_batches, 1);
+    float *gradient = mem_alloc(b.bytes);
+    memcpy(gradient, b.grads, b.bytes);
+    static const int budgets[] = {5, 9, 12};
+    for (size_t i = 0; i < sizeof budgets / sizeof *budgets; i++) {
+        struct loss_stats cut = backward(&b, budgets[i], on_policy);
+        assert_true(b.it.minibatches[0].n_micro_batches > 1);
+        ASSERT_NEAR(cut.loss, whole.loss, 1e-6);
+        ASSERT_NEAR(cut.clip_low + cut.clip_high + 1, whole.clip_low + whole.clip_high + 1, 1e-12);
+        assert_int_equal(cut.n_tokens, whole.n_tokens);
+        double difference = relative_squares(gradient, b.grads, b.policy->weights.n);
+        if (!(difference < 1e-11)) {
+            fail_msg("%s, budget %d, %s policy: %g", recipe, budgets[i], on_policy ? "on" : "off", sqrt(difference));
+        }
+    }
+    free(gradient);
+    bench_close(&b);
+}
+
+/* bnpo is the exception: it divides by the tokens of a micro-batch. */
 static void the_cut_into_micro_batches_does_not_matter(void **state)
 {
     (void)state;
-    static const char *const recipes[] = {"loss_type: dapo\nentropy_coef: 0.02\n", "loss_type: grpo\nbeta: 0.1\n",
-                                          "loss_type: dr_grpo\n", "loss_type: cispo\n", "loss_type: gspo\n"};
+    static const char *const recipes[] = {
+        "loss_type: dapo\nentropy_coef: 0.02\n",
+        "loss_type: grpo\nbeta: 0.1\n",
+        "loss_type: dr_grpo\n",
+        "loss_type: cispo\n",
+        "loss_type: gspo\n",
+        "loss_type: sapo\n",
+        "loss_type: luspo\nimportance_sampling_level: sequence\nbeta: 0.1\n",
+        "loss_type: vespo\n",
+        "loss_type: reinforce\n",
+        "loss_type: dapo\nnum_iterations: 2\ntop_entropy_quantile: 0.4\nentropy_coef: 0.02\n",
+    };
     for (size_t i = 0; i < sizeof recipes / sizeof *recipes; i++) {
-        struct bench b;
-        bench_open(&b, recipes[i]);
-        move_old(&b);
-        struct loss_stats whole = backward(&b, 10000, false);
-        assert_int_equal(b.it.minibatches[0].n_micro_batches, 1);
-        float *gradient = mem_alloc(b.bytes);
-        memcpy(gradient, b.grads, b.bytes);
-        struct loss_stats cut = backward(&b, 12, false);
-        assert_true(b.it.minibatches[0].n_micro_batches > 3);
-        ASSERT_NEAR(cut.loss, whole.loss, 1e-6);
-        assert_int_equal(cut.n_tokens, whole.n_tokens);
-        double difference = 0, squares = 0;
-        for (size_t k = 0; k < b.policy->weights.n; k++) {
-            difference += pow((double)gradient[k] - (double)b.grads[k], 2);
-            squares += (double)gradient[k] * (double)gradient[k];
-        }
-        assert_true(squares > 0 && difference < 1e-10 * squares);
-        free(gradient);
-        bench_close(&b);
+        assert_cut_invariant(recipes[i], false);
+        assert_cut_invariant(recipes[i], true);
     }
+    assert_cut_invariant("loss_type: dapo\ntop_entropy_quantile: 0.4\n", true);
 }
 
-/* Half of the tokens, the most uncertain ones, have a policy term. */
+/* Half of the tokens, the most uncertain ones, have a policy and an entropy term; those of flat groups are among the tokens. */
 static void only_uncertain_tokens_may_count(void **state)
 {
     (void)state;
     struct bench b;
-    bench_open(&b, "loss_type: reinforce\ntop_entropy_quantile: 0.5\n");
+    bench_open(&b, "loss_type: reinforce\ntop_entropy_quantile: 0.5\nentropy_coef: 0.1\n");
     backward(&b, 10000, true);
     const struct micro_batch *mb = &b.it.minibatches[0].micro_batches[0];
     int n = mb->batch.n_targets, kept = 0;
     float least_kept = INFINITY, most_left = -INFINITY;
+    assert_int_equal(n, b.it.minibatches[0].n_tokens);
     for (int i = 0; i < n; i++) {
-        float entropy = b.it.samples[mb->sample[i]].completion->entropy[mb->index[i]];
-        bool has_term = b.loss.d_logprob[i] != 0;
+        const struct sample *s = &b.it.samples[mb->sample[i]];
+        float entropy = s->completion->entropy[mb->index[i]];
+        bool has_term = b.loss.d_entropy[i] != 0;
         kept += has_term;
         least_kept = has_term ? fminf(least_kept, entropy) : least_kept;
         most_left = has_term ? most_left : fmaxf(most_left, entropy);
+        assert_int_equal(b.loss.d_logprob[i] != 0, has_term && s->advantage != 0);
     }
     assert_in_range(kept, n / 2, n / 2 + 1);
     assert_true(least_kept > most_left);
+    for (int i = 0; i < n; i++) {
+        assert_true(b.loss.d_entropy[i] == 0 || b.loss.d_entropy[i] == (float)(-0.1 / kept));
+    }
+    bench_close(&b);
+}
+
+/* On policy the quantile is of the recorded entropies, also of samples that are not computed. */
+static void what_is_not_computed_is_in_the_quantile(void **state)
+{
+    (void)state;
+    struct bench b;
+    bench_open(&b, "top_entropy_quantile: 0.3\n");
+    assert_false(loss_needs_all(&b.recipe));
+    struct loss_stats some = backward(&b, 10000, true), all;
+    float *gradient = mem_alloc(b.bytes);
+    memcpy(gradient, b.grads, b.bytes);
+    pack(&b, 10000, true);
+    memset(b.grads, 0, b.bytes);
+    loss_backward(&b.loss, &b.it, &b.it.minibatches[0], true, &all);
+    assert_true(all.bits_compared > some.bits_compared);
+    assert_true(relative_squares(gradient, b.grads, b.policy->weights.n) < 1e-11);
+    free(gradient);
     bench_close(&b);
 }
 
@@ -342,6 +427,7 @@ int main(void)
         cmocka_unit_test(other_bits_are_counted),
         cmocka_unit_test(the_cut_into_micro_batches_does_not_matter),
         cmocka_unit_test(only_uncertain_tokens_may_count),
+        cmocka_unit_test(what_is_not_computed_is_in_the_quantile),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

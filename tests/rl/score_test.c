@@ -8,7 +8,7 @@
 enum { G = 3 };
 
 /* Two prompts; the second lacks the fields that countdown reads. One completion was cut off. */
-static enum err judge(struct iteration *it, struct reward_set **set, enum reward_on_error on_error, bool mask)
+static enum err judge(struct iteration *it, struct reward_set **set, enum reward_on_error on_error)
 {
     struct reward_spec specs[] = {{"countdown"}, {"format:mode=graded,weight=0.5,label=shape"}};
     static const char *const texts[2 * G] = {
@@ -24,7 +24,7 @@ static enum err judge(struct iteration *it, struct reward_set **set, enum reward
         c->finish = i == 1 ? FINISH_LENGTH : FINISH_EOS;
     }
     ASSERT_OK(reward_set_open(set, specs, 2, on_error, 10, 2));
-    return score_groups(*set, it, 4, mask);
+    return score_groups(*set, it, 4);
 }
 
 static void release(struct iteration *it, struct reward_set *set)
@@ -50,7 +50,7 @@ static void a_judge_that_fails_drops_its_sample(void **state)
     (void)state;
     struct iteration it;
     struct reward_set *set;
-    ASSERT_OK(judge(&it, &set, ON_ERROR_DROP, false));
+    ASSERT_OK(judge(&it, &set, ON_ERROR_DROP));
     assert_samples(&it, rewards_are, "...xxx");
     release(&it, set);
 }
@@ -60,7 +60,7 @@ static void or_counts_as_nothing(void **state)
     (void)state;
     struct iteration it;
     struct reward_set *set;
-    ASSERT_OK(judge(&it, &set, ON_ERROR_ZERO, false));
+    ASSERT_OK(judge(&it, &set, ON_ERROR_ZERO));
     assert_samples(&it, rewards_are, "......");
     release(&it, set);
 }
@@ -70,18 +70,8 @@ static void or_stops_the_run(void **state)
     (void)state;
     struct iteration it;
     struct reward_set *set;
-    assert_int_equal(judge(&it, &set, ON_ERROR_ABORT, false), ERR_STATE);
+    assert_int_equal(judge(&it, &set, ON_ERROR_ABORT), ERR_STATE);
     assert_non_null(strstr(err_text(), "countdown"));
-    release(&it, set);
-}
-
-static void truncated_ones_are_masked_if_wished(void **state)
-{
-    (void)state;
-    struct iteration it;
-    struct reward_set *set;
-    ASSERT_OK(judge(&it, &set, ON_ERROR_ZERO, true));
-    assert_samples(&it, rewards_are, ".x....");
     release(&it, set);
 }
 
@@ -91,7 +81,7 @@ static void metrics_are_means_over_what_applies(void **state)
     struct iteration it;
     struct reward_set *set;
     struct metrics m = {0};
-    ASSERT_OK(judge(&it, &set, ON_ERROR_DROP, false));
+    ASSERT_OK(judge(&it, &set, ON_ERROR_DROP));
     for (int i = 0; i < 2 * G; i++) {
         struct completion *c = &it.groups[i / G].completions[i % G];
         c->n_tokens = i + 1;
@@ -123,7 +113,7 @@ static void failures_are_counted_and_the_last_is_told(void **state)
     struct reward_set *set;
     const char *why;
     for (int on_error = ON_ERROR_DROP; on_error <= ON_ERROR_ZERO; on_error++) {
-        ASSERT_OK(judge(&it, &set, (enum reward_on_error)on_error, false));
+        ASSERT_OK(judge(&it, &set, (enum reward_on_error)on_error));
         ASSERT_NEAR(score_error_rate(set, &it, &why), 0.5, 1e-15); /* the second prompt lacks its fields */
         assert_non_null(strstr(why, "countdown: "));
         it.n_samples = G;
@@ -154,7 +144,6 @@ int main(void)
         cmocka_unit_test(a_judge_that_fails_drops_its_sample),
         cmocka_unit_test(or_counts_as_nothing),
         cmocka_unit_test(or_stops_the_run),
-        cmocka_unit_test(truncated_ones_are_masked_if_wished),
         cmocka_unit_test(metrics_are_means_over_what_applies),
         cmocka_unit_test(failures_are_counted_and_the_last_is_told),
         cmocka_unit_test(reflective_words_stand_alone),

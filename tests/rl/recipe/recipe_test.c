@@ -156,7 +156,7 @@ static void errors_say_what_and_where(void **state)
         {"actor:\n  optim: 1\n", "r.yaml:1:1: 'actor' is a mapping, but a recipe is flat; write 'actor.NAME: value'"},
         {"dataset_name: {a: 1}", "r.yaml:1:15: 'dataset_name' must be text, not a mapping"},
         {"loss_type: ppo", "r.yaml:1:12: 'loss_type' cannot be 'ppo'; it is one of dapo, grpo, dr_grpo, bnpo, gspo, "
-                           "cispo, sapo, reinforce"},
+                           "cispo, sapo, luspo, vespo, reinforce"},
         {"save_dtype: fp8", "r.yaml:1:13: 'save_dtype' cannot be 'fp8'; it is one of float32, bfloat16"},
         {"report_to: [jsonl, wandb]",
          "r.yaml:1:12: 'report_to' cannot be 'wandb'; it is one of jsonl, tensorboard, none"},
@@ -250,9 +250,17 @@ static void combinations_are_checked(void **state)
          "dir/r.yaml:5:28: loss_type gspo has one ratio a completion; take 'importance_sampling_level' out, or use "
          "loss_type grpo"},
         {LEAST "loss_type: sapo\ndelta: 2\n",
-         "dir/r.yaml:5:8: 'delta' belongs to the clipped losses (dapo, grpo, dr_grpo, bnpo, gspo); set it to 0"},
+         "dir/r.yaml:5:8: 'delta' belongs to the clipped losses (dapo, grpo, dr_grpo, bnpo, gspo, luspo); set it to 0"},
         {LEAST "delta: 1.1\n", "dir/r.yaml:4:8: 'delta' must be above 1 + epsilon, or 0 for none"},
         {LEAST "eval_steps: 5\n", "dir/r.yaml:4:13: 'eval_steps' needs 'eval_dataset_name'; name what to measure on"},
+        {LEAST "kl_estimator: k1\nuse_bias_correction_kl: true\n",
+         "dir/r.yaml:5:25: 'use_bias_correction_kl' and 'kl_estimator' say different things; take one of them out"},
+        {LEAST "kl_estimator: k3_unbiased\nuse_bias_correction_kl: false\n",
+         "dir/r.yaml:5:25: 'use_bias_correction_kl' and 'kl_estimator' say different things; take one of them out"},
+        {LEAST "advantage_baseline: leave_one_out\nmulti_objective_aggregation: normalize_then_sum\n",
+         "dir/r.yaml:4:21: 'advantage_baseline' must be mean with multi_objective_aggregation: normalize_then_sum"},
+        {LEAST "loss_type: vespo\ndelta: 2\n",
+         "dir/r.yaml:5:8: 'delta' belongs to the clipped losses (dapo, grpo, dr_grpo, bnpo, gspo, luspo); set it to 0"},
         {LEAST "num_train_epochs: 0\n", "dir/r.yaml: 'max_steps' and 'num_train_epochs' are both 0; set one of them"},
         {LEAST "text_field: text\n", "dir/r.yaml:4:13: 'text_field' is for method sft; grpo reads 'prompt_field'"},
         {"method: sft\n" LEAST "text_field: text\ncompletion_field: c\n",
@@ -268,6 +276,39 @@ static void combinations_are_checked(void **state)
     }
 }
 
+/* TRL's switch and the estimator by name are one thing, in the recipe that is saved too. */
+static void two_names_of_the_divergence_agree(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *text;
+        enum kl_estimator want;
+    } cases[] = {
+        {LEAST, KL_K3_UNBIASED}, /* TRL's default */
+        {LEAST "use_bias_correction_kl: false\n", KL_K3},
+        {LEAST "use_bias_correction_kl: true\n", KL_K3_UNBIASED},
+        {LEAST "kl_estimator: low_var_kl\n", KL_K3}, /* verl's k3 has no correction */
+        {LEAST "kl_estimator: k3\nuse_bias_correction_kl: true\n", KL_K3_UNBIASED},
+        {LEAST "kl_estimator: k2\n", KL_K2},
+        {LEAST "kl_estimator: k1\nuse_bias_correction_kl: false\n", KL_K1},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct strbuf saved = STRBUF_INIT;
+        struct recipe recipe = read_recipe(cases[i].text), again;
+        assert_int_equal(recipe_finish(&recipe), ERR_NONE);
+        recipe_write(&recipe, &saved);
+        assert_int_equal(recipe_parse(&again, strbuf_view(&saved), "again.yaml"), ERR_NONE);
+        assert_int_equal(recipe_finish(&again), ERR_NONE);
+        assert_int_equal(recipe.loss.policy.kl_estimator, cases[i].want);
+        assert_int_equal(again.loss.policy.kl_estimator, cases[i].want);
+        assert_int_equal(recipe.loss.use_bias_correction_kl, cases[i].want == KL_K3_UNBIASED);
+        assert_int_equal(again.loss.use_bias_correction_kl, cases[i].want == KL_K3_UNBIASED);
+        recipe_release(&recipe);
+        recipe_release(&again);
+        strbuf_release(&saved);
+    }
+}
+
 /* What is warned of is only told: the message is caught from standard error. */
 static void doubtful_combinations_only_warn(void **state)
 {
@@ -278,6 +319,12 @@ static void doubtful_combinations_only_warn(void **state)
         {LEAST "loss_type: dr_grpo\n", "dr_grpo is meant with scale_rewards: none"},
         {LEAST "sync_ref_model: true\n", "no effect while beta is 0"},
         {LEAST "top_p: 0.9\n", "slightly off policy"},
+        {LEAST "loss_type: luspo\n", "luspo is meant with importance_sampling_level: sequence"},
+        {LEAST "loss_type: vespo\nimportance_sampling_level: sequence\n",
+         "it is meant with importance_sampling_level: token"},
+        {LEAST "importance_sampling_level: sequence\n", "weighs completions by their length"},
+        {LEAST "multi_objective_aggregation: normalize_then_sum\nscale_rewards: none\n",
+         "'scale_rewards' has no effect"},
         {LEAST "max_steps: 5\nwarmup_steps: 5\n", "the warm-up lasts as long as the run"},
         {LEAST "lr_scheduler_type: constant\nwarmup_steps: 5\n", "has no effect with lr_scheduler_type: constant"},
         {"method: sft\n" LEAST, "'reward_funcs' has no effect with method sft"},
@@ -378,6 +425,7 @@ int main(void)
         cmocka_unit_test(errors_say_what_and_where),
         cmocka_unit_test(overrides_read_as_in_the_file),
         cmocka_unit_test(combinations_are_checked),
+        cmocka_unit_test(two_names_of_the_divergence_agree),
         cmocka_unit_test(doubtful_combinations_only_warn),
         cmocka_unit_test(the_effective_recipe_reads_back),
         cmocka_unit_test(the_reference_names_every_key),
