@@ -65,8 +65,7 @@ function partChips(completion) {
 /* ---- filters ---- */
 
 /* What the search field asks for as a global expression, or null. A pattern that is none is taken as text. */
-/* The search as a pattern; a text in slashes is a regular expression, and one that is broken is searched for as text. */
-let brokenPattern = false;
+let brokenPattern = false; // by the last call
 
 function searchPattern() {
   brokenPattern = false;
