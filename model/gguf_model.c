@@ -9,6 +9,8 @@
 
 #include "base/arena.h"
 #include "base/json.h"
+#include "base/log.h"
+#include "model/finite.h"
 
 #define ROW_FLOATS (1 << 18) /* floats dequantised at once */
 
@@ -309,29 +311,30 @@ static int file_row(int row, int D)
     return row - in_head + 2 * (in_head % half) + in_head / half;
 }
 
-static void import_tensor(const struct gguf_tensor *t, const struct weight *w, int permuted_D,
-                          const struct weights *weights, const struct device *device)
+/* Turns the tensor into fp32, a few rows at a time, and looks at each number; a device that plans only looks. */
+static enum err import_tensor(const struct gguf *file, const struct gguf_tensor *t, const struct weight *w,
+                              int permuted_D, const struct weights *weights, const struct device *device)
 {
-    int cols = w->cols > 0 ? w->cols : 1;
-    if (w->cols == 0) { /* one row of the file */
-        float *values = mem_alloc((size_t)w->rows * sizeof *values);
-        dequantise(t->type, t->data, (uint64_t)w->rows, values);
-        weights_import(weights, device, w, values, 0, w->rows);
-        free(values);
-        return;
-    }
+    int cols = w->cols > 0 ? w->cols : w->rows,
+        n_rows = w->cols > 0 ? w->rows : 1; /* a vector is one row of the file */
     int block = ROW_FLOATS / cols > 16 ? ROW_FLOATS / cols : 16;
     size_t row_bytes = (size_t)cols / t->type->block * t->type->bytes;
-    float *rows = mem_alloc((size_t)block * (size_t)cols * sizeof *rows);
-    for (int row = 0; row < w->rows; row += block) {
-        int n = w->rows - row < block ? w->rows - row : block;
+    float *rows = mem_alloc((size_t)(block < n_rows ? block : n_rows) * (size_t)cols * sizeof *rows);
+    uint64_t bad = 0;
+    for (int row = 0; row < n_rows; row += block) {
+        int n = n_rows - row < block ? n_rows - row : block;
+#pragma omp parallel for schedule(static) if (n > 1)
         for (int i = 0; i < n; i++) {
             int from = permuted_D > 0 ? file_row(row + i, permuted_D) : row + i;
             dequantise(t->type, t->data + (size_t)from * row_bytes, (uint64_t)cols, rows + (size_t)i * (size_t)cols);
         }
-        weights_import(weights, device, w, rows, row, n);
+        bad += not_finite_count(rows, DTYPE_F32, (uint64_t)n * (uint64_t)cols);
+        if (!device_plans(device)) {
+            weights_import(weights, device, w, rows, row, w->cols > 0 ? n : w->rows);
+        }
     }
     free(rows);
+    return not_finite_refuse(file->path, w->name, bad, (uint64_t)n_rows * (uint64_t)cols);
 }
 
 static enum err check_all(const struct gguf *file, const struct weights *weights)
@@ -352,18 +355,36 @@ static enum err check_all(const struct gguf *file, const struct weights *weights
     return ERR_NONE;
 }
 
+/* What becomes of the file: quantised weights take more room than in it. */
+static void describe(const struct gguf *file, const struct weights *weights, const struct device *device)
+{
+    const struct gguf_tensor *largest = &file->tensors[0];
+    uint64_t bytes = 0, width = device->element_bytes + (weights->master ? sizeof(float) : 0);
+    for (int i = 0; i < file->n_tensors; i++) {
+        largest = file->tensors[i].bytes > largest->bytes ? &file->tensors[i] : largest;
+        bytes += file->tensors[i].bytes;
+    }
+    if (weights->n * width > bytes + bytes / 4) {
+        log_info("%s: %s expanded to %s: %.1f GB in the file, %.1f GB in memory; %.2f billion weights%s", file->path,
+                 largest->type->name, device->element_bytes == sizeof(float) ? "fp32" : "bf16", (double)bytes / 1e9,
+                 (double)(weights->n * width) / 1e9, (double)weights->n / 1e9,
+                 weights->head != weights->embedding ? ", with an output head of its own" : "");
+    }
+}
+
 enum err gguf_model_weights(const struct gguf *file, const struct model_config *config, const struct weights *weights,
                             struct device *device)
 {
     char name[128];
     TRY(check_all(file, weights));
-    if (device_plans(device)) {
-        return ERR_NONE;
+    if (!device_plans(device)) {
+        describe(file, weights, device);
     }
     for (int i = 0; i < weights->n_tensors; i++) {
         const struct weight *w = &weights->table[i];
         file_name(w->name, name, sizeof name);
-        import_tensor(gguf_find_tensor(file, name), w, is_permuted(config, w->name) ? config->D : 0, weights, device);
+        TRY(import_tensor(file, gguf_find_tensor(file, name), w, is_permuted(config, w->name) ? config->D : 0, weights,
+                          device));
     }
     return ERR_NONE;
 }

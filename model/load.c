@@ -11,6 +11,8 @@
 #include <sys/mman.h>
 
 #include "base/json.h"
+#include "base/log.h"
+#include "model/finite.h"
 #include "model/gguf_model.h"
 #include "model/safetensors.h"
 
@@ -85,6 +87,54 @@ static enum err open_files(struct load *load)
     return result;
 }
 
+static const struct tensor_view *find_tensor(const struct load *load, const char *name)
+{
+    const struct tensor_view *found = NULL;
+    for (int i = 0; i < load->n_files && !found; i++) {
+        found = safetensors_find(&load->files[i], name);
+    }
+    return found;
+}
+
+/* Whether two tensors hold the same numbers, in whatever format. */
+static bool same_numbers(const struct tensor_view *a, const struct tensor_view *b)
+{
+    enum { BLOCK = 4096 };
+    float x[BLOCK], y[BLOCK];
+    if (a->n_dims != 2 || b->n_dims != 2 || a->shape[0] != b->shape[0] || a->shape[1] != b->shape[1] ||
+        a->dtype == DTYPE_OTHER || b->dtype == DTYPE_OTHER) {
+        return false;
+    }
+    if (a->dtype == b->dtype) {
+        return memcmp(a->data, b->data, a->bytes) == 0;
+    }
+    uint64_t n = (uint64_t)a->shape[0] * (uint64_t)a->shape[1];
+    for (uint64_t at = 0; at < n; at += BLOCK) {
+        uint64_t part = n - at < BLOCK ? n - at : BLOCK;
+        tensor_to_float(a, at, part, x);
+        tensor_to_float(b, at, part, y);
+        if (memcmp(x, y, part * sizeof *x) != 0) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* A config.json that ties the head to the embedding, beside files that have both, and different: the files are right, as in
+ * transformers 5. */
+static void untie_if_different(struct load *load)
+{
+    const struct tensor_view *embedding = find_tensor(load, "model.embed_tokens.weight");
+    const struct tensor_view *head = find_tensor(load, "lm_head.weight");
+    if (load->config.tied && embedding && head && !same_numbers(embedding, head)) {
+        log_warning_once(
+            "%s: config.json has tie_word_embeddings: true, but lm_head.weight is not model.embed_tokens.weight; "
+            "both are kept, untied, as in transformers 5",
+            load->folder);
+        load->config.tied = false;
+    }
+}
+
 static enum err open_gguf(struct load *load, const char *path)
 {
     TRY(gguf_open(&load->gguf, path));
@@ -99,7 +149,9 @@ static enum err open_folder(struct load *load, const char *path)
         return err_set(ERR_LIMIT, "path too long: %s", path);
     }
     memcpy(load->folder, path, length + 1);
-    return open_files(load);
+    TRY(open_files(load));
+    untie_if_different(load);
+    return ERR_NONE;
 }
 
 enum err load_open(struct load **out, const char *path)
@@ -133,13 +185,25 @@ void load_close(struct load *load)
     free(load);
 }
 
+static bool has_weights(const char *folder)
+{
+    static const char *const names[] = {"model.safetensors", "model.safetensors.index.json"};
+    char path[FILE_PATH_BYTES];
+    for (int i = 0; i < 2; i++) {
+        if (file_join(path, sizeof path, folder, names[i]) == ERR_NONE && file_exists(path)) {
+            return true;
+        }
+    }
+    return false;
+}
+
 enum err load_config_of(struct model_config *out, const char *path)
 {
     struct load *load;
-    if (file_is_folder(path)) {
+    if (file_is_folder(path) && !has_weights(path)) {
         return model_config_open(out, path);
     }
-    TRY(load_open(&load, path)); /* a GGUF file, or nothing */
+    TRY(load_open(&load, path)); /* its tensors may correct the config */
     *out = load->config;
     load_close(load);
     return ERR_NONE;
@@ -149,15 +213,6 @@ enum err load_config(const struct load *load, struct model_config *out)
 {
     *out = load->config;
     return ERR_NONE;
-}
-
-static const struct tensor_view *find_tensor(const struct load *load, const char *name)
-{
-    const struct tensor_view *found = NULL;
-    for (int i = 0; i < load->n_files && !found; i++) {
-        found = safetensors_find(&load->files[i], name);
-    }
-    return found;
 }
 
 static enum err check_tensor(const struct load *load, const struct weight *w, const struct tensor_view *t)
@@ -213,30 +268,40 @@ static enum err check_files(const struct load *load, const struct weights *weigh
     return ERR_NONE;
 }
 
+/* A few rows at a time; each number is looked at while it is at hand. A device that plans only looks. `rows` holds a block. */
+static enum err load_tensor(const struct load *load, const struct weights *weights, struct device *device,
+                            const struct weight *w, float **rows)
+{
+    const struct tensor_view *t = find_tensor(load, w->name);
+    uint64_t bad = 0, cols = w->cols ? (uint64_t)w->cols : 1, width = t->dtype == DTYPE_F32 ? 4 : 2;
+    int block = ROW_FLOATS / (int)cols > 16 ? ROW_FLOATS / (int)cols : 16;
+    *rows = mem_grow(*rows, (size_t)block * cols * sizeof **rows);
+    for (int row = 0; row < w->rows; row += block) {
+        int n = w->rows - row < block ? w->rows - row : block;
+        uint64_t at = (uint64_t)row * cols, n_values = (uint64_t)n * cols;
+        bad += not_finite_count(t->data + at * width, t->dtype, n_values);
+        if (!device_plans(device)) {
+            tensor_to_float(t, at, n_values, *rows);
+            weights_import(weights, device, w, *rows, row, n);
+        }
+    }
+    forget_pages(t);
+    return not_finite_refuse(load->folder, w->name, bad, (uint64_t)w->rows * cols);
+}
+
 enum err load_weights(const struct load *load, struct weights *weights, struct device *device)
 {
     if (load->is_gguf) {
         return gguf_model_weights(&load->gguf, &load->config, weights, device);
     }
     TRY(check_files(load, weights));
-    if (device_plans(device)) {
-        return ERR_NONE;
-    }
     float *rows = NULL;
-    for (int i = 0; i < weights->n_tensors; i++) {
-        const struct weight *w = &weights->table[i];
-        const struct tensor_view *t = find_tensor(load, w->name);
-        int cols = w->cols ? w->cols : 1, block = ROW_FLOATS / cols > 16 ? ROW_FLOATS / cols : 16;
-        rows = mem_grow(rows, (size_t)block * (size_t)cols * sizeof *rows);
-        for (int row = 0; row < w->rows; row += block) {
-            int n = w->rows - row < block ? w->rows - row : block;
-            tensor_to_float(t, (uint64_t)row * (uint64_t)cols, (uint64_t)n * (uint64_t)cols, rows);
-            weights_import(weights, device, w, rows, row, n);
-        }
-        forget_pages(t);
+    enum err result = ERR_NONE;
+    for (int i = 0; result == ERR_NONE && i < weights->n_tensors; i++) {
+        result = load_tensor(load, weights, device, &weights->table[i], &rows);
     }
     free(rows);
-    return ERR_NONE;
+    return result;
 }
 
 enum err load_tokenizer(const struct load *load, struct tokenizer **out)

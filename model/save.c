@@ -60,8 +60,9 @@ static enum err write_json(const json_t *document, const char *folder, const cha
     return result;
 }
 
-/* The config that the model was opened with, all its keys kept; only the number format follows what is written. */
-static enum err save_opened_config(const char *from, const char *folder, const char *dtype)
+/* The config that the model was opened with, all its keys kept; only the number format and whether the head
+ * is tied follow what is written. */
+static enum err save_opened_config(const char *from, const char *folder, const char *dtype, bool tied)
 {
     char path[FILE_PATH_BYTES];
     json_t *document;
@@ -70,10 +71,11 @@ static enum err save_opened_config(const char *from, const char *folder, const c
     const char *key = json_object_get(document, "dtype") ? "dtype" : "torch_dtype";
     const char *is = json_string_value(json_object_get(document, key));
     enum err result;
-    if (is && strcmp(is, dtype) == 0) {
+    if (is && strcmp(is, dtype) == 0 && json_is_true(json_object_get(document, "tie_word_embeddings")) == tied) {
         result = copy_file(from, folder, "config.json");
     } else {
         json_object_set_new(document, key, json_string(dtype));
+        json_object_set_new(document, "tie_word_embeddings", json_boolean(tied));
         result = write_json(document, folder, "config.json");
     }
     json_decref(document);
@@ -137,7 +139,7 @@ static enum err save_descriptions(const struct model *model, const char *folder,
     }
     TRY(copy_tokenizer(model->source, folder));
     TRY(copy_file(model->source, folder, "generation_config.json"));
-    return save_opened_config(model->source, folder, dtype);
+    return save_opened_config(model->source, folder, dtype, model->config.tied);
 }
 
 /* ---- weights ---- */

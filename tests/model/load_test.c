@@ -3,6 +3,9 @@
  * SPDX-License-Identifier: Apache-2.0 */
 #include "model/load.h"
 
+#include <sys/stat.h>
+#include <unistd.h>
+
 #include "model/safetensors.h"
 #include "tests/model/fixture.h"
 
@@ -31,14 +34,24 @@ struct folder {
     struct safetensors golden;
     struct tensor_source sources[64];
     int n;
+    enum {
+        HEAD_ZERO,
+        HEAD_COPY,
+        HEAD_ALMOST
+    } head; /* what lm_head.weight is: the embedding, but for its last number */
 };
 
 static void read_golden(void *context, int i, uint64_t at, uint64_t n, float *out)
 {
     const struct folder *f = context;
-    const struct tensor_view *t = safetensors_find(&f->golden, f->sources[i].name);
+    bool copied = f->head != HEAD_ZERO && strcmp(f->sources[i].name, "lm_head.weight") == 0;
+    const struct tensor_view *t =
+        safetensors_find(&f->golden, copied ? "model.embed_tokens.weight" : f->sources[i].name);
     if (t) {
         tensor_to_float(t, at, n, out);
+        if (copied && f->head == HEAD_ALMOST && at + n == (uint64_t)t->shape[0] * (uint64_t)t->shape[1]) {
+            out[n - 1] += 1;
+        }
     } else {
         memset(out, 0, n * sizeof *out);
     }
@@ -147,13 +160,84 @@ static void tensors_must_be_those_of_the_config(void **state)
     write_tensors(&f, "model.safetensors", 0, f.n + 1, DTYPE_F32);
     assert_refused(f.path, *state, ERR_FORMAT, "q_norm.weight' has no place");
     f.sources[f.n] = (struct tensor_source){"model.layers.0.self_attn.rotary_emb.inv_freq", 1, {8, 0}};
-    f.sources[f.n + 1] = (struct tensor_source){"lm_head.weight", 2, {203, 64}}; /* tied: never read */
-    write_tensors(&f, "model.safetensors", 0, f.n + 2, DTYPE_F32);
+    write_tensors(&f, "model.safetensors", 0, f.n + 1, DTYPE_F32);
     FIXTURE_ASSERT(model_open(&model, f.path, *state, 0));
     model_close(model);
     f.sources[0].shape[0]--;
     write_tensors(&f, "model.safetensors", 0, f.n, DTYPE_F32);
     assert_refused(f.path, *state, ERR_FORMAT, "but config.json asks for");
+    folder_close(&f);
+}
+
+/* tie_word_embeddings is true in the config; only a head that differs from the embedding is one of its own. */
+static void a_head_that_differs_is_kept(void **state)
+{
+    struct folder f;
+    folder_open(&f);
+    f.sources[f.n++] = (struct tensor_source){"lm_head.weight", 2, {203, 64}};
+    for (int i = 0; i < 3; i++) {
+        struct model *model = NULL, *again = NULL;
+        struct model_config config;
+        char saved[] = "/tmp/strop_load_XXXXXX";
+        f.head = i == 0 ? HEAD_ZERO : i == 1 ? HEAD_COPY : HEAD_ALMOST;
+        write_tensors(&f, "model.safetensors", 0, f.n, i == 1 ? DTYPE_BF16 : DTYPE_F32);
+        FIXTURE_ASSERT(model_open(&model, f.path, *state, 0));
+        assert_int_equal(model->config.tied, i == 1);
+        assert_int_equal(model->weights.head == model->weights.embedding, i == 1);
+        FIXTURE_ASSERT(model_open_config(&config, f.path)); /* what memory is planned by */
+        assert_int_equal(config.tied, i == 1);
+        assert_non_null(mkdtemp(saved));
+        FIXTURE_ASSERT(model_save(model, saved, "float32"));
+        FIXTURE_ASSERT(model_open(&again, saved, *state, 0));
+        assert_int_equal(again->weights.n, model->weights.n);
+        assert_memory_equal(again->weights.data, model->weights.data, model->weights.n * sizeof(float));
+        FIXTURE_ASSERT(model_config_open(&config, saved)); /* others must not tie it */
+        assert_int_equal(config.tied, i == 1);
+        model_close(again);
+        model_close(model);
+        FIXTURE_ASSERT(file_remove_folder(saved));
+    }
+    folder_close(&f);
+}
+
+/* Nobody writes into the pipe: whoever opens it waits for ever. */
+static void pipes_in_place_of_files_are_refused(void **state)
+{
+    static const char *const names[] = {"config.json",        "generation_config.json",       "model.safetensors",
+                                        "tokenizer.json",     "model.safetensors.index.json", "tokenizer_config.json",
+                                        "chat_template.jinja"};
+    struct folder f;
+    folder_open(&f);
+    write_tensors(&f, "model.safetensors", 0, f.n, DTYPE_F32);
+    alarm(30);
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        char path[64], kept[64], other[64];
+        bool is_tokenizer = i >= 5; /* what is read with a tokenizer only */
+        snprintf(path, sizeof path, "%s/%s", f.path, names[i]);
+        snprintf(kept, sizeof kept, "%s/kept", f.path);
+        snprintf(other, sizeof other, "%s/tokenizer.json", f.path);
+        bool was = rename(path, kept) == 0, away = i == 4;
+        if (away) {
+            snprintf(kept, sizeof kept, "%s/model.safetensors", f.path);
+            snprintf(other, sizeof other, "%s/kept", f.path);
+            assert_int_equal(rename(kept, other), 0);
+        } else if (is_tokenizer) {
+            FIXTURE_ASSERT(file_copy("tests/golden/tiny_tokenizer/tokenizer.json", other));
+        }
+        assert_int_equal(mkfifo(path, 0600), 0);
+        assert_refused(f.path, *state, ERR_IO, "a named pipe");
+        assert_non_null(strstr(err_text(), names[i]));
+        unlink(path);
+        if (away) {
+            assert_int_equal(rename(other, kept), 0);
+        } else if (is_tokenizer) {
+            unlink(other);
+        }
+        if (was) {
+            assert_int_equal(rename(kept, path), 0);
+        }
+    }
+    alarm(0);
     folder_close(&f);
 }
 
@@ -164,6 +248,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(shards_load_as_one, fixture_open, fixture_close),
         cmocka_unit_test_setup_teardown(indices_are_checked, fixture_open, fixture_close),
         cmocka_unit_test_setup_teardown(tensors_must_be_those_of_the_config, fixture_open, fixture_close),
+        cmocka_unit_test_setup_teardown(a_head_that_differs_is_kept, fixture_open, fixture_close),
+        cmocka_unit_test_setup_teardown(pipes_in_place_of_files_are_refused, fixture_open, fixture_close),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,0 +1,58 @@
+/* model/finite.c
+ *
+ * SPDX-License-Identifier: Apache-2.0 */
+#include "model/finite.h"
+
+#include <string.h>
+
+#define CHUNK 32768 /* numbers that are counted in lanes as narrow as they are */
+
+/* All bits of the exponent are set in NaN and infinity, and in nothing else. */
+static uint64_t chunk_16(const uint8_t *data, uint16_t exponent, uint64_t n)
+{
+    uint16_t bad = 0;
+#pragma omp simd reduction(+ : bad)
+    for (uint64_t i = 0; i < n; i++) {
+        uint16_t bits;
+        memcpy(&bits, data + 2 * i, sizeof bits);
+        bad = (uint16_t)(bad + ((bits & exponent) == exponent));
+    }
+    return bad;
+}
+
+static uint64_t chunk_32(const uint8_t *data, uint64_t n)
+{
+    const uint32_t exponent = 0x7F800000;
+    uint32_t bad = 0;
+#pragma omp simd reduction(+ : bad)
+    for (uint64_t i = 0; i < n; i++) {
+        uint32_t bits;
+        memcpy(&bits, data + 4 * i, sizeof bits);
+        bad += (bits & exponent) == exponent;
+    }
+    return bad;
+}
+
+uint64_t not_finite_count(const void *data, enum tensor_dtype dtype, uint64_t n)
+{
+    BUG_ON(dtype == DTYPE_OTHER);
+    const uint8_t *bytes = data;
+    uint64_t bad = 0, n_chunks = (n + CHUNK - 1) / CHUNK;
+#pragma omp parallel for reduction(+ : bad) schedule(static) if (n_chunks > 1)
+    for (uint64_t i = 0; i < n_chunks; i++) {
+        uint64_t at = i * CHUNK, part = n - at < CHUNK ? n - at : CHUNK;
+        bad += dtype == DTYPE_F32 ? chunk_32(bytes + 4 * at, part)
+                                  : chunk_16(bytes + 2 * at, dtype == DTYPE_F16 ? 0x7C00 : 0x7F80, part);
+    }
+    return bad;
+}
+
+enum err not_finite_refuse(const char *path, const char *tensor, uint64_t bad, uint64_t n)
+{
+    return bad == 0
+               ? ERR_NONE
+               : err_set(ERR_FORMAT,
+                         "%s: %llu of the %llu numbers of tensor '%s' are not finite (NaN or infinity); the model was "
+                         "damaged or its training diverged: take another copy or an earlier checkpoint",
+                         path, (unsigned long long)bad, (unsigned long long)n, tensor);
+}
