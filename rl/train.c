@@ -33,14 +33,6 @@ static void on_interrupt(int signal)
     }
 }
 
-static bool on_rollout(void *context, int64_t tokens, int finished, int total)
-{
-    struct train *t = context;
-    (void)tokens;
-    progress_phase(&t->progress, "rollout %d%%", total ? 100 * finished / total : 0);
-    return train_interrupts() >= 2;
-}
-
 static bool on_evaluation(void *context, int64_t tokens, int finished, int total)
 {
     struct train *t = context;
@@ -51,87 +43,36 @@ static bool on_evaluation(void *context, int64_t tokens, int finished, int total
 
 /* ---- the parts of an iteration ---- */
 
-#define FAILING_ROLLOUTS 3
-
-/* A judge that is dead would have the run train on nothing, and nobody would see it. */
-static enum err check_judges(struct train *t, struct iteration *it)
+static void reward_metrics(struct train *t, const struct advantage_stats *stats, const char *prefix)
 {
+    metrics_set(&t->metrics, stats->reward_mean, "%sreward", prefix);
+    metrics_set(&t->metrics, stats->reward_std, "%sreward_std", prefix);
+    metrics_set(&t->metrics, (double)stats->n_flat / stats->n_groups, "%sfrac_reward_zero_std", prefix);
+}
+
+/* Names of the policy's metrics go to all that it sampled; kept/ is what dynamic_sampling left of it to train on. */
+static void iteration_metrics(struct train *t, struct iteration *it, const struct advantage_stats *stats)
+{
+    const struct advantage_options *options = &t->recipe->advantage;
     const char *why;
-    double rate = score_error_rate(t->rewards, it, &why);
-    metrics_set(&t->metrics, rate, "reward/error_rate");
-    t->n_failing = rate > t->recipe->reward.max_error_rate ? t->n_failing + 1 : 0;
-    if (t->n_failing < FAILING_ROLLOUTS) {
-        return ERR_NONE;
+    struct iteration all = *it;
+    all.samples = it->sampled;
+    all.n_samples = it->n_sampled;
+    metrics_set(&t->metrics, score_error_rate(t->rewards, &all, &why), "reward/error_rate");
+    it->arena = all.arena;
+    reward_metrics(t, stats, "");
+    score_metrics(t->rewards, &all, &t->metrics);
+    if (t->recipe->reward.dynamic_sampling) {
+        struct advantage_stats kept = advantage_stats_of(options, it->samples, it->n_prompts, it->G);
+        reward_metrics(t, &kept, "kept/");
+        metrics_set(&t->metrics, score_mean_length(it), "kept/completions/mean_length");
+        metrics_set(&t->metrics, it->n_rounds, "dynamic_sampling/rounds");
+        metrics_set(&t->metrics, it->n_replaced, "dynamic_sampling/dropped_prompts");
     }
-    return err_set(ERR_STATE,
-                   "step %lld: in %d rollouts in a row rewards failed on more than %g of the completions, now on %g; "
-                   "the last said: %s; mend it and run the same command again, or raise max_error_rate",
-                   (long long)t->state.step + 1, FAILING_ROLLOUTS, t->recipe->reward.max_error_rate, rate, why);
-}
-
-static enum err sample_groups(struct train *t, struct iteration *it)
-{
-    double start = clock_seconds();
-    int most = recipe_schedule_at(&t->recipe->rollout.max_completion_length, it->first_step);
-    rollout_set_temperature(t->rollout, (float)t->recipe->rollout.temperature);
-    TRY(rollout_groups(t->rollout, it, most, on_rollout, t));
-    it->seconds_rollout += clock_seconds() - start;
-    start = clock_seconds();
-    progress_phase(&t->progress, "reward");
-    TRY(score_groups(t->rewards, it, most));
-    it->seconds_reward += clock_seconds() - start;
-    return check_judges(t, it);
-}
-
-enum err refill_groups(struct train *t, struct iteration *it)
-{
-    for (int round = 1; round < t->recipe->reward.dynamic_sampling_max_rounds; round++) {
-        int *flat = ARENA_NEW(&it->arena, int, it->n_prompts), n_flat = 0;
-        for (int p = 0; p < it->n_prompts; p++) {
-            if (advantage_is_flat(&t->recipe->advantage, &it->samples[p * it->G], it->G)) {
-                flat[n_flat++] = p;
-            }
-        }
-        if (n_flat == 0) {
-            break;
-        }
-        struct iteration more = {.arena = it->arena, .n_prompts = n_flat, .G = it->G, .first_step = it->first_step};
-        more.first_sequence = it->first_sequence + (uint64_t)round * (uint64_t)(it->n_prompts * it->G);
-        enum err result = dataset_next(t->dataset, &more);
-        if (result == ERR_NONE) {
-            result = sample_groups(t, &more);
-        }
-        it->arena = more.arena;
-        for (int i = 0; result != ERR_NONE && more.prompts && i < n_flat; i++) {
-            json_decref(more.prompts[i].fields);
-        }
-        TRY(result);
-        it->seconds_rollout += more.seconds_rollout;
-        it->seconds_reward += more.seconds_reward;
-        for (int i = 0; i < n_flat; i++) {
-            json_decref(it->prompts[flat[i]].fields);
-            it->prompts[flat[i]] = more.prompts[i];
-            it->groups[flat[i]] = more.groups[i];
-            for (int s = 0; s < it->G; s++) {
-                struct sample *sample = &it->samples[flat[i] * it->G + s];
-                *sample = more.samples[i * it->G + s];
-                sample->prompt = &it->prompts[flat[i]];
-            }
-        }
-    }
-    return ERR_NONE;
-}
-
-static void iteration_metrics(struct train *t, const struct iteration *it, const struct advantage_stats *stats)
-{
-    metrics_set(&t->metrics, stats->reward_mean, "reward");
-    metrics_set(&t->metrics, stats->reward_std, "reward_std");
-    metrics_set(&t->metrics, (double)stats->n_flat / stats->n_groups, "frac_reward_zero_std");
-    score_metrics(t->rewards, it, &t->metrics);
     metrics_set(&t->metrics, it->seconds_rollout, "timing_s/rollout");
     metrics_set(&t->metrics, it->seconds_reward, "timing_s/reward");
-    double tokens = (double)rollout_stats(t->rollout)->completion_tokens;
-    metrics_set(&t->metrics, tokens / fmax(it->seconds_rollout, 1e-9), "throughput/tokens_per_second");
+    metrics_set(&t->metrics, (double)it->sampled_tokens / fmax(it->seconds_rollout, 1e-9),
+                "throughput/tokens_per_second");
 }
 
 static void pack(struct train *t, struct iteration *it)
@@ -231,7 +172,7 @@ static enum err train_iteration(struct train *t, struct iteration *it)
         TRY(refill_groups(t, it)); /* others for groups that teach nothing */
     }
     advantage_compute(&t->recipe->advantage, it); /* better than its peers? */
-    struct advantage_stats stats = advantage_stats_of(&t->recipe->advantage, it->samples, it->n_prompts, it->G);
+    struct advantage_stats stats = advantage_stats_of(&t->recipe->advantage, it->sampled, it->n_sampled / it->G, it->G);
     iteration_metrics(t, it, &stats);
     TRY(store_rollout(t->store, it, t->rewards)); /* remember it       */
     pack(t, it);                                  /* text to tensors   */
@@ -308,8 +249,8 @@ static void print_completions(const struct train *t, const struct iteration *it,
     for (int p = 0; p < n && p < it->n_prompts; p++) {
         const struct sample *s = &it->samples[p * it->G];
         struct str prompt = str_trim(s->prompt->text), text = s->completion->text;
-        fprintf(stderr, "\n  prompt: %.*s\n  [reward %.2f: %s; %d tokens]\n%.*s\n", (int)prompt.length, prompt.data,
-                s->reward, s->judgement.parts[0].reason, s->completion->n_tokens, (int)text.length, text.data);
+        fprintf(stderr, "\n  prompt: %.*s\n  %s, %d tokens:\n%.*s\n", (int)prompt.length, prompt.data,
+                s->judgement.parts[0].reason, s->completion->n_tokens, (int)text.length, text.data);
     }
     if (n > 0) {
         fprintf(stderr, "  (step %lld)\n\n", (long long)t->state.step);
@@ -450,19 +391,6 @@ static enum err train_loop(struct train *t)
     return evaluate_if_due(t);
 }
 
-/* What came of the run, and what a person does next. */
-static enum err announce_end(const char *folder, int64_t step)
-{
-    struct strbuf line = STRBUF_INIT;
-    enum err result = report_sum_up(folder, step, &line);
-    if (result == ERR_NONE) {
-        log_info("%s", line.data);
-        log_info("next: open %s/report.html; strop chat %s; strop eval %s", folder, folder, folder);
-    }
-    strbuf_release(&line);
-    return result;
-}
-
 enum err train_run(struct recipe *recipe, const char *command)
 {
     struct train t = {0};
@@ -485,5 +413,8 @@ enum err train_run(struct recipe *recipe, const char *command)
     if (result == ERR_NONE) {
         result = report_write(recipe->run.output_dir, NULL);
     }
-    return result == ERR_NONE ? announce_end(recipe->run.output_dir, t.state.step) : result;
+    if (result == ERR_NONE) {
+        log_info("the report is %s/report.html", recipe->run.output_dir);
+    }
+    return result;
 }

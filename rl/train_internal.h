@@ -49,6 +49,8 @@ enum err train_open_rollout(struct train *t, int kv_pages);
 /* One update by supervised training (rl/sft.c). */
 enum err sft_step(struct train *t);
 
+/* Groups of completions for it->prompts, and their rewards: it->samples. ERR_STATE when rewards fail again and again. */
+enum err sample_groups(struct train *t, struct iteration *it);
 /* Replaces groups that teach nothing by new ones (dynamic_sampling; DAPO, arXiv 2503.14476, section 3.2). */
 enum err refill_groups(struct train *t, struct iteration *it);
 
