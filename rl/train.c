@@ -75,6 +75,16 @@ static void iteration_metrics(struct train *t, struct iteration *it, const struc
                 "throughput/tokens_per_second");
 }
 
+static enum err announce_collapse(struct train *t, const struct advantage_stats *stats)
+{
+    const char *text = collapse_watch(&t->collapse, stats);
+    if (!text) {
+        return ERR_NONE;
+    }
+    log_warning("step %lld: %s", (long long)t->state.step + 1, text);
+    return store_event(t->store, t->state.step + 1, "collapse", text);
+}
+
 static void pack(struct train *t, struct iteration *it)
 {
     const struct recipe *r = t->recipe;
@@ -174,6 +184,7 @@ static enum err train_iteration(struct train *t, struct iteration *it)
     advantage_compute(&t->recipe->advantage, it); /* better than its peers? */
     struct advantage_stats stats = advantage_stats_of(&t->recipe->advantage, it->sampled, it->n_sampled / it->G, it->G);
     iteration_metrics(t, it, &stats);
+    TRY(announce_collapse(t, &stats));
     TRY(store_rollout(t->store, it, t->rewards)); /* remember it       */
     pack(t, it);                                  /* text to tensors   */
     for (int i = 0; i < it->n_minibatches && t->state.step < t->max_steps; i++) {

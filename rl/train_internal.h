@@ -4,6 +4,7 @@
 #ifndef RL_TRAIN_INTERNAL_H
 #define RL_TRAIN_INTERNAL_H
 
+#include "rl/collapse.h"
 #include "rl/run/checkpoint.h"
 #include "rl/data/dataset.h"
 #include "rl/loss.h"
@@ -30,6 +31,7 @@ struct train {
     int64_t max_steps;
     int64_t bits_different;
     int n_failing; /* rollouts in a row whose rewards failed too often */
+    struct collapse collapse;
     double step_start;
 };
 
