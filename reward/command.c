@@ -3,6 +3,7 @@
  * SPDX-License-Identifier: Apache-2.0 */
 #include <string.h>
 
+#include "reward/dialog.h"
 #include "reward/rewards.h"
 #include "reward/workers.h"
 
@@ -10,6 +11,7 @@ enum { WORDS_MOST = 64 };
 
 struct command {
     struct workers *workers;
+    const char *field;
     struct arena arena;
     char *words[WORDS_MOST + 1];
 };
@@ -69,13 +71,14 @@ static enum err command_open(void *state, const struct reward_values *values)
 {
     struct command *command = state;
     const char *line = reward_text(values, "run");
+    command->field = reward_text(values, "field");
     TRY(workers_check_config("command", reward_text(values, "config")));
     TRY(split(command, line));
     struct workers_plan plan = {
         .name = command->words[0],
         .words = command->words,
         .config = reward_text(values, "config"),
-        .field = reward_text(values, "field"),
+        .field = command->field,
         .count = (int)reward_int(values, "processes"),
         .start_seconds = reward_number(values, "start_timeout"),
         .item_seconds = reward_number(values, "timeout"),
@@ -103,6 +106,11 @@ static struct verdict command_judge(const void *state, const struct reward_item 
     return workers_judge(((const struct command *)state)->workers, item, call);
 }
 
+static const char *command_check(const void *state, const json_t *row, struct arena *arena)
+{
+    return dialog_check(row, ((const struct command *)state)->field, arena);
+}
+
 static const char *command_dead(const void *state, struct arena *arena)
 {
     return workers_dead(((const struct command *)state)->workers, arena);
@@ -117,5 +125,6 @@ const struct reward_kind reward_command = {
     .close = command_close,
     .state_bytes = sizeof(struct command),
     .judge = command_judge,
+    .check = command_check,
     .dead = command_dead,
 };

@@ -83,6 +83,16 @@ static struct verdict cosine_length_judge(const void *state, const struct reward
     return v;
 }
 
+static const char *cosine_length_check(const void *state, const json_t *row, struct arena *arena)
+{
+    return reward_part_check(&((const struct cosine_length *)state)->correct, row, arena);
+}
+
+static const char *cosine_length_dead(const void *state, struct arena *arena)
+{
+    return reward_part_dead(&((const struct cosine_length *)state)->correct, arena);
+}
+
 const struct reward_kind reward_cosine_length = {
     .name = "cosine_length",
     .help = "scales a right-or-wrong reward by length along a cosine: short right answers earn most",
@@ -92,4 +102,6 @@ const struct reward_kind reward_cosine_length = {
     .close = cosine_length_close,
     .state_bytes = sizeof(struct cosine_length),
     .judge = cosine_length_judge,
+    .check = cosine_length_check,
+    .dead = cosine_length_dead,
 };

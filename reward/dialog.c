@@ -60,6 +60,12 @@ const json_t *dialog_truth(const json_t *row, const char *field)
     return NULL;
 }
 
+const char *dialog_check(const json_t *row, const char *field, struct arena *arena)
+{
+    const json_t *value = json_object_get(row, field);
+    return field[0] && (!value || json_is_null(value)) ? arena_printf(arena, "missing field '%s'", field) : NULL;
+}
+
 void dialog_item(struct strbuf *out, const char *id, const struct reward_item *item, const char *field)
 {
     strbuf_puts(out, "{");

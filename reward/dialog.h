@@ -30,6 +30,8 @@ void dialog_score(struct strbuf *out, int64_t seq, const struct reward_item *ite
 void dialog_item(struct strbuf *out, const char *id, const struct reward_item *item,
                  const char *field);                              /* one of its items */
 const json_t *dialog_truth(const json_t *row, const char *field); /* NULL: none */
+/* NULL, or that the row lacks the field that was named. */
+const char *dialog_check(const json_t *row, const char *field, struct arena *arena);
 
 enum dialog_kind { DIALOG_READY, DIALOG_SCORED, DIALOG_LOG, DIALOG_BROKEN };
 

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "reward/dialog.h"
 #include "reward/http/client.h"
 #include "reward/http/form.h"
 #include "reward/http/fusion.h"
@@ -194,6 +195,12 @@ static void http_judge_all(const void *state, const struct reward_item *items, i
     http_run(http->client, n_jobs, &jobs, call->arena);
 }
 
+static const char *http_check(const void *state, const json_t *row, struct arena *arena)
+{
+    const struct http *http = state;
+    return http->form == FUSION ? http_fusion_check(row, arena) : dialog_check(row, http->field, arena);
+}
+
 static struct verdict http_judge(const void *state, const struct reward_item *item, const struct reward_call *call)
 {
     struct verdict verdict = {0};
@@ -211,4 +218,5 @@ const struct reward_kind reward_http = {
     .state_bytes = sizeof(struct http),
     .judge = http_judge,
     .judge_all = http_judge_all,
+    .check = http_check,
 };

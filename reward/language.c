@@ -64,13 +64,13 @@ static void language_close(void *state)
 }
 
 /* The script of an item; NULL, and the reason, if its field is missing or names none. */
-static const struct script *script_of(const struct language *language, const struct reward_item *item,
-                                      struct arena *arena, const char **reason)
+static const struct script *script_of(const struct language *language, const json_t *row, struct arena *arena,
+                                      const char **reason)
 {
     if (!*language->field) {
         return language->scripts[0];
     }
-    const char *name = json_string_value(json_object_get(item->fields, language->field));
+    const char *name = json_string_value(json_object_get(row, language->field));
     if (!name) {
         *reason = arena_printf(arena, "missing field '%s'", language->field);
         return NULL;
@@ -88,7 +88,7 @@ static struct verdict language_judge(const void *state, const struct reward_item
 {
     const struct language *language = state;
     const char *reason = NULL;
-    const struct script *script = script_of(language, item, call->arena, &reason);
+    const struct script *script = script_of(language, item->fields, call->arena, &reason);
     struct str text;
     if (!script) {
         return verdict_error(reason);
@@ -107,6 +107,13 @@ static struct verdict language_judge(const void *state, const struct reward_item
     return verdict_ok((double)own / (double)all, reason, (struct str){0});
 }
 
+static const char *language_check(const void *state, const json_t *row, struct arena *arena)
+{
+    const char *reason = NULL;
+    script_of(state, row, arena, &reason);
+    return reason;
+}
+
 const struct reward_kind reward_language = {
     .name = "language",
     .help = "the share of the words of the thinking that are in the wanted language's script (DeepSeek-R1)",
@@ -116,4 +123,5 @@ const struct reward_kind reward_language = {
     .close = language_close,
     .state_bytes = sizeof(struct language),
     .judge = language_judge,
+    .check = language_check,
 };

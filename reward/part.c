@@ -55,7 +55,13 @@ void reward_part_judge_all(const struct reward_part *part, const struct reward_i
 const char *reward_part_check(const struct reward_part *part, const json_t *row, struct arena *arena)
 {
     const struct reward_kind *kind = part->values.kind;
-    return kind->check ? kind->check(part->state, row, arena) : NULL;
+    if (kind->check || !kind->fields[0]) {
+        return kind->check ? kind->check(part->state, row, arena) : NULL;
+    }
+    struct reward_item item = {.fields = row, .n_tokens = 1, .max_tokens = 1};
+    struct reward_call call = {.arena = arena, .deadline = INFINITY};
+    struct verdict v = kind->judge(part->state, &item, &call);
+    return v.kind == VERDICT_ERROR ? v.reason : NULL;
 }
 
 const char *reward_part_dead(const struct reward_part *part, struct arena *arena)

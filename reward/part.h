@@ -22,8 +22,7 @@ struct verdict reward_part_judge(const struct reward_part *part, const struct re
 /* The same for a whole batch, of a kind that has judge_all. */
 void reward_part_judge_all(const struct reward_part *part, const struct reward_item *items, int n, double seconds,
                            const struct reward_call *call, struct verdict *verdicts);
-/* The kind's, where it has one; else NULL. */
-const char *reward_part_check(const struct reward_part *part, const json_t *row, struct arena *arena);
-const char *reward_part_dead(const struct reward_part *part, struct arena *arena);
+const char *reward_part_check(const struct reward_part *part, const json_t *row, struct arena *arena); /* see check */
+const char *reward_part_dead(const struct reward_part *part, struct arena *arena);                     /* see dead */
 
 #endif

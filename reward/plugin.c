@@ -105,6 +105,11 @@ static struct verdict plugin_judge(const void *state, const struct reward_item *
     return plugin->workers ? workers_judge(plugin->workers, item, call) : judge_here(plugin, item, call);
 }
 
+static const char *plugin_check(const void *state, const json_t *row, struct arena *arena)
+{
+    return dialog_check(row, ((const struct plugin *)state)->field, arena);
+}
+
 static const char *plugin_dead(const void *state, struct arena *arena)
 {
     const struct plugin *plugin = state;
@@ -120,5 +125,6 @@ const struct reward_kind reward_plugin = {
     .close = plugin_close,
     .state_bytes = sizeof(struct plugin),
     .judge = plugin_judge,
+    .check = plugin_check,
     .dead = plugin_dead,
 };

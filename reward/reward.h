@@ -95,8 +95,8 @@ struct reward_kind {
      * deadline. NULL: there is none. */
     void (*judge_all)(const void *state, const struct reward_item *items, int n, double seconds,
                       const struct reward_call *call, struct verdict *verdicts);
-    /* Whether a row of the data set has what the reward reads: NULL, or a sentence, static or in the arena. It need not
-     * judge. NULL: any row will do. */
+    /* Whether a row of the data set has what the reward reads: NULL, or a sentence, static or in the arena. NULL: where the
+     * kind has fields, the error of judging an empty completion; else any row will do. */
     const char *(*check)(const void *state, const json_t *row, struct arena *arena);
     /* Why it will never judge again: its program or server failed time after time. Until then NULL. NULL: it cannot. */
     const char *(*dead)(const void *state, struct arena *arena);

@@ -8,13 +8,14 @@
 #include "rl/train_internal.h"
 
 #define FAILING_ROLLOUTS 3
+#define FEW_PROMPTS      3 /* of which all may be rows that a reward cannot read */
 
 static bool on_rollout(void *context, int64_t tokens, int finished, int total)
 {
     struct train *t = context;
     (void)tokens;
     progress_phase(&t->progress, "rollout %d%%", total ? 100 * finished / total : 0);
-    return train_interrupts() >= 2;
+    return train_stops_now();
 }
 
 /* A judge that is dead would have the run train on nothing, and nobody would see it. */
@@ -23,6 +24,12 @@ static enum err check_judges(struct train *t, struct iteration *it)
     const char *why;
     double rate = score_error_rate(t->rewards, it, &why);
     t->n_failing = rate > t->recipe->reward.max_error_rate ? t->n_failing + 1 : 0;
+    if (rate == 1 && t->n_failing > 0 && it->n_prompts > FEW_PROMPTS) {
+        return err_set(ERR_STATE,
+                       "step %lld: rewards failed on every completion; the last said: %s; mend it and run the same "
+                       "command again",
+                       (long long)t->state.step + 1, why);
+    }
     if (t->n_failing < FAILING_ROLLOUTS) {
         return ERR_NONE;
     }

@@ -7,6 +7,8 @@
 #include <strings.h>
 #include <string.h>
 
+#include "base/log.h"
+
 const char *const aha_words[AHA_WORDS] = {"wait",  "mistake", "however", "but",      "retry",
                                           "error", "verify",  "wrong",   "evaluate", "check"};
 
@@ -32,6 +34,27 @@ void aha_count(struct str text, int counts[AHA_WORDS])
     }
 }
 
+static const char *look(void *context, const json_t *row, struct arena *arena)
+{
+    return reward_set_check(context, row, arena);
+}
+
+enum err score_check_rows(struct reward_set *rewards, struct dataset *dataset, const char *name, bool refuse)
+{
+    struct dataset_survey survey;
+    TRY(dataset_survey(dataset, look, rewards, &survey));
+    if (survey.n_wrong == 0) {
+        return ERR_NONE;
+    }
+    if (survey.n_wrong == survey.n && refuse) {
+        return err_set(ERR_FORMAT, "none of the %lld rows of %s can be judged; the first, %s: %s", (long long)survey.n,
+                       name, survey.where, survey.why);
+    }
+    log_warning("%lld of the %lld rows of %s cannot be judged; the first, %s: %s", (long long)survey.n_wrong,
+                (long long)survey.n, name, survey.where, survey.why);
+    return ERR_NONE;
+}
+
 enum err score_groups(struct reward_set *rewards, struct iteration *it, int max_tokens)
 {
     it->n_samples = it->n_prompts * it->G;
@@ -50,6 +73,10 @@ enum err score_groups(struct reward_set *rewards, struct iteration *it, int max_
                                         .truncated = c->finish == FINISH_LENGTH};
     }
     TRY(reward_judge(rewards, items, it->n_samples, &it->arena, judgements));
+    const char *dead = reward_set_dead(rewards, &it->arena);
+    if (dead) {
+        return err_set(ERR_STATE, "%s; mend it and run the same command again", dead);
+    }
     for (int i = 0; i < it->n_samples; i++) {
         it->samples[i].judgement = judgements[i];
         it->samples[i].reward = judgements[i].total;

@@ -4,10 +4,15 @@
 #ifndef RL_SCORE_H
 #define RL_SCORE_H
 
+#include "rl/data/dataset.h"
 #include "rl/iteration.h"
 #include "rl/metrics.h"
 
-/* Makes it->samples from it->groups and judges them. */
+/* Whether the rewards can read the rows of a data set, called `name` in sentences: a warning with the number and the first
+ * of those that they cannot; ERR_FORMAT, if `refuse`, where they can read none. */
+enum err score_check_rows(struct reward_set *rewards, struct dataset *dataset, const char *name, bool refuse);
+
+/* Makes it->samples from it->groups and judges them. ERR_STATE: a reward has died for good; ERR_STOPPED: see reward_set_stop. */
 enum err score_groups(struct reward_set *rewards, struct iteration *it, int max_tokens);
 
 /* The share of the samples that a reward failed to judge; *why: of the last of them, its reward and the reason, in the iteration's

@@ -33,12 +33,17 @@ static void on_interrupt(int signal)
     }
 }
 
+bool train_stops_now(void)
+{
+    return train_interrupts() >= 2;
+}
+
 static bool on_evaluation(void *context, int64_t tokens, int finished, int total)
 {
     struct train *t = context;
     (void)tokens;
     progress_phase(&t->progress, "evaluation %d%%", total ? 100 * finished / total : 0);
-    return train_interrupts() >= 2;
+    return train_stops_now();
 }
 
 /* ---- the parts of an iteration ---- */

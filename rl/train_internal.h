@@ -60,5 +60,6 @@ enum err refill_groups(struct train *t, struct iteration *it);
 enum err train_finish_step(struct train *t, const struct optim_stats *stats);
 
 int train_interrupts(void); /* received so far */
+bool train_stops_now(void); /* two of them: what is under way is given up */
 
 #endif

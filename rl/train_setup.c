@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/log.h"
+#include "rl/score.h"
 #include "rl/train_plan.h"
 
 int train_longest_sequence(const struct recipe *r)
@@ -113,7 +114,11 @@ static enum err open_rewards(struct train *t)
     TRY(reward_set_open(&t->rewards, specs, r->reward.reward_funcs.n, r->reward.on_reward_error,
                         r->reward.reward_timeout, threads));
     r->advantage.rewards = t->rewards;
-    return ERR_NONE;
+    reward_set_stop(t->rewards, train_stops_now);
+    bool refuse = r->reward.max_error_rate < 1;
+    TRY(score_check_rows(t->rewards, t->dataset, r->data.dataset_name, refuse));
+    return t->eval_dataset ? score_check_rows(t->rewards, t->eval_dataset, r->data.eval_dataset_name, refuse)
+                           : ERR_NONE;
 }
 
 /* ---- what takes memory of the device ---- */

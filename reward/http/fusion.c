@@ -11,23 +11,33 @@
 
 enum { MEMORY_MB = 1024 }; /* of address space, of which an interpreter with its modules takes a few hundred */
 
+static const char *read_row(struct code_tests *tests, const json_t *row, struct arena *arena)
+{
+    *tests = (struct code_tests){.compare = {.type = COMPARE_LINES}, .limits = SANDBOX_LIMITS};
+    tests->limits.memory_mb = MEMORY_MB;
+    const char *wrong = code_tests_read(tests, row, false, arena);
+    return wrong || tests->mode == CODE_STDIO
+               ? wrong
+               : "the row's tests call functions or assert, and form=sandbox_fusion runs tests of input and output "
+                 "only; use the reward code";
+}
+
+const char *http_fusion_check(const json_t *row, struct arena *arena)
+{
+    struct code_tests tests;
+    return read_row(&tests, row, arena);
+}
+
 bool http_fusion_begin(struct http_fusion *fusion, const struct reward_item *item, struct arena *arena,
                        struct verdict *verdict)
 {
     struct code_block block;
-    struct code_wanted wanted;
-    *fusion = (struct http_fusion){.tests = {.compare = {.type = COMPARE_LINES}, .limits = SANDBOX_LIMITS}};
-    fusion->tests.limits.memory_mb = MEMORY_MB;
-    const char *wrong = code_tests_read(&fusion->tests, item->fields, false, arena);
-    wanted = code_wanted(&fusion->tests, fusion->tests.language);
+    *fusion = (struct http_fusion){0};
+    const char *wrong = read_row(&fusion->tests, item->fields, arena);
+    struct code_wanted wanted = code_wanted(&fusion->tests, fusion->tests.language);
     if (wrong) {
         *verdict = verdict_error(wrong);
-    } else if (fusion->tests.mode != CODE_STDIO) {
-        *verdict =
-            verdict_error("the row's tests call functions or assert, and form=sandbox_fusion runs tests of input "
-                          "and output only; use the reward code");
-    } else if (wanted = code_wanted(&fusion->tests, fusion->tests.language),
-               !code_extract(item->completion, &wanted, arena, &block)) {
+    } else if (!code_extract(item->completion, &wanted, arena, &block)) {
         *verdict = verdict_ok(0, "no code block", (struct str){0});
     } else {
         fusion->program = block.code;

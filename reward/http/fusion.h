@@ -24,7 +24,7 @@
 struct http_fusion {
     struct code_tests tests;
     enum code_language language;
-    struct str program; /* in the item */
+    struct str program; /* in the item or the arena */
     int test;           /* the present one */
 };
 
@@ -34,6 +34,8 @@ enum http_fusion_said {
     FUSION_FAILED, /* the server could not run it; *verdict is the error */
 };
 
+/* NULL, or why a row cannot be judged so. */
+const char *http_fusion_check(const json_t *row, struct arena *arena);
 /* False: nothing is to be run, and *verdict is set. Views go into the item and the arena. */
 bool http_fusion_begin(struct http_fusion *fusion, const struct reward_item *item, struct arena *arena,
                        struct verdict *verdict);

@@ -37,6 +37,7 @@ struct score {
     struct strbuf out;
     /* so far */
     struct tally parts[REWARDS_MOST], total;
+    char first_error[512];
 };
 
 /* ---- a line becomes an item ---- */
@@ -217,6 +218,9 @@ static void put_judgement(struct score *s, const struct judgement *j)
     s->total.n[kind]++;
     s->total.sum += kind == VERDICT_OK ? n == 1 ? j->parts[0].score : j->total : 0;
     for (int i = 0; i < n; i++) {
+        if (j->parts[i].kind == VERDICT_ERROR && !s->first_error[0]) {
+            snprintf(s->first_error, sizeof s->first_error, "%s: %s", reward_set_label(s->set, i), j->parts[i].reason);
+        }
         s->parts[i].n[j->parts[i].kind]++;
         s->parts[i].sum += j->parts[i].kind == VERDICT_OK ? j->parts[i].score : 0;
     }
@@ -286,7 +290,14 @@ static enum err score_lines(struct score *s)
     if (judged != ERR_NONE) {
         return judged;
     }
-    return read == ERR_NONE ? ERR_NONE : err_set(read, "%s", sentence);
+    if (read != ERR_NONE) {
+        return err_set(read, "%s", sentence);
+    }
+    int64_t n_errors = s->total.n[VERDICT_ERROR];
+    return n_errors > 0 && s->total.n[VERDICT_OK] + s->total.n[VERDICT_ABSTAIN] == 0
+               ? err_set(ERR_STATE, "none of %lld items could be judged; the first error: %s", (long long)n_errors,
+                         s->first_error)
+               : ERR_NONE;
 }
 
 static enum err open_set(const struct cmd_args *args, struct score *s)
@@ -392,7 +403,8 @@ const struct command command_score = {
         "line, in their order, {\"score\", \"verdict\": ok|abstain|error, \"reason\", \"extracted\", \"path\", "
         "\"ms\"}; with several\n"
         "rewards the weighted sum and \"parts\". Also read: n_tokens or completion_ids, max_tokens, truncated or\n"
-        "finish_reason, for rewards about length. A summary goes to standard error.\n\n"
+        "finish_reason, for rewards about length. A summary goes to standard error; the exit code is 1 if every item "
+        "is an error.\n\n"
         "  echo '{\"completion\": \"<answer>3*4</answer>\", \"nums\": [3, 4], \"target\": 12}' |\n"
         "      strop score --reward countdown --reward format:mode=graded,weight=0.1 -\n",
     .options = score_options,

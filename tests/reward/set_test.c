@@ -182,6 +182,47 @@ static void every_kind_takes_any_bytes_and_no_fields(void **state)
     }
 }
 
+static void rows_are_checked_without_a_completion(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *spec, *row, *want; /* NULL: it can be judged */
+    } cases[] = {
+        {"gsm8k", "{\"answer\": \"#### 4\"}", NULL},
+        {"gsm8k", "{\"x\": 1}", "gsm8k: missing field 'answer'"},
+        {"gsm8k:label=right", "{\"answer\": \"no number\"}", "right: the reference cannot be read: "},
+        {"countdown", "{\"nums\": [1, 2], \"target\": 3}", NULL},
+        {"countdown", "{\"nums\": [1, 2]}", "countdown: missing field 'target'"},
+        {"format", "{}", NULL},
+        {"repetition", "{}", NULL},
+        {"language:field=lang", "{\"lang\": \"fr\"}", NULL},
+        {"language:field=lang", "{\"lang\": \"xx\"}", "language: there is no language 'xx'"},
+        {"cosine_length:correct=math", "{\"answer\": 4}", NULL},
+        {"cosine_length:correct=math", "{}", "cosine_length: missing field 'answer'"},
+        {"ifeval", "{}", "ifeval: missing field 'instruction_id_list'"},
+        {"http:url='http://127.0.0.1:1/',field=gold", "{\"gold\": 1}", NULL},
+        {"http:url='http://127.0.0.1:1/',field=gold", "{\"answer\": 1}", "http: missing field 'gold'"},
+        {"http:url='http://127.0.0.1:1/'", "{}", NULL},
+        {"http:url='http://127.0.0.1:1/',form=sandbox_fusion", "{}", "http: missing field: 'test' with "},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct arena arena = ARENA_INIT;
+        struct reward_set *set;
+        json_t *row = json_loads(cases[i].row, 0, NULL);
+        if (reward_set_open(&set, &(struct reward_spec){cases[i].spec}, 1, ON_ERROR_DROP, 1, 1) != ERR_NONE) {
+            fail_msg("%s: %s", cases[i].spec, err_text());
+        }
+        const char *wrong = reward_set_check(set, row, &arena);
+        if (cases[i].want ? !wrong || !str_starts(str_of(wrong), str_of(cases[i].want)) : wrong != NULL) {
+            fail_msg("%s on %s: %s", cases[i].spec, cases[i].row, wrong ? wrong : "can be judged");
+        }
+        assert_null(reward_set_dead(set, &arena));
+        reward_set_close(set);
+        json_decref(row);
+        arena_release(&arena);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -190,6 +231,7 @@ int main(void)
         cmocka_unit_test(labels_differ),
         cmocka_unit_test(a_score_is_finite),
         cmocka_unit_test(the_table_is_sound),
+        cmocka_unit_test(rows_are_checked_without_a_completion),
         cmocka_unit_test(every_kind_takes_any_bytes_and_no_fields),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -81,6 +81,22 @@ static void what_cannot_be_opened_leaves_no_folder(void **state)
     }
 }
 
+/* Before the first rollout, and before the folder is made. */
+static void rows_without_the_rewards_fields_are_refused(void **state)
+{
+    (void)state;
+    static const char rows[] = "{\"prompt\": \"a\"}\n{\"prompt\": \"b\", \"nums\": [1, 2]}\n";
+    char path[128], more[160];
+    snprintf(path, sizeof path, "%s/rows.jsonl", folder);
+    assert_int_equal(file_write_atomic(path, rows, strlen(rows)), ERR_NONE);
+    snprintf(more, sizeof more, "eval_dataset_name: %s\n", path);
+    assert_int_equal(try_run("wrong", more), ERR_FORMAT);
+    assert_non_null(strstr(err_text(), "none of the 2 rows of "));
+    assert_non_null(strstr(err_text(), "rows.jsonl:1: countdown: missing field 'nums'"));
+    snprintf(path, sizeof path, "%s/wrong", folder);
+    assert_false(file_exists(path));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -89,6 +105,7 @@ int main(void)
         cmocka_unit_test(a_finished_run_is_left_as_it_is),
         cmocka_unit_test(a_run_can_go_back),
         cmocka_unit_test(what_cannot_be_opened_leaves_no_folder),
+        cmocka_unit_test(rows_without_the_rewards_fields_are_refused),
     };
     resume_begin();
     int failed = cmocka_run_group_tests(tests, NULL, NULL);

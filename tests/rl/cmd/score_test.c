@@ -132,6 +132,15 @@ static void one_line_in_one_line_out(void **state)
     check_notes("countdown                mean 0.5        2 ok, 0 abstained, 1 errors\n3 items in ");
 }
 
+static void nothing_but_errors_is_one(void **state)
+{
+    (void)state;
+    assert_int_equal(RUN("{\"completion\": \"4\"}\n{\"completion\": \"5\"}", "--reward", "gsm8k", input), 1);
+    check_line(1, "{\"score\": null, \"verdict\": \"error\", \"reason\": \"missing field 'answer'\", \"extracted\": "
+                  "\"\", \"path\": null}");
+    check_notes("none of 2 items could be judged; the first error: gsm8k: missing field 'answer'");
+}
+
 static void several_rewards_add_up(void **state)
 {
     (void)state;
@@ -269,7 +278,7 @@ int main(void)
         cmocka_unit_test(one_line_in_one_line_out),      cmocka_unit_test(several_rewards_add_up),
         cmocka_unit_test(messages_and_lengths_are_read), cmocka_unit_test(a_wrong_line_is_named_after_those_before),
         cmocka_unit_test(order_is_kept_on_threads),      cmocka_unit_test(usage_is_checked),
-        cmocka_unit_test(the_list_has_every_kind),
+        cmocka_unit_test(the_list_has_every_kind),       cmocka_unit_test(nothing_but_errors_is_one),
     };
     return cmocka_run_group_tests(tests, make_folder, remove_folder);
 }
