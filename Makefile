@@ -57,7 +57,7 @@ LDLIBS     += -L$(CUDA_HOME)/lib64 -lcudart_static -ldl -lrt
 endif
 
 REWARDS := $(patsubst %,reward/%,code http math sandbox)
-ROOMS   := $(patsubst %,rl/%,cmd data recipe report run)
+ROOMS   := $(patsubst %,rl/%,cmd data recipe report run) model/jinja
 SOURCES := $(filter-out rl/cmd/main.c,$(foreach f,$(FOLDERS) $(REWARDS) $(ROOMS),$(wildcard $(f)/*.c)))
 ISA_SRC := $(wildcard kernels/cpu/*.c)
 TESTS   := $(foreach f,$(FOLDERS) $(REWARDS) $(ROOMS),$(wildcard tests/$(f)/*_test.c))
@@ -82,7 +82,8 @@ LIBS_rl      := rl rollout reward model kernels base
 libs = $(foreach l,$(LIBS_$(1)),$(OUT)/lib$(l).a)
 
 .PHONY: all setup setup-check demo check quick test bench fuzz fault bundle format install clean help tests lint format-check \
-        gpu-check tidy clang-check data-check faults-check sandbox-check code-check reward-check sandbox-bench math-bench
+        gpu-check tidy clang-check data-check faults-check sandbox-check code-check reward-check sandbox-bench math-bench \
+        template-check
 .DELETE_ON_ERROR:
 .PRECIOUS: $(OUT)/%.o
 
@@ -244,6 +245,9 @@ $(OUT)/tests/check/%: $(OUT)/tests/check/%.o $(call libs,model)
 
 $(OUT)/tests/reward/%_check: $(OUT)/tests/reward/%_check.o $(call libs,reward)
 	@$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS)
+
+template-check: $(OUT)/tests/check/jinja ## (needs TEMPLATES=FOLDER) *.jinja files by strop and by jinja2 (PEER_PYTHON=)
+	@TZ=UTC $${PEER_PYTHON:-python3} tests/check/chat_templates.py $< $(TEMPLATES)
 
 REPEAT ?= 1
 sandbox-check: $(OUT)/tests/reward/sandbox_check ## (needs DATA=FOLDER) hostile programs in the sandbox, REPEAT=1

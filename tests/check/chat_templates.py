@@ -1,0 +1,110 @@
+"""chat_templates.py - chat templates of public models, each with twelve conversations, by jinja2 and by strop.
+
+    python3 tests/check/chat_templates.py PROGRAM FOLDER ...
+
+PROGRAM is tests/check/jinja. Every *.jinja file in the folders is rendered; what strop renders must be what jinja2 renders, byte for
+byte. A template that strop refuses is counted apart, and one where both raise an error. Exit code 1: a rendering differs.
+SPDX-License-Identifier: Apache-2.0
+"""
+import collections
+import json
+import pathlib
+import subprocess
+import sys
+
+sys.path.insert(0, str(pathlib.Path(__file__).parent.parent / "golden"))
+import jinja_reference  # noqa: E402
+
+WEATHER = {"type": "function", "function": {
+    "name": "get_weather", "description": "Weather of a city: \"now\" & later.\nIn Celsius.",
+    "parameters": {"type": "object", "required": ["city"], "properties": {
+        "city": {"type": "string", "description": "Name <of> the city"},
+        "days": {"type": "integer", "default": 3, "minimum": 1},
+        "unit": {"type": ["string", "null"], "enum": ["C", "F"]},
+        "tags": {"type": "array", "items": {"type": "string"}},
+        "place": {"type": "object", "properties": {"lat": {"type": "number", "default": 1.0}}}}},
+    "return": {"type": "object", "properties": {"t": {"type": "number"}}}}}
+CLOCK = {"type": "function", "function": {"name": "clock", "description": "The time.",
+                                          "parameters": {"type": "object", "properties": {}}}}
+CALL = {"id": "call12345", "type": "function",
+        "function": {"name": "get_weather", "arguments": {"city": "Zürich", "days": 2, "exact": True, "rest": None}}}
+
+
+def user(text):
+    return {"role": "user", "content": text}
+
+
+def assistant(text, **more):
+    return {"role": "assistant", "content": text, **more}
+
+
+def system(text):
+    return {"role": "system", "content": text}
+
+
+CONVERSATIONS = {
+    "question": dict(messages=[user("What is 2 + 3?")]),
+    "no opening": dict(messages=[user("Hi"), assistant("Hello.")], add_generation_prompt=False),
+    "system, turns": dict(messages=[system("Be brief."), user("Hi"), assistant("Hello."), user(" again \n")]),
+    "two systems": dict(messages=[system("One."), system("Two."), user("Go")]),
+    "unicode": dict(messages=[system("日本語 \u3000"), user("Ünïcödé 😀 \u00a0<b>&\"'"), assistant("¿qué?"), user("\\n {{ x }}")]),
+    "thinking": dict(messages=[user("a"), assistant("<think>\nx\n\n</think>\n\nb"), user("c"),
+                               assistant("<think>y</think>d", reasoning_content="why")], add_generation_prompt=False),
+    "thinking, then asked": dict(messages=[user("a"), assistant("b", reasoning_content="because\n"), user("c")],
+                                 enable_thinking=False),
+    "empty": dict(messages=[system(""), user(""), assistant(""), user("x")], enable_thinking=True),
+    "tools": dict(messages=[system("S"), user("Weather?")], tools=[WEATHER, CLOCK]),
+    "tool calls": dict(messages=[user("Weather?"), assistant("", tool_calls=[CALL]),
+                                 {"role": "tool", "name": "get_weather", "tool_call_id": "call12345", "content": "{\"t\": 21.5}"},
+                                 assistant("21.5 degrees."), user("Thanks")], tools=[WEATHER, CLOCK]),
+    "tool results last": dict(messages=[user("Both?"), assistant(None, tool_calls=[CALL, {**CALL, "id": "call54321"}]),
+                                        {"role": "tool", "tool_call_id": "call12345", "name": "get_weather", "content": "1"},
+                                        {"role": "tool", "tool_call_id": "call54321", "name": "get_weather", "content": "2"}],
+                              tools=[WEATHER]),
+    "parts": dict(messages=[system([{"type": "text", "text": "S"}]),
+                            user([{"type": "text", "text": "One."}, {"type": "text", "text": "Two."}])]),
+}
+
+
+def variables(conversation):
+    return {"bos_token": "<BOS>", "eos_token": "<EOS>", "unk_token": "<UNK>", "pad_token": "<PAD>", "tools": None,
+            "documents": None, "add_generation_prompt": True, **conversation}
+
+
+def by_strop(program, cases):
+    lines = "".join(json.dumps(case) + "\n" for case in cases)
+    done = subprocess.run([program], input=lines.encode(), capture_output=True, check=True)
+    return [json.loads(line) for line in done.stdout.decode().split("\n") if line]
+
+
+def verdict(want, why, got):
+    if want is None:
+        return "both fail" if "error" in got else "DIFFERENT"
+    return "refused" if "error" in got else "same" if got["text"] == want else "DIFFERENT"
+
+
+def main():
+    program, folders = sys.argv[1], sys.argv[2:]
+    files = sorted(path for folder in folders for path in pathlib.Path(folder).rglob("*.jinja"))
+    total, seen = collections.Counter(), set()
+    for path in files:
+        source = path.read_bytes().decode()
+        if source in seen:
+            continue
+        seen.add(source)
+        cases = [{"template": source, "now": jinja_reference.NOW, "variables": variables(c)} for c in CONVERSATIONS.values()]
+        counts = collections.Counter()
+        for name, case, got in zip(CONVERSATIONS, cases, by_strop(program, cases)):
+            want, why = jinja_reference.render(source, case["variables"])
+            kind = verdict(want, why, got)
+            counts[kind] += 1
+            if kind in ("DIFFERENT", "refused"):
+                print(f"  {kind}: {path} with '{name}': {got.get('error', why or 'another text')}")
+        total += counts
+        print(f"{path.parent.name}/{path.stem}: " + ", ".join(f"{n} {kind}" for kind, n in sorted(counts.items())))
+    print(f"{len(seen)} templates, {len(CONVERSATIONS)} conversations each: " +
+          ", ".join(f"{n} {kind}" for kind, n in sorted(total.items())))
+    return 1 if total["DIFFERENT"] or not seen else 0
+
+
+sys.exit(main())
