@@ -19,7 +19,7 @@ static void head_grad(const struct backward *b, struct activations *acts, const 
         .d = d,
         .V = model->config.V,
         .hidden = acts->target_x,
-        .w = linear_weight(model, model->weights.head),
+        .w = params_at(&model->params, model->weights.head),
         .inv_temperature = inv_temperature,
         .targets = acts->targets,
         .lse = acts->target_lse,

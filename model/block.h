@@ -11,11 +11,14 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "base/err.h"
 #include "kernels/ops.h"
 
 struct backward; /* model/linear.h */
+struct device;
 struct model;
 struct model_config;
+struct weights_plan; /* model/weights.h */
 
 enum { BLOCK_ATTENTION, BLOCK_FEED_FORWARD, BLOCKS_PER_LAYER };
 
@@ -40,6 +43,7 @@ struct buffer {
 };
 
 #define BLOCK_MAX_BUFFERS 8
+#define BLOCK_MAX_WEIGHTS 8
 
 /* ---- calls ---- */
 
@@ -58,13 +62,18 @@ struct pass {
 struct block_io {
     const struct model *model;
     const struct pass *pass;
-    int layer;
+    const int *weights;   /* parameters of this layer, by the block's own enum; -1: absent */
     void *const *buffers; /* by number of the block's table */
     void *const *pages;   /* the same of this layer's pages */
 };
 
 struct block {
     const char *name;
+    /* ERR_LIMIT for a shape that the block cannot have, ERR_DEVICE for one that the device's operations do not take; `source`
+     * opens the sentence. */
+    enum err (*check)(const struct model_config *config, const char *source, const struct device *device);
+    /* Adds the block's parameters; `weights` has BLOCK_MAX_WEIGHTS of them. */
+    void (*plan_weights)(struct weights_plan *plan, const struct model_config *config, int *weights);
     int n_buffers;
     void (*list_buffers)(const struct model_config *config, struct buffer *list); /* fills n_buffers of them */
     /* From x [T, d], after its norm, writes all that the backward pass reads. */

@@ -10,7 +10,13 @@
 #include "model/block.h"
 #include "model/linear.h"
 
+enum { QKV_WEIGHT, QKV_BIAS, Q_NORM, K_NORM, O_WEIGHT };
 enum { QKV, QK, ATTENDED, LSE, DQKV, DATTENDED, KEYS, VALUES, BUFFERS };
+
+static bool has_norm(const struct model_config *config)
+{
+    return model_family_has(config->family, TENSOR_Q_NORM);
+}
 
 /* Elements of a row of [q|k|v], */
 static int width_of(const struct model_config *config)
@@ -30,12 +36,44 @@ static size_t values_at(const struct model_config *config)
     return keys_at(config) + (size_t)config->J * (size_t)config->D;
 }
 
+/* The widths of heads, and how many share keys, that the device's attention takes. */
+static enum err check(const struct model_config *config, const char *source, const struct device *device)
+{
+    const struct ops_limits *limits = &device->kind->limits;
+    TRY(param_check_rows("head_dim", config->D, source));
+    if (limits->most_D && config->D > limits->most_D) {
+        return err_set(ERR_DEVICE, "%s: head_dim is %d, and the device %s takes at most %d; use --device=cpu", source,
+                       config->D, device->kind->name, limits->most_D);
+    }
+    if (limits->most_group && config->H / config->J > limits->most_group) {
+        return err_set(ERR_DEVICE,
+                       "%s: %d attention heads share a key/value head, and the device %s takes at most %d; use "
+                       "--device=cpu",
+                       source, config->H / config->J, device->kind->name, limits->most_group);
+    }
+    return ERR_NONE;
+}
+
+static void plan_weights(struct weights_plan *plan, const struct model_config *config, int *weights)
+{
+    int q = config->H * config->D, kv = config->J * config->D;
+    const struct weight_part qkv[] = {{TENSOR_Q, q}, {TENSOR_K, kv}, {TENSOR_V, kv}};
+    const struct weight_part bias[] = {{TENSOR_Q_BIAS, q}, {TENSOR_K_BIAS, kv}, {TENSOR_V_BIAS, kv}};
+    const struct weight_part q_norm = {TENSOR_Q_NORM, config->D}, k_norm = {TENSOR_K_NORM, config->D};
+    const struct weight_part o = {TENSOR_O, config->d};
+    weights[QKV_WEIGHT] = weights_add(plan, config->d, PARAM_NORMAL, qkv, 3);
+    weights[QKV_BIAS] = weights_add(plan, 0, PARAM_ZERO, bias, 3);
+    weights[Q_NORM] = weights_add(plan, 0, PARAM_ONE, &q_norm, 1);
+    weights[K_NORM] = weights_add(plan, 0, PARAM_ONE, &k_norm, 1);
+    weights[O_WEIGHT] = weights_add(plan, q, PARAM_RESIDUAL, &o, 1);
+}
+
 static void list_buffers(const struct model_config *config, struct buffer *list)
 {
     const unsigned train = PASS_TRAIN | PASS_RECOMPUTE, all = PASS_DECODE | train;
     int width = width_of(config), q = config->H * config->D, kv = config->J * config->D;
     list[QKV] = (struct buffer){"q, k, v", BUFFER_KEPT, width, all, false}; /* as projected */
-    list[QK] = (struct buffer){"normed q, k", BUFFER_SCRATCH, config->qk_norm ? width : 0, train, false};
+    list[QK] = (struct buffer){"normed q, k", BUFFER_SCRATCH, has_norm(config) ? width : 0, train, false};
     list[ATTENDED] = (struct buffer){"attention", BUFFER_KEPT, q, all, false};
     list[LSE] = (struct buffer){"attention log-sum-exp", BUFFER_KEPT, config->H, train, true};
     list[DQKV] = (struct buffer){"q, k, v", BUFFER_GRADIENT, width, train, false};
@@ -52,13 +90,13 @@ static float softmax_scale(const struct model_config *config)
 static struct norm query_norm(const struct block_io *io)
 {
     const struct model_config *config = &io->model->config;
-    return (struct norm){io->model->weights.layers[io->layer].q_norm, config->H, config->D, width_of(config)};
+    return (struct norm){io->weights[Q_NORM], config->H, config->D, width_of(config)};
 }
 
 static struct norm key_norm(const struct block_io *io)
 {
     const struct model_config *config = &io->model->config;
-    return (struct norm){io->model->weights.layers[io->layer].k_norm, config->J, config->D, width_of(config)};
+    return (struct norm){io->weights[K_NORM], config->J, config->D, width_of(config)};
 }
 
 /* q and k after norm and rotation, in rows of [q|k|v]: in place where the backward pass does not need them as projected */
@@ -89,7 +127,7 @@ static void make_qk(const struct block_io *io)
     const struct model *model = io->model;
     void *qkv = io->buffers[QKV], *qk = qk_of(io);
     size_t k = keys_at(&model->config);
-    if (model->config.qk_norm) {
+    if (has_norm(&model->config)) {
         struct norm q_norm = query_norm(io), k_norm = key_norm(io);
         norm_forward(model, &q_norm, io->pass->T, qkv, qk);
         norm_forward(model, &k_norm, io->pass->T, linear_element(model, qkv, k), linear_element(model, qk, k));
@@ -133,20 +171,14 @@ static void attend(const struct block_io *io)
 
 static void forward(const struct block_io *io, const void *x)
 {
-    const struct model *model = io->model;
-    const struct layer_weights *w = &model->weights.layers[io->layer];
-    linear_forward(model, io->pass->T, width_of(&model->config), model->config.d, x, w->qkv, w->qkv_bias, NULL,
-                   io->buffers[QKV]);
+    linear_forward(io->model, io->pass->T, io->weights[QKV_WEIGHT], io->weights[QKV_BIAS], x, NULL, io->buffers[QKV]);
     make_qk(io);
     attend(io);
 }
 
 static void output(const struct block_io *io, const void *residual, void *y)
 {
-    const struct model *model = io->model;
-    const struct model_config *config = &model->config;
-    linear_forward(model, io->pass->T, config->d, config->H * config->D, io->buffers[ATTENDED],
-                   model->weights.layers[io->layer].o, SIZE_MAX, residual, y);
+    linear_forward(io->model, io->pass->T, io->weights[O_WEIGHT], -1, io->buffers[ATTENDED], residual, y);
 }
 
 static void copy_page(const struct model *model, void *const *pages, int32_t from, int32_t to, int n)
@@ -200,7 +232,7 @@ static void make_qk_backward(const struct block_io *io, const struct backward *b
     const struct model *model = io->model;
     void *dqkv = io->buffers[DQKV];
     rope(io, dqkv, true);
-    if (model->config.qk_norm) {
+    if (has_norm(&model->config)) {
         struct norm q_norm = query_norm(io), k_norm = key_norm(io);
         size_t k = keys_at(&model->config);
         void *dk = linear_element(model, dqkv, k);
@@ -211,23 +243,21 @@ static void make_qk_backward(const struct block_io *io, const struct backward *b
 
 static void backward(const struct block_io *io, const struct backward *b, const void *dy, void *x)
 {
-    const struct model *model = io->model;
-    const struct model_config *config = &model->config;
-    const struct layer_weights *w = &model->weights.layers[io->layer];
-    int d = config->d, q_width = config->H * config->D, width = width_of(config);
-    linear_weight_grad(b, d, q_width, dy, io->buffers[ATTENDED], w->o, SIZE_MAX);
-    linear_input_grad(b, d, q_width, dy, w->o, io->buffers[DATTENDED]);
+    linear_weight_grad(b, io->weights[O_WEIGHT], -1, dy, io->buffers[ATTENDED]);
+    linear_input_grad(b, io->weights[O_WEIGHT], dy, io->buffers[DATTENDED]);
     if (io->buffers[QK]) {
         make_qk(io); /* scratch: another layer has written there */
     }
     attend_backward(io);
     make_qk_backward(io, b);
-    linear_weight_grad(b, width, d, io->buffers[DQKV], x, w->qkv, w->qkv_bias);
-    linear_input_grad(b, width, d, io->buffers[DQKV], w->qkv, x);
+    linear_weight_grad(b, io->weights[QKV_WEIGHT], io->weights[QKV_BIAS], io->buffers[DQKV], x);
+    linear_input_grad(b, io->weights[QKV_WEIGHT], io->buffers[DQKV], x);
 }
 
 const struct block block_gqa = {
     .name = "gqa",
+    .check = check,
+    .plan_weights = plan_weights,
     .n_buffers = BUFFERS,
     .list_buffers = list_buffers,
     .forward = forward,

@@ -6,7 +6,22 @@
 #include "model/block.h"
 #include "model/linear.h"
 
+enum { GATE_UP_WEIGHT, DOWN_WEIGHT };
 enum { GATE_UP, ACT, DGATE_UP, BUFFERS };
+
+static enum err check(const struct model_config *config, const char *source, const struct device *device)
+{
+    (void)device;
+    return param_check_rows("intermediate_size", config->F, source);
+}
+
+static void plan_weights(struct weights_plan *plan, const struct model_config *config, int *weights)
+{
+    const struct weight_part gate_up[] = {{TENSOR_GATE, config->F}, {TENSOR_UP, config->F}};
+    const struct weight_part down[] = {{TENSOR_DOWN, config->d}};
+    weights[GATE_UP_WEIGHT] = weights_add(plan, config->d, PARAM_NORMAL, gate_up, 2);
+    weights[DOWN_WEIGHT] = weights_add(plan, config->F, PARAM_RESIDUAL, down, 1);
+}
 
 static void list_buffers(const struct model_config *config, struct buffer *list)
 {
@@ -24,40 +39,34 @@ static void swiglu(const struct block_io *io)
 
 static void forward(const struct block_io *io, const void *x)
 {
-    const struct model *model = io->model;
-    const struct layer_weights *w = &model->weights.layers[io->layer];
-    linear_forward(model, io->pass->T, 2 * model->config.F, model->config.d, x, w->gate_up, SIZE_MAX, NULL,
-                   io->buffers[GATE_UP]);
+    linear_forward(io->model, io->pass->T, io->weights[GATE_UP_WEIGHT], -1, x, NULL, io->buffers[GATE_UP]);
 }
 
 static void output(const struct block_io *io, const void *residual, void *y)
 {
-    const struct model *model = io->model;
-    const struct layer_weights *w = &model->weights.layers[io->layer];
     swiglu(io);
-    linear_forward(model, io->pass->T, model->config.d, model->config.F, io->buffers[ACT], w->down, SIZE_MAX, residual,
-                   y);
+    linear_forward(io->model, io->pass->T, io->weights[DOWN_WEIGHT], -1, io->buffers[ACT], residual, y);
 }
 
 static void backward(const struct block_io *io, const struct backward *b, const void *dy, void *x)
 {
     const struct model *model = io->model;
-    const struct layer_weights *w = &model->weights.layers[io->layer];
-    int d = model->config.d, F = model->config.F;
     void *gate_up = io->buffers[GATE_UP], *act = io->buffers[ACT];
     void *dgate_up = io->buffers[DGATE_UP] ? io->buffers[DGATE_UP] : gate_up; /* recomputed: not needed again */
     swiglu(io);
-    linear_weight_grad(b, d, F, dy, act, w->down, SIZE_MAX);
+    linear_weight_grad(b, io->weights[DOWN_WEIGHT], -1, dy, act);
     void *dact = act; /* its values are not needed any more */
-    linear_input_grad(b, d, F, dy, w->down, dact);
-    model->device->ops->swiglu_grad(
-        &(struct swiglu_args){.T = io->pass->T, .F = F, .gate_up = gate_up, .dact = dact, .dgate_up = dgate_up});
-    linear_weight_grad(b, 2 * F, d, dgate_up, x, w->gate_up, SIZE_MAX);
-    linear_input_grad(b, 2 * F, d, dgate_up, w->gate_up, x);
+    linear_input_grad(b, io->weights[DOWN_WEIGHT], dy, dact);
+    model->device->ops->swiglu_grad(&(struct swiglu_args){
+        .T = io->pass->T, .F = model->config.F, .gate_up = gate_up, .dact = dact, .dgate_up = dgate_up});
+    linear_weight_grad(b, io->weights[GATE_UP_WEIGHT], -1, dgate_up, x);
+    linear_input_grad(b, io->weights[GATE_UP_WEIGHT], dgate_up, x);
 }
 
 const struct block block_mlp = {
     .name = "mlp",
+    .check = check,
+    .plan_weights = plan_weights,
     .n_buffers = BUFFERS,
     .list_buffers = list_buffers,
     .forward = forward,

@@ -6,8 +6,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "model/layer.h"
-
 void buffers_init(struct buffers *buffers, const struct model *model, enum pass_kind kind, int max_rows, int n_pages)
 {
     *buffers = (struct buffers){.kind = kind, .max_rows = max_rows, .n_pages = n_pages};
@@ -56,11 +54,11 @@ static void add_row(struct buffers *b, const struct model *model, const struct b
     size_t step = row->role == BUFFER_KEPT && b->kind == PASS_TRAIN ? bytes : 0; /* from a layer to the next */
     int n_layers = 0;
     for (int layer = 0; layer < model->config.n_layers; layer++) {
-        n_layers += layer_block(&model->config, layer, half) == block;
+        n_layers += model_block(&model->config, layer, half) == block;
     }
     char *at = per_layer ? NULL : take(b, model->device, row, step > 0 ? (size_t)n_layers * bytes : bytes);
     for (int layer = 0; layer < model->config.n_layers; layer++) {
-        if (layer_block(&model->config, layer, half) == block) {
+        if (model_block(&model->config, layer, half) == block) {
             b->layers[layer].at[half][i] = per_layer ? take(b, model->device, row, bytes) : at;
             at += step;
         }
@@ -71,7 +69,7 @@ static void add_row(struct buffers *b, const struct model *model, const struct b
 static bool seen_before(const struct model_config *config, int layer, int half)
 {
     int i = 0;
-    while (layer_block(config, i, half) != layer_block(config, layer, half)) {
+    while (model_block(config, i, half) != model_block(config, layer, half)) {
         i++;
     }
     return i < layer;
@@ -80,7 +78,7 @@ static bool seen_before(const struct model_config *config, int layer, int half)
 void buffers_add(struct buffers *b, const struct model *model, int half, enum buffer_role role)
 {
     for (int layer = 0; layer < model->config.n_layers; layer++) {
-        const struct block *block = layer_block(&model->config, layer, half);
+        const struct block *block = model_block(&model->config, layer, half);
         struct buffer table[BLOCK_MAX_BUFFERS];
         if (seen_before(&model->config, layer, half)) {
             continue;
@@ -109,7 +107,7 @@ size_t buffers_page_bytes(const struct model *model)
     size_t bytes = 0;
     for (int layer = 0; layer < model->config.n_layers; layer++) {
         for (int half = 0; half < BLOCKS_PER_LAYER; half++) {
-            const struct block *block = layer_block(&model->config, layer, half);
+            const struct block *block = model_block(&model->config, layer, half);
             struct buffer table[BLOCK_MAX_BUFFERS];
             block->list_buffers(&model->config, table);
             for (int i = 0; i < block->n_buffers; i++) {

@@ -14,26 +14,26 @@
 
 #define CONFIG_MOST_BYTES ((size_t)16 << 20)
 
-static const char *const family_names[] = {"qwen2", "qwen3", "llama"};
-static const char *const class_names[] = {"Qwen2ForCausalLM", "Qwen3ForCausalLM", "LlamaForCausalLM"};
-
-const char *model_family_name(enum model_family family)
+const struct block *model_block(const struct model_config *config, int layer, int half)
 {
-    return family_names[family];
+    BUG_ON(layer < 0 || layer >= config->n_layers);
+    return config->family->blocks[half];
 }
 
 static enum err parse_family(struct model_config *c, const json_t *document, const char *name)
 {
     struct str type;
     TRY(json_get_text(document, "model_type", name, &type));
-    for (int i = 0; i < 3; i++) {
-        if (str_equal(type, str_of(family_names[i]))) {
-            c->family = (enum model_family)i;
-            return ERR_NONE;
-        }
+    c->family = model_family_find(type);
+    if (c->family) {
+        return ERR_NONE;
     }
-    return err_set(ERR_FORMAT, "%s: model_type '%.*s' is not supported; strop knows qwen2, qwen3 and llama", name,
-                   (int)type.length, type.data);
+    struct strbuf known = STRBUF_INIT;
+    model_family_list(&known);
+    enum err result = err_set(ERR_FORMAT, "%s: model_type '%.*s' is not supported; strop knows %s", name,
+                              (int)type.length, type.data, known.data);
+    strbuf_release(&known);
+    return result;
 }
 
 static enum err get_count(const json_t *document, const char *key, const char *name, int64_t fallback, int *out)
@@ -61,11 +61,6 @@ static enum err parse_sizes(struct model_config *c, const json_t *document, cons
     if (c->n_layers > 4096 || c->H % c->J != 0 || (int64_t)(c->H + 2 * c->J) * c->D > 1 << 24) {
         return err_set(ERR_FORMAT, "%s: %d layers, %d heads, %d key/value heads of %d do not fit together", name,
                        c->n_layers, c->H, c->J, c->D);
-    }
-    if ((c->H * c->D) % 16 || (c->J * c->D) % 16 || c->F % 16 || c->D % 16) {
-        return err_set(ERR_FORMAT,
-                       "%s: head_dim %d and intermediate_size %d must be multiples of 16, or strop cannot lay them out",
-                       name, c->D, c->F);
     }
     return ERR_NONE;
 }
@@ -133,11 +128,9 @@ enum err model_config_parse(struct model_config *out, const json_t *document, co
     bool attention_bias = false;
     TRY(json_want_bool(document, "tie_word_embeddings", name, &c.tied));
     TRY(json_want_bool(document, "attention_bias", name, &attention_bias));
-    if (attention_bias && c.family != FAMILY_QWEN2) {
-        return err_set(ERR_FORMAT, "%s: attention_bias is not supported for %s", name, family_names[c.family]);
+    if (attention_bias && !model_family_has(c.family, TENSOR_Q_BIAS)) {
+        return err_set(ERR_FORMAT, "%s: attention_bias is not supported for %s", name, c.family->name);
     }
-    c.qkv_bias = c.family == FAMILY_QWEN2;
-    c.qk_norm = c.family == FAMILY_QWEN3;
     *out = c;
     return ERR_NONE;
 }
@@ -187,11 +180,11 @@ json_t *model_config_to_json(const struct model_config *c)
     }
     json_t *document = json_pack(
         "{s:[s], s:s, s:i, s:i, s:i, s:i, s:i, s:i, s:i, s:i, s:s, s:f, s:f, s:o, s:b, s:s, s:o}", "architectures",
-        class_names[c->family], "model_type", family_names[c->family], "vocab_size", c->V, "hidden_size", c->d,
-        "intermediate_size", c->F, "num_hidden_layers", c->n_layers, "num_attention_heads", c->H, "num_key_value_heads",
-        c->J, "head_dim", c->D, "max_position_embeddings", c->max_positions, "hidden_act", "silu", "rms_norm_eps",
-        shortest(c->norm_eps), "rope_theta", c->rope.theta, "rope_scaling", rope_config_to_json(&c->rope),
-        "tie_word_embeddings", c->tied, "torch_dtype", "float32", "eos_token_id", eos);
+        c->family->class, "model_type", c->family->name, "vocab_size", c->V, "hidden_size", c->d, "intermediate_size",
+        c->F, "num_hidden_layers", c->n_layers, "num_attention_heads", c->H, "num_key_value_heads", c->J, "head_dim",
+        c->D, "max_position_embeddings", c->max_positions, "hidden_act", "silu", "rms_norm_eps", shortest(c->norm_eps),
+        "rope_theta", c->rope.theta, "rope_scaling", rope_config_to_json(&c->rope), "tie_word_embeddings", c->tied,
+        "torch_dtype", "float32", "eos_token_id", eos);
     BUG_ON(!document);
     json_object_set_new(document, "bos_token_id", c->bos_id >= 0 ? json_integer(c->bos_id) : json_null());
     return document;

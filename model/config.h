@@ -1,6 +1,6 @@
 /* model/config.h - the shape of a decoder, read from a Hugging Face config.json.
  *
- * Families: qwen2 (Qwen2, 2.5 and R1-Distill-Qwen), qwen3, llama (Llama 3.x, SmolLM2). Both spellings of newer files are
+ * Families (model/family.c): qwen2 (Qwen2, 2.5 and R1-Distill-Qwen), qwen3, llama (Llama 3.x, SmolLM2). Both spellings of newer files are
  * understood: torch_dtype / dtype, rope_theta + rope_scaling / rope_parameters, and both at once as transformers 5 understands
  * them. What cannot be computed is refused by name (sliding window in use, another activation, an unknown rope type), never ignored.
  *
@@ -13,8 +13,7 @@
 #include <stdint.h>
 
 #include "base/err.h"
-
-enum model_family { FAMILY_QWEN2, FAMILY_QWEN3, FAMILY_LLAMA };
+#include "model/family.h"
 
 enum rope_type { ROPE_DEFAULT, ROPE_LINEAR, ROPE_LLAMA3, ROPE_YARN };
 
@@ -32,12 +31,10 @@ struct rope_config {
 enum { MODEL_MOST_ENDS = 4096 };
 
 struct model_config {
-    enum model_family family;
+    const struct model_family *family;
     int n_layers, d, F, H, J, D, V; /* letters of kernels/README.md */
     float norm_eps;
-    bool tied;     /* lm_head is the embedding */
-    bool qkv_bias; /* Qwen2 */
-    bool qk_norm;  /* Qwen3 */
+    bool tied; /* lm_head is the embedding */
     struct rope_config rope;
     int max_positions;
     int32_t bos_id;                   /* -1: none */
@@ -52,7 +49,8 @@ enum err model_config_parse(struct model_config *out, const json_t *document, co
 enum err model_config_open(struct model_config *out, const char *folder);
 /* A config.json that transformers opens with the right class. Caller releases. */
 json_t *model_config_to_json(const struct model_config *config);
-const char *model_family_name(enum model_family family); /* "qwen2" */
+/* Which block a layer has; half: BLOCK_ATTENTION or BLOCK_FEED_FORWARD. */
+const struct block *model_block(const struct model_config *config, int layer, int half);
 
 /* The part of config.json that describes the rotation, in and out; max_positions is the model's. Released by the caller. */
 enum err rope_config_parse(struct rope_config *out, const json_t *document, int max_positions, const char *name);

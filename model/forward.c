@@ -27,7 +27,7 @@ void model_embed(const struct model *model, int T, const int32_t *tokens, void *
         .d = model->config.d,
         .V = model->config.V,
         .tokens = tokens,
-        .table = linear_weight(model, model->weights.embedding),
+        .table = params_at(&model->params, model->weights.embedding),
         .y = x,
     });
 }

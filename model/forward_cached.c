@@ -148,8 +148,7 @@ static void repeat_pass(const struct cached_pass *pass)
     struct {
         const void *weights, *first, *last, *x;
         intptr_t T;
-    } key = {model->weights.data, pages->slices[0], pages->slices[pages->n_slices - 1], model->scratch->x,
-             pass->rows.T};
+    } key = {model->params.data, pages->slices[0], pages->slices[pages->n_slices - 1], model->scratch->x, pass->rows.T};
     model->device->ops->repeat(&(struct repeat_args){
         .key = &key,
         .key_bytes = sizeof key,

@@ -247,50 +247,19 @@ enum err gguf_model_config(const struct gguf *file, struct model_config *out)
 
 /* ---- weights ---- */
 
-static const char *const names[][2] = {
-    {"input_layernorm.", "attn_norm."},    {"self_attn.q_proj.", "attn_q."},
-    {"self_attn.k_proj.", "attn_k."},      {"self_attn.v_proj.", "attn_v."},
-    {"self_attn.q_norm.", "attn_q_norm."}, {"self_attn.k_norm.", "attn_k_norm."},
-    {"self_attn.o_proj.", "attn_output."}, {"post_attention_layernorm.", "ffn_norm."},
-    {"mlp.gate_proj.", "ffn_gate."},       {"mlp.up_proj.", "ffn_up."},
-    {"mlp.down_proj.", "ffn_down."},
-};
-static const char *const outer_names[][2] = {
-    {"model.embed_tokens.weight", "token_embd.weight"},
-    {"model.norm.weight", "output_norm.weight"},
-    {"lm_head.weight", "output.weight"},
-};
-
-/* The name in the file of a tensor of the table. */
-static void file_name(const char *name, char *out, size_t capacity)
+/* The name in the file of a part of the table. */
+static void file_name(const struct model_config *config, const struct param_part *part, char *out, size_t capacity)
 {
-    static const char prefix[] = "model.layers.";
-    for (size_t i = 0; i < sizeof outer_names / sizeof *outer_names; i++) {
-        if (strcmp(name, outer_names[i][0]) == 0) {
-            snprintf(out, capacity, "%s", outer_names[i][1]);
-            return;
-        }
-    }
-    BUG_ON(strncmp(name, prefix, sizeof prefix - 1) != 0);
-    char *rest;
-    long layer = strtol(name + sizeof prefix - 1, &rest, 10);
-    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
-        size_t length = strlen(names[i][0]);
-        if (strncmp(rest + 1, names[i][0], length) == 0) {
-            snprintf(out, capacity, "blk.%ld.%s%s", layer, names[i][1], rest + 1 + length);
-            return;
-        }
-    }
-    BUG_ON(true);
+    model_family_tensor(config->family, (enum tensor_role)part->role, part->layer, NAMING_GGUF, out, capacity);
 }
 
-static enum err check_tensor(const struct gguf *file, const struct weight *w, const char *name,
+static enum err check_tensor(const struct gguf *file, int n_rows, int n_cols, const char *name,
                              const struct gguf_tensor *t)
 {
     if (!t) {
         return err_set(ERR_FORMAT, "%s: the tensor '%s' is missing", file->path, name);
     }
-    int64_t cols = w->cols > 0 ? w->cols : w->rows, rows = w->cols > 0 ? w->rows : 1;
+    int64_t cols = n_cols > 0 ? n_cols : n_rows, rows = n_cols > 0 ? n_rows : 1;
     if (t->ne[0] != cols || t->ne[1] != rows || t->ne[2] != 1 || t->ne[3] != 1) {
         return err_set(ERR_FORMAT, "%s: tensor '%s' is %lld by %lld, but the keys ask for %lld by %lld", file->path,
                        name, (long long)t->ne[1], (long long)t->ne[0], (long long)rows, (long long)cols);
@@ -299,9 +268,9 @@ static enum err check_tensor(const struct gguf *file, const struct weight *w, co
 }
 
 /* Whether the file has the rows of this tensor in another order. */
-static bool is_permuted(const struct model_config *config, const char *name)
+static bool is_permuted(const struct model_config *config, const struct param_part *part)
 {
-    return config->family == FAMILY_LLAMA && (strstr(name, ".q_proj.") || strstr(name, ".k_proj."));
+    return config->family->gguf_permuted && (part->role == TENSOR_Q || part->role == TENSOR_K);
 }
 
 /* The row of the file that is row `row` of the checkpoint. */
@@ -312,11 +281,12 @@ static int file_row(int row, int D)
 }
 
 /* Turns the tensor into fp32, a few rows at a time, and looks at each number; a device that plans only looks. */
-static enum err import_tensor(const struct gguf *file, const struct gguf_tensor *t, const struct weight *w,
-                              int permuted_D, const struct weights *weights, const struct device *device)
+static enum err import_part(const struct gguf *file, const struct gguf_tensor *t, const struct param_part *part,
+                            int permuted_D, const struct params *params, const struct device *device)
 {
-    int cols = w->cols > 0 ? w->cols : w->rows,
-        n_rows = w->cols > 0 ? w->rows : 1; /* a vector is one row of the file */
+    const struct param *p = &params->table[part->param];
+    bool vector = p->cols == 0; /* one row of the file */
+    int cols = vector ? part->rows : p->cols, n_rows = vector ? 1 : part->rows;
     int block = ROW_FLOATS / cols > 16 ? ROW_FLOATS / cols : 16;
     size_t row_bytes = (size_t)cols / t->type->block * t->type->bytes;
     float *rows = mem_alloc((size_t)(block < n_rows ? block : n_rows) * (size_t)cols * sizeof *rows);
@@ -330,22 +300,23 @@ static enum err import_tensor(const struct gguf *file, const struct gguf_tensor 
         }
         bad += not_finite_count(rows, DTYPE_F32, (uint64_t)n * (uint64_t)cols);
         if (!device_plans(device)) {
-            weights_import(weights, device, w, rows, row, w->cols > 0 ? n : w->rows);
+            params_import(params, device, p, rows, part->row + row, vector ? part->rows : n);
         }
     }
     free(rows);
-    return not_finite_refuse(file->path, w->name, bad, (uint64_t)n_rows * (uint64_t)cols);
+    return not_finite_refuse(file->path, part->name, bad, (uint64_t)n_rows * (uint64_t)cols);
 }
 
-static enum err check_all(const struct gguf *file, const struct weights *weights)
+static enum err check_all(const struct gguf *file, const struct model_config *config, const struct params *params)
 {
     char name[128];
     int n = gguf_find_tensor(file, "rope_freqs.weight") ? 1 : 0;
-    for (int i = 0; i < weights->n_tensors; i++) {
-        file_name(weights->table[i].name, name, sizeof name);
-        TRY(check_tensor(file, &weights->table[i], name, gguf_find_tensor(file, name)));
+    for (int i = 0; i < params->n_parts; i++) {
+        const struct param_part *part = &params->parts[i];
+        file_name(config, part, name, sizeof name);
+        TRY(check_tensor(file, part->rows, params->table[part->param].cols, name, gguf_find_tensor(file, name)));
     }
-    n += weights->n_tensors;
+    n += params->n_parts;
     if (n != file->n_tensors) {
         return err_set(ERR_FORMAT,
                        "%s: has %d tensors, but a model of its architecture has %d; it is a variant that "
@@ -356,35 +327,36 @@ static enum err check_all(const struct gguf *file, const struct weights *weights
 }
 
 /* What becomes of the file: quantised weights take more room than in it. */
-static void describe(const struct gguf *file, const struct weights *weights, const struct device *device)
+static void describe(const struct gguf *file, const struct model_config *config, const struct params *params,
+                     const struct device *device)
 {
     const struct gguf_tensor *largest = &file->tensors[0];
-    uint64_t bytes = 0, width = device->element_bytes + (weights->master ? sizeof(float) : 0);
+    uint64_t bytes = 0, width = device->element_bytes + (params->master ? sizeof(float) : 0);
     for (int i = 0; i < file->n_tensors; i++) {
         largest = file->tensors[i].bytes > largest->bytes ? &file->tensors[i] : largest;
         bytes += file->tensors[i].bytes;
     }
-    if (weights->n * width > bytes + bytes / 4) {
+    if (params->n * width > bytes + bytes / 4) {
         log_info("%s: %s expanded to %s: %.1f GB in the file, %.1f GB in memory; %.2f billion weights%s", file->path,
                  largest->type->name, device->element_bytes == sizeof(float) ? "fp32" : "bf16", (double)bytes / 1e9,
-                 (double)(weights->n * width) / 1e9, (double)weights->n / 1e9,
-                 weights->head != weights->embedding ? ", with an output head of its own" : "");
+                 (double)(params->n * width) / 1e9, (double)params->n / 1e9,
+                 config->tied ? "" : ", with an output head of its own");
     }
 }
 
-enum err gguf_model_weights(const struct gguf *file, const struct model_config *config, const struct weights *weights,
+enum err gguf_model_weights(const struct gguf *file, const struct model_config *config, const struct params *params,
                             struct device *device)
 {
     char name[128];
-    TRY(check_all(file, weights));
+    TRY(check_all(file, config, params));
     if (!device_plans(device)) {
-        describe(file, weights, device);
+        describe(file, config, params, device);
     }
-    for (int i = 0; i < weights->n_tensors; i++) {
-        const struct weight *w = &weights->table[i];
-        file_name(w->name, name, sizeof name);
-        TRY(import_tensor(file, gguf_find_tensor(file, name), w, is_permuted(config, w->name) ? config->D : 0, weights,
-                          device));
+    for (int i = 0; i < params->n_parts; i++) {
+        const struct param_part *part = &params->parts[i];
+        file_name(config, part, name, sizeof name);
+        TRY(import_part(file, gguf_find_tensor(file, name), part, is_permuted(config, part) ? config->D : 0, params,
+                        device));
     }
     return ERR_NONE;
 }

@@ -16,13 +16,13 @@
 #include "model/config.h"
 #include "model/gguf.h"
 #include "model/tokenizer.h"
-#include "model/weights.h"
+#include "model/params.h"
 
 enum err gguf_model_config(const struct gguf *file, struct model_config *out);
 /* Appends the ids of the tokens at which llama.cpp ends, those that keys name first (model/gguf_ends.c); some may be twice. */
 enum err gguf_end_tokens(const struct gguf *file, json_t *ids);
-/* Dequantised into weights->data. Every tensor of the table must be there with its shape, and no other. */
-enum err gguf_model_weights(const struct gguf *file, const struct model_config *config, const struct weights *weights,
+/* Dequantised into the memory of `params`. Every tensor of the table must be there with its shape, and no other. */
+enum err gguf_model_weights(const struct gguf *file, const struct model_config *config, const struct params *params,
                             struct device *device);
 
 /* ---- model/gguf_tokenizer.c ---- */

@@ -1,7 +1,10 @@
 /* model/kv_pool.c - the pages of keys and values of all layers, as the blocks' tables have them.
  *
  * SPDX-License-Identifier: Apache-2.0 */
-#include "model/layer.h"
+#include <stdlib.h>
+
+#include "base/arena.h"
+#include "model/buffers.h"
 
 size_t kv_page_bytes(const struct model *model)
 {
@@ -33,7 +36,7 @@ void kv_pool_copy(struct kv_pool *pool, const struct model *model, int32_t from,
     BUG_ON(from < 0 || to < 0 || from >= pool->n_pages || to >= pool->n_pages || n < 0 || n > OPS_PAGE);
     for (int layer = 0; layer < model->config.n_layers; layer++) {
         for (int half = 0; half < BLOCKS_PER_LAYER; half++) {
-            const struct block *block = layer_block(&model->config, layer, half);
+            const struct block *block = model_block(&model->config, layer, half);
             if (block->copy_page) {
                 block->copy_page(model, pool->pages->layers[layer].at[half], from, to, n);
             }

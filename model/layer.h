@@ -34,7 +34,4 @@ void layer_until_output(const struct model *model, int layer, const struct layer
 /* The gradients of the weights, and of x in io->dx. */
 void layer_backward(const struct backward *b, int layer, const struct layer_io *io);
 
-/* half: BLOCK_ATTENTION or BLOCK_FEED_FORWARD. */
-const struct block *layer_block(const struct model_config *config, int layer, int half);
-
 #endif

@@ -3,24 +3,25 @@
  * SPDX-License-Identifier: Apache-2.0 */
 #include "model/linear.h"
 
-void linear_forward(const struct model *model, int T, int N, int K, const void *x, size_t weight, size_t bias,
-                    const void *residual, void *y)
+void linear_forward(const struct model *model, int T, int weight, int bias, const void *x, const void *residual,
+                    void *y)
 {
+    const struct param *w = &model->params.table[weight];
     model->device->ops->matmul(&(struct matmul_args){
         .T = T,
-        .N = N,
-        .K = K,
+        .N = w->rows,
+        .K = w->cols,
         .x = x,
-        .x_stride = K,
-        .w = linear_weight(model, weight),
-        .bias = linear_weight(model, bias),
+        .x_stride = w->cols,
+        .w = params_at(&model->params, weight),
+        .bias = params_at(&model->params, bias),
         .residual = residual,
         .y = y,
-        .y_stride = N,
+        .y_stride = w->rows,
     });
 }
 
-struct norm norm_of_rows(const struct model *model, size_t weight)
+struct norm norm_of_rows(const struct model *model, int weight)
 {
     return (struct norm){weight, 1, model->config.d, model->config.d};
 }
@@ -34,7 +35,7 @@ void norm_forward(const struct model *model, const struct norm *norm, int T, con
         .eps = model->config.norm_eps,
         .x = x,
         .x_stride = norm->stride,
-        .weight = linear_weight(model, norm->weight),
+        .weight = params_at(&model->params, norm->weight),
         .y = y,
         .y_stride = norm->stride,
     });
@@ -42,38 +43,39 @@ void norm_forward(const struct model *model, const struct norm *norm, int T, con
 
 /* ---- gradients ---- */
 
-float *grad_at(const struct backward *b, size_t offset)
+float *grad_at(const struct backward *b, int weight)
 {
-    return offset == SIZE_MAX ? NULL : b->grads + offset;
+    return weight < 0 ? NULL : b->grads + b->model->params.table[weight].offset;
 }
 
-void linear_weight_grad(const struct backward *b, int N, int K, const void *dy, const void *x, size_t weight,
-                        size_t bias)
+void linear_weight_grad(const struct backward *b, int weight, int bias, const void *dy, const void *x)
 {
+    const struct param *w = &b->model->params.table[weight];
     b->model->device->ops->matmul_weight_grad(&(struct matmul_weight_grad_args){
         .T = b->T,
-        .N = N,
-        .K = K,
+        .N = w->rows,
+        .K = w->cols,
         .dy = dy,
-        .dy_stride = N,
+        .dy_stride = w->rows,
         .x = x,
-        .x_stride = K,
+        .x_stride = w->cols,
         .dw = grad_at(b, weight),
         .dbias = grad_at(b, bias),
     });
 }
 
-void linear_input_grad(const struct backward *b, int N, int K, const void *dy, size_t weight, void *dx)
+void linear_input_grad(const struct backward *b, int weight, const void *dy, void *dx)
 {
+    const struct param *w = &b->model->params.table[weight];
     b->model->device->ops->matmul_input_grad(&(struct matmul_input_grad_args){
         .T = b->T,
-        .N = N,
-        .K = K,
+        .N = w->rows,
+        .K = w->cols,
         .dy = dy,
-        .dy_stride = N,
-        .w = linear_weight(b->model, weight),
+        .dy_stride = w->rows,
+        .w = params_at(&b->model->params, weight),
         .dx = dx,
-        .dx_stride = K,
+        .dx_stride = w->cols,
     });
 }
 
@@ -87,7 +89,7 @@ void norm_backward(const struct backward *b, const struct norm *norm, const void
         .eps = b->model->config.norm_eps,
         .x = x,
         .x_stride = norm->stride,
-        .weight = linear_weight(b->model, norm->weight),
+        .weight = params_at(&b->model->params, norm->weight),
         .dy = dy,
         .dy_stride = norm->stride,
         .dx = dx,

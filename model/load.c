@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <unistd.h>
 
 #include "base/json.h"
 #include "base/log.h"
@@ -215,28 +216,29 @@ enum err load_config(const struct load *load, struct model_config *out)
     return ERR_NONE;
 }
 
-static enum err check_tensor(const struct load *load, const struct weight *w, const struct tensor_view *t)
+static enum err check_tensor(const struct load *load, const struct param_part *part, int cols,
+                             const struct tensor_view *t)
 {
     if (!t) {
         return err_set(ERR_FORMAT, "%s: the tensor '%s' is missing; is config.json of another model?", load->folder,
-                       w->name);
+                       part->name);
     }
     if (t->dtype == DTYPE_OTHER) {
         return err_set(ERR_FORMAT, "%s: tensor '%s' is of dtype %s; F32, F16 and BF16 can be read", load->folder,
-                       w->name, t->dtype_name);
+                       part->name, t->dtype_name);
     }
-    int n_dims = w->cols ? 2 : 1;
-    if (t->n_dims != n_dims || t->shape[0] != w->rows || (n_dims == 2 && t->shape[1] != w->cols)) {
+    int n_dims = cols ? 2 : 1;
+    if (t->n_dims != n_dims || t->shape[0] != part->rows || (n_dims == 2 && t->shape[1] != cols)) {
         return err_set(ERR_FORMAT, "%s: tensor '%s' has %d dimensions (%lld, %lld), but config.json asks for (%d, %d)",
-                       load->folder, w->name, t->n_dims, (long long)t->shape[0], (long long)t->shape[1], w->rows,
-                       w->cols);
+                       load->folder, part->name, t->n_dims, (long long)t->shape[0], (long long)t->shape[1], part->rows,
+                       cols);
     }
     return ERR_NONE;
 }
 
 static void forget_pages(const struct tensor_view *t)
 {
-    uintptr_t page = 4096, from = ((uintptr_t)t->data + page - 1) / page * page;
+    uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE), from = ((uintptr_t)t->data + page - 1) / page * page;
     uintptr_t to = ((uintptr_t)t->data + t->bytes) / page * page;
     if (to > from) {
         (void)madvise((void *)from, to - from, MADV_DONTNEED); /* a wish; no harm if refused */
@@ -244,22 +246,23 @@ static void forget_pages(const struct tensor_view *t)
 }
 
 /* Tensors that change nothing in the result: tables that old checkpoints carry along, and the copy of a tied head. */
-static bool is_harmless(const char *name, const struct weights *weights)
+static bool is_harmless(const char *name, const struct load *load)
 {
     return str_ends(str_of(name), STR("rotary_emb.inv_freq")) ||
-           (weights->head == weights->embedding && strcmp(name, "lm_head.weight") == 0);
+           (load->config.tied && strcmp(name, "lm_head.weight") == 0);
 }
 
 /* A parameter that is not used here means another network: its results would be silently wrong. */
-static enum err check_files(const struct load *load, const struct weights *weights)
+static enum err check_files(const struct load *load, const struct params *params)
 {
-    for (int i = 0; i < weights->n_tensors; i++) {
-        TRY(check_tensor(load, &weights->table[i], find_tensor(load, weights->table[i].name)));
+    for (int i = 0; i < params->n_parts; i++) {
+        const struct param_part *part = &params->parts[i];
+        TRY(check_tensor(load, part, params->table[part->param].cols, find_tensor(load, part->name)));
     }
     for (int f = 0; f < load->n_files; f++) {
         for (int i = 0; i < load->files[f].n; i++) {
             const char *name = load->files[f].tensors[i].name;
-            if (!weights_find(weights, name) && !is_harmless(name, weights)) {
+            if (!params_find(params, name) && !is_harmless(name, load)) {
                 return err_set(ERR_FORMAT, "%s: the tensor '%s' has no place in a model of its config.json",
                                load->folder, name);
             }
@@ -269,36 +272,37 @@ static enum err check_files(const struct load *load, const struct weights *weigh
 }
 
 /* A few rows at a time; each number is looked at while it is at hand. A device that plans only looks. `rows` holds a block. */
-static enum err load_tensor(const struct load *load, const struct weights *weights, struct device *device,
-                            const struct weight *w, float **rows)
+static enum err load_part(const struct load *load, const struct params *params, struct device *device,
+                          const struct param_part *part, float **rows)
 {
-    const struct tensor_view *t = find_tensor(load, w->name);
-    uint64_t bad = 0, cols = w->cols ? (uint64_t)w->cols : 1, width = t->dtype == DTYPE_F32 ? 4 : 2;
+    const struct param *p = &params->table[part->param];
+    const struct tensor_view *t = find_tensor(load, part->name);
+    uint64_t bad = 0, cols = (uint64_t)param_width(p), width = t->dtype == DTYPE_F32 ? 4 : 2;
     int block = ROW_FLOATS / (int)cols > 16 ? ROW_FLOATS / (int)cols : 16;
     *rows = mem_grow(*rows, (size_t)block * cols * sizeof **rows);
-    for (int row = 0; row < w->rows; row += block) {
-        int n = w->rows - row < block ? w->rows - row : block;
+    for (int row = 0; row < part->rows; row += block) {
+        int n = part->rows - row < block ? part->rows - row : block;
         uint64_t at = (uint64_t)row * cols, n_values = (uint64_t)n * cols;
         bad += not_finite_count(t->data + at * width, t->dtype, n_values);
         if (!device_plans(device)) {
             tensor_to_float(t, at, n_values, *rows);
-            weights_import(weights, device, w, *rows, row, n);
+            params_import(params, device, p, *rows, part->row + row, n);
         }
     }
     forget_pages(t);
-    return not_finite_refuse(load->folder, w->name, bad, (uint64_t)w->rows * cols);
+    return not_finite_refuse(load->folder, part->name, bad, (uint64_t)part->rows * cols);
 }
 
-enum err load_weights(const struct load *load, struct weights *weights, struct device *device)
+enum err load_weights(const struct load *load, struct params *params, struct device *device)
 {
     if (load->is_gguf) {
-        return gguf_model_weights(&load->gguf, &load->config, weights, device);
+        return gguf_model_weights(&load->gguf, &load->config, params, device);
     }
-    TRY(check_files(load, weights));
+    TRY(check_files(load, params));
     float *rows = NULL;
     enum err result = ERR_NONE;
-    for (int i = 0; result == ERR_NONE && i < weights->n_tensors; i++) {
-        result = load_tensor(load, weights, device, &weights->table[i], &rows);
+    for (int i = 0; result == ERR_NONE && i < params->n_parts; i++) {
+        result = load_part(load, params, device, &params->parts[i], &rows);
     }
     free(rows);
     return result;

@@ -6,7 +6,7 @@
 
 #include "model/config.h"
 #include "model/tokenizer.h"
-#include "model/weights.h"
+#include "model/params.h"
 
 struct load;
 
@@ -17,9 +17,9 @@ void load_close(struct load *load);
 /* The config alone: of a folder without weights, too. */
 enum err load_config_of(struct model_config *out, const char *path);
 enum err load_config(const struct load *load, struct model_config *out);
-/* Into weights.data, which was planned for that config. Every tensor must be there with its shape, and no other parameter; on a
+/* Into the memory of `params`, which was planned for that config. Every tensor must be there with its shape, and no other parameter; on a
  * device that plans, only that is looked at. */
-enum err load_weights(const struct load *load, struct weights *weights, struct device *device);
+enum err load_weights(const struct load *load, struct params *params, struct device *device);
 /* NULL, without an error, if there is none: a folder without tokenizer.json. */
 enum err load_tokenizer(const struct load *load, struct tokenizer **out);
 

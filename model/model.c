@@ -12,45 +12,20 @@
 #include "model/tokenizer.h"
 
 #define DEFAULT_MAX_POSITIONS 32768
-#define PANEL                 16 /* outputs in a panel of a matrix (kernels/ops.h) */
 
-/* q, k and v are multiplied as one matrix, gate and up too; that works when none ends inside a panel. */
-static enum err check_shape(const struct model_config *config, const char *source)
+/* What the layers cannot be, and what the device's operations do not take. */
+static enum err check_shape(const struct model_config *config, const char *source, const struct device *device)
 {
-    const struct {
-        const char *what;
-        int rows;
-    } parts[] = {{"num_attention_heads * head_dim", config->H * config->D},
-                 {"num_key_value_heads * head_dim", config->J * config->D},
-                 {"intermediate_size", config->F}};
-    for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) {
-        if (parts[i].rows % PANEL != 0) {
-            return err_set(ERR_LIMIT, "%s: %s is %d, and only multiples of %d are supported", source, parts[i].what,
-                           parts[i].rows, PANEL);
+    int multiple = device->kind->limits.multiple_d;
+    for (int layer = 0; layer < config->n_layers; layer++) {
+        for (int half = 0; half < BLOCKS_PER_LAYER; half++) {
+            TRY(model_block(config, layer, half)->check(config, source, device));
         }
     }
-    return ERR_NONE;
-}
-
-/* What the model is beyond the device's operations. */
-static enum err check_device(const struct model_config *config, const char *source, const struct device *device)
-{
-    const struct ops_limits *most = &device->kind->limits;
-    const char *name = device->kind->name;
-    if (most->most_D && config->D > most->most_D) {
-        return err_set(ERR_DEVICE, "%s: head_dim is %d, and the device %s takes at most %d; use --device=cpu", source,
-                       config->D, name, most->most_D);
-    }
-    if (most->most_group && config->H / config->J > most->most_group) {
-        return err_set(ERR_DEVICE,
-                       "%s: %d attention heads share a key/value head, and the device %s takes at most %d; use "
-                       "--device=cpu",
-                       source, config->H / config->J, name, most->most_group);
-    }
-    if (most->multiple_d && config->d % most->multiple_d != 0) {
+    if (multiple && config->d % multiple != 0) {
         return err_set(ERR_DEVICE,
                        "%s: hidden_size is %d, and the device %s takes only multiples of %d; use --device=cpu", source,
-                       config->d, name, most->multiple_d);
+                       config->d, device->kind->name, multiple);
     }
     return ERR_NONE;
 }
@@ -95,28 +70,22 @@ static void make_rope_tables(struct model *model)
     free(sines);
 }
 
-static size_t weight_bytes(const struct model *model)
-{
-    return model->weights.n * model->device->element_bytes;
-}
-
 /* A model of that shape with zero weights, without a tokenizer. */
 static enum err make(struct model **out, const struct model_config *config, const char *source, struct device *device,
                      int max_positions, bool trainable)
 {
     int positions = 0;
-    TRY(check_shape(config, source));
-    TRY(check_device(config, source, device));
+    TRY(check_shape(config, source, device));
     TRY(choose_max_positions(config, source, max_positions, &positions));
     struct model *model = mem_zero(sizeof *model);
     model->device = device;
     model->config = *config;
     model->max_positions = positions;
     model->source = mem_strdup(source);
-    weights_plan(&model->weights, config, device->ops);
-    model->weights.data = device_alloc(device, weight_bytes(model), "weights");
+    weights_plan(&model->weights, &model->params, config, device);
+    model->params.data = device_alloc(device, model->params.bytes, "weights");
     if (trainable && device->element_bytes < sizeof(float)) {
-        model->weights.master = device_alloc(device, model->weights.n * sizeof(float), "master weights");
+        model->params.master = device_alloc(device, model->params.n * sizeof(float), "master weights");
     }
     make_rope_tables(model);
     *out = model;
@@ -129,34 +98,36 @@ static enum err make(struct model **out, const struct model_config *config, cons
 #define INIT_ROWS      64 /* rows drawn before they are handed to the device */
 
 /* value = mean + deviation * normal */
-static void draw_tensor(struct model *model, const struct weight *w, float mean, float deviation, struct rng rng)
+static void draw_part(struct model *model, const struct param_part *part, float mean, float deviation, struct rng rng)
 {
-    size_t cols = w->cols > 0 ? (size_t)w->cols : 1;
+    const struct param *p = &model->params.table[part->param];
+    size_t cols = (size_t)param_width(p);
     float *rows = mem_alloc(INIT_ROWS * cols * sizeof *rows);
-    for (int row = 0; row < w->rows; row += INIT_ROWS) {
-        int n = w->rows - row < INIT_ROWS ? w->rows - row : INIT_ROWS;
+    for (int row = 0; row < part->rows; row += INIT_ROWS) {
+        int n = part->rows - row < INIT_ROWS ? part->rows - row : INIT_ROWS;
         for (size_t i = 0; i < (size_t)n * cols; i++) {
             rows[i] = deviation > 0 ? mean + deviation * rng_normal(&rng) : mean;
         }
-        weights_import(&model->weights, model->device, w, rows, row, n);
+        params_import(&model->params, model->device, p, rows, part->row + row, n);
     }
     free(rows);
 }
 
-/* Norms 1, biases 0; matrices that write to the residual stream are smaller the deeper the model (Radford et al. 2019,
- * section 2.3). Tensor i draws from stream i of the seed. */
+/* Part i draws from stream i of the seed. The matrices that write to the residual stream are smaller the deeper the model (Radford
+ * et al. 2019, section 2.3). */
 void model_init_random(struct model *model, uint64_t seed)
 {
     if (device_plans(model->device)) {
         return;
     }
-    float to_stream = (float)(INIT_DEVIATION / sqrt(2.0 * model->config.n_layers));
-    for (int i = 0; i < model->weights.n_tensors; i++) {
-        const struct weight *w = &model->weights.table[i];
-        struct str name = str_of(w->name);
-        bool ends_branch = str_ends(name, STR("o_proj.weight")) || str_ends(name, STR("down_proj.weight"));
-        float deviation = w->cols == 0 ? 0 : ends_branch ? to_stream : (float)INIT_DEVIATION;
-        draw_tensor(model, w, w->is_norm ? 1.0f : 0.0f, deviation, rng_stream(seed, (uint64_t)i));
+    float residual = (float)(INIT_DEVIATION / sqrt(2.0 * model->config.n_layers));
+    const float deviation[] = {[PARAM_NORMAL] = (float)INIT_DEVIATION, [PARAM_RESIDUAL] = residual};
+    for (int i = 0; i < model->params.n_parts; i++) {
+        const struct param_part *part = &model->params.parts[i];
+        enum param_init init = model->params.table[part->param].init;
+        bool normal = init == PARAM_NORMAL || init == PARAM_RESIDUAL;
+        draw_part(model, part, init == PARAM_ONE ? 1.0f : 0.0f, normal ? deviation[init] : 0,
+                  rng_stream(seed, (uint64_t)i));
     }
 }
 
@@ -187,7 +158,7 @@ static enum err open_from(struct model **out, const struct load *load, const cha
     struct model *model;
     TRY(load_config(load, &config));
     TRY(make(&model, &config, path, device, max_positions, trainable));
-    enum err result = load_weights(load, &model->weights, device);
+    enum err result = load_weights(load, &model->params, device);
     if (result == ERR_NONE) {
         result = load_tokenizer(load, &model->tokenizer);
     }
@@ -232,7 +203,7 @@ enum err model_read_weights(struct model *model, const char *path)
     TRY(load_open(&load, path));
     enum err result = load_config(load, &config);
     if (result == ERR_NONE) {
-        result = load_weights(load, &model->weights, model->device);
+        result = load_weights(load, &model->params, model->device);
     }
     load_close(load);
     return result;
@@ -242,14 +213,15 @@ enum err model_read_weights(struct model *model, const char *path)
 
 void model_copy_weights(struct model *to, const struct model *from)
 {
-    BUG_ON(to->weights.n != from->weights.n || to->device != from->device || to->weights.master);
-    device_copy(to->device, to->weights.data, from->weights.data, weight_bytes(from));
+    BUG_ON(to->params.bytes != from->params.bytes || to->device != from->device || to->params.master);
+    device_copy(to->device, to->params.data, from->params.data, from->params.bytes);
 }
 
 void model_mix_weights(struct model *to, const struct model *from, float share)
 {
-    BUG_ON(to->weights.n != from->weights.n || to->device != from->device || to->weights.master);
-    to->device->ops->mix(to->weights.data, from->weights.data, from->weights.n, share);
+    BUG_ON(to->params.n != from->params.n || to->device != from->device || to->params.master);
+    BUG_ON(from->params.bytes != from->params.n * from->device->element_bytes);
+    to->device->ops->mix(to->params.data, from->params.data, from->params.n, share);
 }
 
 enum err model_clone(struct model **out, const struct model *model)
@@ -259,9 +231,8 @@ enum err model_clone(struct model **out, const struct model *model)
     clone->is_clone = true;
     clone->scratch = NULL;
     clone->source = mem_strdup(model->source);
-    weights_plan(&clone->weights, &model->config, model->device->ops);
-    clone->weights.data = device_alloc(model->device, weight_bytes(model), "weights of a copy");
-    clone->weights.master = NULL;
+    weights_plan(&clone->weights, &clone->params, &model->config, model->device);
+    clone->params.data = device_alloc(model->device, clone->params.bytes, "weights of a copy");
     model_copy_weights(clone, model);
     *out = clone;
     return ERR_NONE;
@@ -280,7 +251,8 @@ void model_close(struct model *model)
         device_free(model->device, model->rope_cos);
         device_free(model->device, model->rope_sin);
     }
-    weights_release(&model->weights, model->device);
+    params_release(&model->params, model->device);
+    weights_release(&model->weights);
     free(model->source);
     free(model);
 }

@@ -21,6 +21,7 @@
 #include "base/err.h"
 #include "kernels/device.h"
 #include "model/config.h"
+#include "model/params.h"
 #include "model/weights.h"
 
 struct tokenizer;
@@ -37,7 +38,8 @@ struct model_watch {
 struct model {
     struct device *device; /* borrowed */
     struct model_config config;
-    struct weights weights;
+    struct params params;   /* the numbers, */
+    struct weights weights; /* and which of them is what */
     struct tokenizer *tokenizer;
     float *rope_cos, *rope_sin;    /* device, [max positions in use, D/2] */
     int max_positions;             /* rows of the two tables */
@@ -71,9 +73,9 @@ void model_init_random(struct model *model, uint64_t seed);
 /* A second set of weights equal to the first (the reference model). It borrows the tokenizer and the rope tables, so it is
  * closed before the first. */
 enum err model_clone(struct model **out, const struct model *model);
-/* to.weights = from.weights; same shapes; `to` is not trained. */
+/* The numbers of `to` become those of `from`; same shapes; `to` is not trained. */
 void model_copy_weights(struct model *to, const struct model *from);
-/* to.weights = share from.weights + (1 - share) to.weights */
+/* to = share from + (1 - share) to */
 void model_mix_weights(struct model *to, const struct model *from, float share);
 void model_close(struct model *model);
 
@@ -129,7 +131,7 @@ struct activations *activations_new(const struct model *model, int max_tokens, i
                                     int max_length, bool checkpointing);
 void activations_free(struct activations *acts, const struct model *model);
 
-/* Fills acts; then model_target_logprobs reads from it, and model_backward adds to grads (layout of weights.data). Both may be
+/* Fills acts; then model_target_logprobs reads from it, and model_backward adds to grads (layout of params.master). Both may be
  * called any number of times after one forward pass. */
 void model_forward(struct model *model, const struct train_batch *batch, struct activations *acts);
 /* logprob, lse [n_targets], entropy [n_targets] or NULL; host. */

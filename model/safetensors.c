@@ -146,7 +146,11 @@ static enum err parse_entries(struct safetensors *file, json_t *header, const ch
             TRY(parse_tensor(&file->tensors[file->n++], key, entry, name, data, size));
         }
     }
-    return check_places(file, data, size, name);
+    TRY(check_places(file, data, size, name));
+    for (int i = 0; i < file->n; i++) {
+        BUG_ON(!names_add(&file->names, file->tensors[i].name)); /* the keys of a JSON object, which differ */
+    }
+    return ERR_NONE;
 }
 
 enum err safetensors_parse(struct safetensors *out, const uint8_t *data, size_t size, const char *name)
@@ -191,18 +195,15 @@ void safetensors_close(struct safetensors *file)
         free(file->tensors[i].name);
     }
     free(file->tensors);
+    names_release(&file->names);
     file_map_close(&file->map);
     *file = (struct safetensors){0};
 }
 
 const struct tensor_view *safetensors_find(const struct safetensors *file, const char *name)
 {
-    for (int i = 0; i < file->n; i++) {
-        if (strcmp(file->tensors[i].name, name) == 0) {
-            return &file->tensors[i];
-        }
-    }
-    return NULL;
+    int i = names_find(&file->names, name);
+    return i < 0 ? NULL : &file->tensors[i];
 }
 
 static float bits_to_float(uint32_t bits)

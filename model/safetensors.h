@@ -14,6 +14,7 @@
 #include <stdint.h>
 
 #include "base/file.h"
+#include "base/names.h"
 
 enum tensor_dtype { DTYPE_F32, DTYPE_F16, DTYPE_BF16, DTYPE_OTHER };
 
@@ -30,6 +31,7 @@ struct tensor_view {
 struct safetensors {
     struct file_map map;
     struct tensor_view *tensors; /* in the order of their data */
+    struct names names;          /* of the tensors, by the same number */
     int n;
 };
 

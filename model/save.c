@@ -147,28 +147,29 @@ static enum err save_descriptions(const struct model *model, const char *folder,
 struct export
 {
     const struct model *model;
-    float *rows;       /* [EXPORT_ROWS, cols] */
-    int tensor, first; /* which rows are there */
+    float *rows;     /* [EXPORT_ROWS, cols] */
+    int part, first; /* which rows are there */
 };
 
-/* n elements from `at` on, cut out of whole rows that are exported a block at a time. */
-static void read_weight(void *context, int i, uint64_t at, uint64_t n, float *out)
+/* n elements of part i from `at` on, cut out of whole rows that are exported a block at a time. */
+static void read_part(void *context, int i, uint64_t at, uint64_t n, float *out)
 {
     struct export *e = context;
-    const struct weight *w = &e->model->weights.table[i];
-    uint64_t cols = w->cols ? (uint64_t)w->cols : 1;
+    const struct param_part *part = &e->model->params.parts[i];
+    const struct param *p = &e->model->params.table[part->param];
+    uint64_t cols = (uint64_t)param_width(p);
     for (uint64_t done = 0; done < n;) {
         int first = (int)((at + done) / cols) / EXPORT_ROWS * EXPORT_ROWS;
-        int n_rows = w->rows - first < EXPORT_ROWS ? w->rows - first : EXPORT_ROWS;
-        if (e->tensor != i || e->first != first) {
-            weights_export(&e->model->weights, e->model->device, w, e->rows, first, n_rows);
-            e->tensor = i;
+        int n_rows = part->rows - first < EXPORT_ROWS ? part->rows - first : EXPORT_ROWS;
+        if (e->part != i || e->first != first) {
+            params_export(&e->model->params, e->model->device, p, e->rows, part->row + first, n_rows);
+            e->part = i;
             e->first = first;
         }
         uint64_t from = at + done - (uint64_t)first * cols, there = (uint64_t)n_rows * cols - from;
-        uint64_t part = there < n - done ? there : n - done;
-        memcpy(out + done, e->rows + from, part * sizeof *out);
-        done += part;
+        uint64_t n_here = there < n - done ? there : n - done;
+        memcpy(out + done, e->rows + from, n_here * sizeof *out);
+        done += n_here;
     }
 }
 
@@ -179,17 +180,18 @@ enum err model_save(const struct model *model, const char *folder, const char *d
     BUG_ON(!whole && strcmp(dtype, "bfloat16") != 0);
     TRY(save_descriptions(model, folder, dtype));
     TRY(file_join(path, sizeof path, folder, "model.safetensors"));
-    const struct weights *w = &model->weights;
-    struct tensor_source *sources = mem_zero((size_t)w->n_tensors * sizeof *sources);
+    const struct params *params = &model->params;
+    struct tensor_source *sources = mem_zero((size_t)params->n_parts * sizeof *sources);
     int widest = 1;
-    for (int i = 0; i < w->n_tensors; i++) {
-        sources[i] =
-            (struct tensor_source){w->table[i].name, w->table[i].cols ? 2 : 1, {w->table[i].rows, w->table[i].cols}};
-        widest = w->table[i].cols > widest ? w->table[i].cols : widest;
+    for (int i = 0; i < params->n_parts; i++) {
+        const struct param_part *part = &params->parts[i];
+        int cols = params->table[part->param].cols;
+        sources[i] = (struct tensor_source){part->name, cols ? 2 : 1, {part->rows, cols}};
+        widest = cols > widest ? cols : widest;
     }
     struct export export = {model, mem_alloc(EXPORT_ROWS * (size_t)widest * sizeof(float)), -1, 0};
     enum err result =
-        safetensors_write(path, sources, w->n_tensors, whole ? DTYPE_F32 : DTYPE_BF16, read_weight, &export);
+        safetensors_write(path, sources, params->n_parts, whole ? DTYPE_F32 : DTYPE_BF16, read_part, &export);
     free(export.rows);
     free(sources);
     return result;

@@ -1,52 +1,45 @@
-/* model/weights.h - all parameters of a model as one flat array, and the table that says what lies where.
- *
- * Matrices are in the layout of kernels/ops.h (panels); vectors are plain. Each tensor starts at a multiple of 16
- * elements. Tensors that are used as one stand together: q, k, v (and their biases), gate and up.
- * Gradients and optimiser state are arrays of the same length and layout.
+/* model/weights.h - which parameter is what in the network: numbers of the table in model/params.h.
  *
  * SPDX-License-Identifier: Apache-2.0 */
 #ifndef MODEL_WEIGHTS_H
 #define MODEL_WEIGHTS_H
 
-#include <stdbool.h>
-#include <stddef.h>
-
-#include "kernels/device.h"
 #include "model/config.h"
+#include "model/family.h"
+#include "model/params.h"
 
-struct weight {
-    char name[80];    /* as in a Hugging Face checkpoint: "model.layers.0.self_attn.q_proj.weight" */
-    int rows, cols;   /* cols 0: a vector of `rows` */
-    size_t offset, n; /* elements in weights.data, padding included */
-    bool is_norm;
-};
-
-struct layer_weights { /* offsets into weights.data; SIZE_MAX: absent */
-    size_t input_norm, qkv, qkv_bias, q_norm, k_norm, o, post_norm, gate_up, down;
+/* Numbers of parameters; -1: absent. */
+struct layer_weights {
+    int norm[BLOCKS_PER_LAYER];                     /* before each block */
+    int block[BLOCKS_PER_LAYER][BLOCK_MAX_WEIGHTS]; /* by the block's own enum */
 };
 
 struct weights {
-    struct weight *table;
-    int n_tensors;
-    struct layer_weights *layers;
-    size_t embedding, final_norm, head; /* head == embedding when tied */
-    size_t n;                           /* elements of data */
-    void *data;                         /* device; elements of device->element_bytes */
-    float *master; /* device: what is trained, where elements are narrower than fp32; data is its rounding. Else NULL */
+    int embedding, final_norm, head; /* head == embedding when tied */
+    struct layer_weights *layers;    /* [n_layers] */
 };
 
-/* Lays the table out; data is left NULL. */
-void weights_plan(struct weights *weights, const struct model_config *config, const struct ops *ops);
-void weights_release(struct weights *weights, struct device *device);
-/* Where an offset of the table points; NULL for SIZE_MAX. */
-void *weights_at(const struct weights *weights, const struct device *device, size_t offset);
-/* Rows row .. row + n - 1 of a tensor, fp32 on the host, in and out: of the master weights where there are some, and into
- * data too. A vector is a tensor of one column. */
-void weights_import(const struct weights *weights, const struct device *device, const struct weight *w,
-                    const float *rows, int row, int n);
-void weights_export(const struct weights *weights, const struct device *device, const struct weight *w, float *rows,
-                    int row, int n);
-/* The tensor of that name, or NULL. */
-const struct weight *weights_find(const struct weights *weights, const char *name);
+/* Fills the table of `params`, whose memory is left NULL. Released by weights_release and params_release. */
+void weights_plan(struct weights *weights, struct params *params, const struct model_config *config,
+                  const struct device *device);
+void weights_release(struct weights *weights);
+
+/* ---- for blocks ---- */
+
+struct weights_plan {
+    struct params *params;
+    const struct device *device;
+    const struct model_family *family;
+    int layer; /* -1: outside the layers */
+};
+
+/* A tensor of a file: `rows` rows of the parameter. */
+struct weight_part {
+    enum tensor_role role;
+    int rows;
+};
+
+/* Adds a parameter of n parts, in the device's element; -1 if the family has no such tensors. */
+int weights_add(struct weights_plan *plan, int cols, enum param_init init, const struct weight_part *parts, int n);
 
 #endif

@@ -48,14 +48,13 @@ static const struct setup setups[] = {
 #define N_SETUPS ((int)(sizeof setups / sizeof *setups))
 
 struct shape {
-    const char *name;
+    const char *name; /* of the family too */
     struct model_config config;
 };
 
 static const struct shape shapes[] = {
     {"qwen2",
-     {.family = FAMILY_QWEN2,
-      .n_layers = 2,
+     {.n_layers = 2,
       .d = 40,
       .F = 48,
       .H = 4,
@@ -64,13 +63,11 @@ static const struct shape shapes[] = {
       .V = 101,
       .norm_eps = 1e-6f,
       .tied = true,
-      .qkv_bias = true,
       .rope = {.type = ROPE_DEFAULT, .theta = 1e6},
       .max_positions = MAX_POSITIONS,
       .bos_id = -1}},
     {"qwen3",
-     {.family = FAMILY_QWEN3,
-      .n_layers = 1,
+     {.n_layers = 1,
       .d = 32,
       .F = 64,
       .H = 2,
@@ -78,13 +75,11 @@ static const struct shape shapes[] = {
       .D = 32,
       .V = 130,
       .norm_eps = 1e-6f,
-      .qk_norm = true,
       .rope = {.type = ROPE_DEFAULT, .theta = 1e6},
       .max_positions = MAX_POSITIONS,
       .bos_id = -1}},
     {"llama",
-     {.family = FAMILY_LLAMA,
-      .n_layers = 2,
+     {.n_layers = 2,
       .d = 36,
       .F = 48,
       .H = 3,
@@ -164,16 +159,16 @@ static enum err open_devices(struct exact *e)
 /* Weights of a size at which every part of the network moves the result by more than its last bit. */
 static void widen_weights(struct model *model)
 {
-    for (int i = 0; i < model->weights.n_tensors; i++) {
-        const struct weight *w = &model->weights.table[i];
-        int cols = w->cols > 0 ? w->cols : 1;
-        size_t n = (size_t)w->rows * (size_t)cols;
-        float deviation = w->cols > 0 ? 1.3f / sqrtf((float)cols) : 0.2f, *rows = mem_alloc(n * sizeof *rows);
+    for (int i = 0; i < model->params.n_parts; i++) {
+        const struct param_part *part = &model->params.parts[i];
+        const struct param *p = &model->params.table[part->param];
+        size_t n = (size_t)part->rows * (size_t)param_width(p);
+        float deviation = p->cols > 0 ? 1.3f / sqrtf((float)p->cols) : 0.2f, *rows = mem_alloc(n * sizeof *rows);
         struct rng rng = rng_stream(99, (uint64_t)i);
         for (size_t k = 0; k < n; k++) {
-            rows[k] = deviation * rng_normal(&rng) + (w->is_norm ? 1.0f : 0.0f);
+            rows[k] = deviation * rng_normal(&rng) + (p->init == PARAM_ONE ? 1.0f : 0.0f);
         }
-        weights_import(&model->weights, model->device, w, rows, 0, w->rows);
+        params_import(&model->params, model->device, p, rows, part->row, part->rows);
         free(rows);
     }
 }
@@ -183,7 +178,9 @@ static enum err open_model(const struct exact *e, int shape, struct device *devi
     if (e->options->model) {
         return model_open(out, e->options->model, device, MAX_POSITIONS);
     }
-    TRY(model_new(out, &shapes[shape].config, NULL, device, 0, 1));
+    struct model_config config = shapes[shape].config;
+    config.family = model_family_find(str_of(shapes[shape].name));
+    TRY(model_new(out, &config, NULL, device, 0, 1));
     widen_weights(*out);
     return ERR_NONE;
 }

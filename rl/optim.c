@@ -11,12 +11,12 @@
 
 void optim_init(struct optim *optim, const struct optim_options *options, const struct model *model)
 {
-    size_t bytes = model->weights.n * optim_moment_bytes(options->kind);
-    BUG_ON(options->kind == OPTIM_ADAMW_BF16_SR && model->weights.master);
+    size_t bytes = model->params.n * optim_moment_bytes(options->kind);
+    BUG_ON(options->kind == OPTIM_ADAMW_BF16_SR && model->params.master);
     *optim = (struct optim){
         .options = *options,
-        .n = model->weights.n,
-        .grads = device_alloc_in(model->device, DEVICE_TRAINING, model->weights.n * sizeof(float), "gradients"),
+        .n = model->params.n,
+        .grads = device_alloc_in(model->device, DEVICE_TRAINING, model->params.n * sizeof(float), "gradients"),
         .m = device_alloc(model->device, bytes, "optimiser: first moment"),
         .v = device_alloc(model->device, bytes, "optimiser: second moment"),
     };
@@ -58,13 +58,12 @@ static void optim_apply(struct optim *optim, struct model *model, double learnin
     const struct optim_options *o = &optim->options;
     const struct device *device = model->device;
     size_t moment = optim_moment_bytes(o->kind);
-    for (int i = 0; i < model->weights.n_tensors; i++) {
-        const struct weight *w = &model->weights.table[i];
-        bool decays = w->cols > 0 && !w->is_norm;
+    for (int i = 0; i < model->params.n_params; i++) {
+        const struct param *w = &model->params.table[i];
         device->ops->adamw(&(struct adamw_args){
             .n = w->n,
-            .param = weights_at(&model->weights, device, w->offset),
-            .master = model->weights.master ? model->weights.master + w->offset : NULL,
+            .param = params_at(&model->params, i),
+            .master = model->params.master ? model->params.master + w->offset : NULL,
             .grad = optim->grads + w->offset,
             .m = (char *)optim->m + w->offset * moment,
             .v = (char *)optim->v + w->offset * moment,
@@ -73,7 +72,7 @@ static void optim_apply(struct optim *optim, struct model *model, double learnin
             .beta1 = (float)o->beta1,
             .beta2 = (float)o->beta2,
             .eps = (float)o->epsilon,
-            .weight_decay = decays ? (float)o->weight_decay : 0.0f,
+            .weight_decay = w->decays ? (float)o->weight_decay : 0.0f,
             .correction1 = (float)(1 - pow(o->beta1, (double)optim->step)),
             .correction2 = (float)(1 - pow(o->beta2, (double)optim->step)),
             .stochastic = o->kind == OPTIM_ADAMW_BF16_SR,

@@ -245,7 +245,7 @@ static double parameters_of(const struct model_config *config)
     double n = 0;
     if (device_open_planning(&device, "cuda", 0) == ERR_NONE &&
         model_plan(&model, config, "", device, 1, false) == ERR_NONE) {
-        n = (double)model->weights.n;
+        n = (double)model->params.n;
         model_close(model);
     }
     device_close(device);

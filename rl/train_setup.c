@@ -168,9 +168,9 @@ struct device_limits train_limits(const struct train *t)
         .J = c->J,
         .D = c->D,
         .V = c->V,
-        .qk_norm = c->qk_norm,
-        .qkv_bias = c->qkv_bias,
-        .n_weights = t->policy->weights.n,
+        .qk_norm = model_family_has(c->family, TENSOR_Q_NORM),
+        .qkv_bias = model_family_has(c->family, TENSOR_Q_BIAS),
+        .n_weights = t->policy->params.n,
         .rollout_rows = grpo ? rollout_rows(o->max_batch_tokens, o->max_sequences) : 0,
         .rollout_sequences = grpo ? o->max_sequences : 0,
         .filtered = o->top_k > 0 || o->top_p < 1 || o->min_p > 0 || o->repetition_penalty != 1,
@@ -378,8 +378,7 @@ static void print_size(const struct model *model, FILE *out)
     fprintf(out,
             "\nmodel    %s: %s, %d layers, width %d, %d heads of %d, %d key/value heads, vocabulary %d; %.1f M "
             "parameters\n",
-            model->source, model_family_name(c->family), c->n_layers, c->d, c->H, c->D, c->J, c->V,
-            (double)model->weights.n / 1e6);
+            model->source, c->family->name, c->n_layers, c->d, c->H, c->D, c->J, c->V, (double)model->params.n / 1e6);
 }
 
 static void print_work(const struct train *t, FILE *out)

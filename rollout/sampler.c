@@ -69,7 +69,7 @@ static void draw_some(struct sampler *s, const void *hidden, const struct draw_j
         .V = model->config.V,
         .n_valid = s->n_valid,
         .hidden = s->hidden,
-        .w = weights_at(&model->weights, model->device, model->weights.head),
+        .w = params_at(&model->params, model->weights.head),
         .sampling = s->sampling,
         .tokens = s->device_tokens,
         .logprob = s->device_numbers,

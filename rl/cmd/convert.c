@@ -39,20 +39,20 @@ static enum err convert_to(const struct model *model, const char *folder, const 
 static void print_result(const struct model *model, const char *folder, const char *dtype, bool json)
 {
     uint64_t parameters = 0;
-    for (int i = 0; i < model->weights.n_tensors; i++) {
-        const struct weight *w = &model->weights.table[i];
-        parameters += (uint64_t)w->rows * (uint64_t)(w->cols > 0 ? w->cols : 1);
+    for (int i = 0; i < model->params.n_params; i++) {
+        const struct param *p = &model->params.table[i];
+        parameters += (uint64_t)p->rows * (uint64_t)param_width(p);
     }
     if (!json) {
-        printf("%s: %s, %llu parameters in %s\n", folder, model_family_name(model->config.family),
-               (unsigned long long)parameters, dtype);
+        printf("%s: %s, %llu parameters in %s\n", folder, model->config.family->name, (unsigned long long)parameters,
+               dtype);
         return;
     }
     struct strbuf line = STRBUF_INIT;
     strbuf_puts(&line, "{\"folder\": \"");
     strbuf_add_json(&line, str_of(folder));
     strbuf_printf(&line, "\", \"model_type\": \"%s\", \"parameters\": %llu, \"dtype\": \"%s\"}",
-                  model_family_name(model->config.family), (unsigned long long)parameters, dtype);
+                  model->config.family->name, (unsigned long long)parameters, dtype);
     puts(line.data);
     strbuf_release(&line);
 }

@@ -49,16 +49,16 @@ static enum err row_file_block(const struct row_file *f, size_t bytes)
 }
 
 /* n rows of a tensor of `data` into the buffer, or out of it */
-static void row_file_rows(const struct row_file *f, const struct model *model, const struct weight *w, void *data,
+static void row_file_rows(const struct row_file *f, const struct model *model, const struct param *w, void *data,
                           int row, int n)
 {
     const struct ops *ops = model->device->ops;
-    int cols = w->cols ? w->cols : 1;
+    int cols = param_width(w);
     void *tensor = data ? (char *)data + w->offset * f->width : NULL;
     if (!data && f->writing) {
-        weights_export(&model->weights, model->device, w, f->buffer, row, n);
+        params_export(&model->params, model->device, w, f->buffer, row, n);
     } else if (!data) {
-        weights_import(&model->weights, model->device, w, f->buffer, row, n);
+        params_import(&model->params, model->device, w, f->buffer, row, n);
     } else if (f->width == sizeof(uint16_t) && f->writing) {
         ops->bf16_export(f->buffer, tensor, row, n, w->rows, cols);
     } else if (f->width == sizeof(uint16_t)) {
@@ -73,9 +73,9 @@ static void row_file_rows(const struct row_file *f, const struct model *model, c
 /* data: an array in the layout of the weights; NULL: the weights themselves, as fp32. */
 static enum err row_file_array(const struct row_file *f, const struct model *model, void *data)
 {
-    for (int i = 0; i < model->weights.n_tensors; i++) {
-        const struct weight *w = &model->weights.table[i];
-        int cols = w->cols ? w->cols : 1, block = ROW_FLOATS / cols > 0 ? ROW_FLOATS / cols : 1;
+    for (int i = 0; i < model->params.n_params; i++) {
+        const struct param *w = &model->params.table[i];
+        int cols = param_width(w), block = ROW_FLOATS / cols > 0 ? ROW_FLOATS / cols : 1;
         for (int row = 0; row < w->rows; row += block) {
             int n = w->rows - row < block ? w->rows - row : block;
             if (f->writing) {
@@ -97,8 +97,8 @@ static enum err row_file_run(const char *folder, const char *name, bool writing,
     char path[FILE_PATH_BYTES];
     TRY(file_join(path, sizeof path, folder, name));
     int widest = ROW_FLOATS;
-    for (int i = 0; i < model->weights.n_tensors; i++) {
-        widest = model->weights.table[i].cols > widest ? model->weights.table[i].cols : widest;
+    for (int i = 0; i < model->params.n_params; i++) {
+        widest = model->params.table[i].cols > widest ? model->params.table[i].cols : widest;
     }
     struct row_file f = {.path = path, .writing = writing, .width = width};
     if (!writing) {
@@ -194,7 +194,7 @@ enum err checkpoint_read_state(const char *folder, struct checkpoint_state *out)
 static enum err check_space(const char *folder, const struct model *policy, const struct optim *optim, bool reference)
 {
     size_t moments = 2 * optim_moment_bytes(optim->options.kind), weights = sizeof(float) * (reference ? 2 : 1);
-    uint64_t left, need = (uint64_t)policy->weights.n * (weights + moments);
+    uint64_t left, need = (uint64_t)policy->params.n * (weights + moments);
     need += need / 20 + ((uint64_t)1 << 20);
     TRY(file_space_left(folder, &left));
     if (left < need) {

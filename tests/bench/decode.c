@@ -56,7 +56,7 @@ static void feed(struct decoder *d, int rows)
         .V = config->V,
         .n_valid = config->V,
         .hidden = d->last,
-        .w = weights_at(&d->model->weights, d->model->device, d->model->weights.head),
+        .w = params_at(&d->model->params, d->model->weights.head),
         .sampling = d->sampling,
         .tokens = d->tokens,
         .logprob = d->logprob,

@@ -6,9 +6,10 @@
 
 #include "model/model.h"
 #include "tests/gpu/fixture.h"
+#include "tests/model_parts.h"
 
 static const struct model_config model_configs[] = {
-    {.family = FAMILY_QWEN2,
+    {.family = &model_families[FAMILY_QWEN2],
      .n_layers = 2,
      .d = 40,
      .F = 48,
@@ -18,13 +19,12 @@ static const struct model_config model_configs[] = {
      .V = 203,
      .norm_eps = 1e-6f,
      .tied = true,
-     .qkv_bias = true,
      .rope = {.type = ROPE_DEFAULT, .theta = 1e6},
      .max_positions = 512,
      .bos_id = -1,
      .eos_ids = {1},
      .n_eos = 1},
-    {.family = FAMILY_QWEN3,
+    {.family = &model_families[FAMILY_QWEN3],
      .n_layers = 2,
      .d = 128,
      .F = 256,
@@ -33,13 +33,12 @@ static const struct model_config model_configs[] = {
      .D = 64,
      .V = 1000,
      .norm_eps = 1e-6f,
-     .qk_norm = true,
      .rope = {.type = ROPE_DEFAULT, .theta = 1e6},
      .max_positions = 512,
      .bos_id = -1,
      .eos_ids = {1},
      .n_eos = 1},
-    {.family = FAMILY_LLAMA,
+    {.family = &model_families[FAMILY_LLAMA],
      .n_layers = 3,
      .d = 192,
      .F = 384,
@@ -53,7 +52,7 @@ static const struct model_config model_configs[] = {
      .bos_id = -1,
      .eos_ids = {1},
      .n_eos = 1},
-    {.family = FAMILY_QWEN2,
+    {.family = &model_families[FAMILY_QWEN2],
      .n_layers = 2,
      .d = 256,
      .F = 512,
@@ -63,7 +62,6 @@ static const struct model_config model_configs[] = {
      .V = 2000,
      .norm_eps = 1e-6f,
      .tied = true,
-     .qkv_bias = true,
      .rope = {.type = ROPE_DEFAULT, .theta = 1e6},
      .max_positions = 512,
      .bos_id = -1,
@@ -112,24 +110,22 @@ static inline void model_batch_free(struct model_batch *b)
 /* Weights of a size at which each part matters, rounded to bf16 for both. */
 static inline void model_set_weights(struct model *model)
 {
-    for (int i = 0; i < model->weights.n_tensors; i++) {
-        const struct weight *w = &model->weights.table[i];
-        size_t n = (size_t)w->rows * (size_t)(w->cols ? w->cols : 1);
-        float *rows = elements(n, w->cols ? 1.0f / sqrtf((float)w->cols) : 0.2f, 100 + (uint64_t)i);
-        for (size_t k = 0; k < n && w->is_norm; k++) {
+    for (int i = 0; i < model->params.n_parts; i++) {
+        struct part part = part_of(model, i), *w = &part;
+        float *rows = elements(w->n, w->cols ? 1.0f / sqrtf((float)w->cols) : 0.2f, 100 + (uint64_t)i);
+        for (size_t k = 0; k < w->n && w->is_norm; k++) {
             rows[k] = bf16_value(bf16_bits(rows[k] + 1));
         }
-        weights_import(&model->weights, model->device, w, rows, 0, w->rows);
+        part_import(model, w, rows);
         free(rows);
     }
 }
 
 /* A gradient as rows. */
-static inline float *model_rows_from(const struct model *model, const float *array, const struct weight *w)
+static inline float *model_rows_from(const struct model *model, const float *array, const struct part *w)
 {
-    int cols = w->cols ? w->cols : 1;
-    float *rows = zeros((size_t)w->rows * (size_t)cols);
-    model->device->ops->wide_export(rows, array + w->offset, 0, w->rows, w->rows, cols);
+    float *rows = zeros(w->n);
+    model->device->ops->wide_export(rows, array + w->offset, 0, w->rows, w->rows, w->width);
     return rows;
 }
 

@@ -77,13 +77,13 @@ static void compare_gradients(const struct run *a, const struct run *b, const ch
 {
     double worst = 0;
     const char *where = "";
-    for (int i = 0; i < a->model->weights.n_tensors; i++) {
-        const struct weight *w = &a->model->weights.table[i], *v = &b->model->weights.table[i];
-        size_t n = (size_t)w->rows * (size_t)(w->cols ? w->cols : 1);
-        float *want = model_rows_from(a->model, a->optim.grads, w), *got = model_rows_from(b->model, b->optim.grads, v);
-        double off = distance(got, want, n);
+    for (int i = 0; i < a->model->params.n_parts; i++) {
+        struct part w = part_of(a->model, i), v = part_of(b->model, i);
+        float *want = model_rows_from(a->model, a->optim.grads, &w),
+              *got = model_rows_from(b->model, b->optim.grads, &v);
+        double off = distance(got, want, w.n);
         if (!(off <= worst)) {
-            worst = off, where = w->name;
+            worst = off, where = w.name;
         }
         free(want), free(got);
     }

@@ -79,16 +79,16 @@ static void dump_batch(struct dump *dump, const struct model_batch *m)
 static void dump_results(struct dump *dump, struct model *model, const struct model_batch *m)
 {
     struct activations *acts = activations_new(model, MODEL_ROWS, MODEL_ROWS, 8, 512, false);
-    float *grads = device_alloc(model->device, model->weights.n * sizeof *grads, "gradients");
+    float *grads = device_alloc(model->device, model->params.n * sizeof *grads, "gradients");
     float *logprob = zeros(MODEL_ROWS), *lse = zeros(MODEL_ROWS), *entropy = zeros(MODEL_ROWS);
     model_forward(model, &m->batch, acts);
     model_target_logprobs(model, &m->batch, acts, INV_TEMPERATURE, logprob, lse, entropy);
     model_backward(model, &m->batch, acts, INV_TEMPERATURE, lse, entropy, m->d_logprob, m->d_entropy, grads);
     dump_add(dump, "logprob", logprob, MODEL_ROWS, 0);
     dump_add(dump, "entropy", entropy, MODEL_ROWS, 0);
-    for (int i = 0; i < model->weights.n_tensors; i++) {
-        const struct weight *w = &model->weights.table[i];
-        dump_add(dump, w->name, model_rows_from(model, grads, w), w->rows, w->cols);
+    for (int i = 0; i < model->params.n_parts; i++) {
+        struct part w = part_of(model, i);
+        dump_add(dump, w.name, model_rows_from(model, grads, &w), w.rows, w.cols);
     }
     free(lse);
     device_free(model->device, grads);

@@ -8,7 +8,7 @@
 /* Gradients of sum(a logprob + b entropy) at a temperature; the caller frees. */
 static float *gradients(struct model *model, const struct packed *p, struct activations *acts, float inv_temperature)
 {
-    size_t n = (size_t)p->batch.n_targets, bytes = model->weights.n * sizeof(float);
+    size_t n = (size_t)p->batch.n_targets, bytes = model->params.n * sizeof(float);
     float *logprob = mem_alloc(n * sizeof(float)), *lse = mem_alloc(n * sizeof(float));
     float *entropy = mem_alloc(n * sizeof(float)), *host = mem_alloc(bytes);
     float *grads = device_alloc(model->device, bytes, "gradients");
@@ -45,14 +45,12 @@ static double loss(struct model *model, const struct packed *p, struct activatio
 static void check_grad(const struct model *model, const char *model_name, const struct golden_grad *want,
                        const float *grads)
 {
-    const struct weight *w = weights_find(&model->weights, want->name);
-    assert_non_null(w);
-    assert_int_equal(w->rows, want->rows);
-    assert_int_equal(w->cols, want->cols);
-    int cols = w->cols > 0 ? w->cols : 1;
-    size_t n = (size_t)w->rows * (size_t)cols;
+    struct part part = part_named(model, want->name);
+    assert_int_equal(part.rows, want->rows);
+    assert_int_equal(part.cols, want->cols);
+    size_t n = part.n;
     float *rows = mem_alloc(n * sizeof *rows);
-    model->device->ops->matrix_export(rows, grads + w->offset, 0, w->rows, w->rows, cols);
+    model->device->ops->matrix_export(rows, grads + part.offset, 0, part.rows, part.rows, part.width);
     double squares = 0, typical = (double)want->norm / sqrt((double)n);
     for (size_t i = 0; i < n; i++) {
         squares += (double)rows[i] * (double)rows[i];
@@ -79,7 +77,7 @@ static void gradients_are_those_of_transformers(void **state)
         struct packed p = fixture_pack(&golden.sequences, &arena);
         struct activations *acts = fixture_activations(model, &p.batch);
         float *grads = gradients(model, &p, acts, golden.inv_temperature);
-        assert_int_equal(golden.n_grads, model->weights.n_tensors);
+        assert_int_equal(golden.n_grads, model->params.n_parts);
         for (int g = 0; g < golden.n_grads; g++) {
             check_grad(model, fixture_golden_names[i], &golden.grads[g], grads);
         }
@@ -109,14 +107,14 @@ static void the_loss_rises_along_each_gradient(void **state)
     struct device *device = *state;
     for (int family = FAMILY_QWEN2; family <= FAMILY_LLAMA; family++) {
         struct arena arena = ARENA_INIT;
-        struct model *model = fixture_model((enum model_family)family, device);
+        struct model *model = fixture_model((enum fixture_family)family, device);
         struct packed p = small_batch(&arena);
         struct activations *acts = fixture_activations(model, &p.batch);
-        float *grads = gradients(model, &p, acts, 1), *saved = mem_alloc(model->weights.n * sizeof *saved);
-        float *moved = mem_alloc(model->weights.n * sizeof *moved);
-        device_read(device, saved, model->weights.data, model->weights.n * sizeof *saved);
-        for (int i = 0; i < model->weights.n_tensors; i++) {
-            const struct weight *w = &model->weights.table[i];
+        float *grads = gradients(model, &p, acts, 1), *saved = mem_alloc(model->params.n * sizeof *saved);
+        float *moved = mem_alloc(model->params.n * sizeof *moved);
+        device_read(device, saved, model->params.data, model->params.n * sizeof *saved);
+        for (int i = 0; i < model->params.n_parts; i++) {
+            struct part part = part_of(model, i), *w = &part;
             double squares = 0, step = 2e-3, side[2];
             for (size_t k = w->offset; k < w->offset + w->n; k++) {
                 squares += (double)grads[k] * (double)grads[k];
@@ -127,13 +125,13 @@ static void the_loss_rises_along_each_gradient(void **state)
                     double along = (double)grads[w->offset + k] / sqrt(squares);
                     moved[k] += (float)((sign ? -step : step) * along);
                 }
-                device_write(device, weights_at(&model->weights, device, w->offset), moved, w->n * sizeof *moved);
+                device_write(device, (float *)model->params.data + w->offset, moved, w->n * sizeof *moved);
                 side[sign] = loss(model, &p, acts);
             }
-            device_write(device, model->weights.data, saved, model->weights.n * sizeof *saved);
+            device_write(device, model->params.data, saved, model->params.n * sizeof *saved);
             double slope = (side[0] - side[1]) / (2 * step);
             if (fabs(slope - sqrt(squares)) > 1e-2 * sqrt(squares)) {
-                fail_msg("%s: %s: slope %.6g, gradient %.6g", model_family_name(model->config.family), w->name, slope,
+                fail_msg("%s: %s: slope %.6g, gradient %.6g", model->config.family->name, w->name, slope,
                          sqrt(squares));
             }
         }
@@ -164,7 +162,7 @@ static void bits_do_not_depend_on_threads(void **state)
     struct device *device = *state;
     for (int family = FAMILY_QWEN2; family <= FAMILY_QWEN3; family++) {
         struct arena arena = ARENA_INIT;
-        struct model *model = fixture_model((enum model_family)family, device);
+        struct model *model = fixture_model((enum fixture_family)family, device);
         struct packed p = long_batch(&arena);
         struct activations *acts = fixture_activations(model, &p.batch);
         float *first = NULL;
@@ -176,7 +174,7 @@ static void bits_do_not_depend_on_threads(void **state)
                 first = grads;
                 continue;
             }
-            assert_memory_equal(first, grads, model->weights.n * sizeof *grads);
+            assert_memory_equal(first, grads, model->params.n * sizeof *grads);
             free(grads);
         }
         device_set_threads(0);
@@ -193,10 +191,10 @@ static void a_second_pass_adds_the_same(void **state)
     struct device *device = *state;
     for (int family = FAMILY_QWEN2; family <= FAMILY_LLAMA; family++) {
         struct arena arena = ARENA_INIT;
-        struct model *model = fixture_model((enum model_family)family, device);
+        struct model *model = fixture_model((enum fixture_family)family, device);
         struct packed p = small_batch(&arena);
         struct activations *acts = fixture_activations(model, &p.batch);
-        size_t bytes = model->weights.n * sizeof(float), n = (size_t)p.batch.n_targets;
+        size_t bytes = model->params.n * sizeof(float), n = (size_t)p.batch.n_targets;
         float *grads[2], *logprob = ARENA_NEW(&arena, float, n), *lse = ARENA_NEW(&arena, float, n);
         model_forward(model, &p.batch, acts);
         model_target_logprobs(model, &p.batch, acts, 1, logprob, lse, NULL);
@@ -204,14 +202,14 @@ static void a_second_pass_adds_the_same(void **state)
             grads[i] = device_alloc(device, bytes, "gradients");
             model_backward(model, &p.batch, acts, 1, lse, NULL, p.a, NULL, grads[i]);
         }
-        float *a = ARENA_NEW(&arena, float, model->weights.n), *b = ARENA_NEW(&arena, float, model->weights.n);
+        float *a = ARENA_NEW(&arena, float, model->params.n), *b = ARENA_NEW(&arena, float, model->params.n);
         device_read(device, a, grads[0], bytes);
         device_read(device, b, grads[1], bytes);
         assert_memory_equal(a, b, bytes);
         model_backward(model, &p.batch, acts, 1, lse, NULL, p.a, NULL, grads[0]);
         device_read(device, b, grads[0], bytes);
         double error = 0, size = 0;
-        for (size_t i = 0; i < model->weights.n; i++) {
+        for (size_t i = 0; i < model->params.n; i++) {
             double difference = (double)b[i] - 2 * (double)a[i];
             error += difference * difference;
             size += (double)a[i] * (double)a[i];
@@ -232,11 +230,11 @@ static void checkpointing_changes_no_bit(void **state)
 {
     struct device *device = *state;
     for (int i = 0; i < 6; i++) {
-        enum model_family family = (enum model_family)(FAMILY_QWEN2 + i % 3);
+        enum fixture_family family = (enum fixture_family)(FAMILY_QWEN2 + i % 3);
         struct arena arena = ARENA_INIT;
         struct model *model = fixture_model_of(i < 3 ? 1 : 3, family, device);
         struct packed p = long_batch(&arena);
-        size_t n = (size_t)p.batch.n_targets, bytes = model->weights.n * sizeof(float);
+        size_t n = (size_t)p.batch.n_targets, bytes = model->params.n * sizeof(float);
         float *logprob[2], *lse[2], *entropy[2], *grads[2];
         for (int k = 0; k < 2; k++) {
             struct activations *acts =
@@ -244,13 +242,13 @@ static void checkpointing_changes_no_bit(void **state)
             logprob[k] = ARENA_NEW(&arena, float, n);
             lse[k] = ARENA_NEW(&arena, float, n);
             entropy[k] = ARENA_NEW(&arena, float, n);
-            grads[k] = ARENA_NEW(&arena, float, 2 * model->weights.n);
+            grads[k] = ARENA_NEW(&arena, float, 2 * model->params.n);
             model_forward(model, &p.batch, acts);
             model_target_logprobs(model, &p.batch, acts, 0.8f, logprob[k], lse[k], entropy[k]);
             for (int pass = 0; pass < 2; pass++) {
                 float *of_pass = device_alloc(device, bytes, "gradients");
                 model_backward(model, &p.batch, acts, 0.8f, lse[k], entropy[k], p.a, p.b, of_pass);
-                device_read(device, grads[k] + (size_t)pass * model->weights.n, of_pass, bytes);
+                device_read(device, grads[k] + (size_t)pass * model->params.n, of_pass, bytes);
                 device_free(device, of_pass);
             }
             activations_free(acts, model);
@@ -259,7 +257,7 @@ static void checkpointing_changes_no_bit(void **state)
         assert_memory_equal(lse[0], lse[1], n * sizeof(float));
         assert_memory_equal(entropy[0], entropy[1], n * sizeof(float));
         assert_memory_equal(grads[0], grads[1], 2 * bytes);
-        assert_true(grads[0][model->weights.layers[0].o] != 0);
+        assert_true(grads[0][part_named(model, "model.layers.0.self_attn.o_proj.weight").offset] != 0);
         model_close(model);
         arena_release(&arena);
     }
@@ -274,7 +272,7 @@ static void no_targets_no_gradient(void **state)
     struct activations *acts = fixture_activations(model, &p.batch);
     p.batch.n_targets = 0;
     float *grads = gradients(model, &p, acts, 1);
-    for (size_t i = 0; i < model->weights.n; i++) {
+    for (size_t i = 0; i < model->params.n; i++) {
         assert_true(grads[i] == 0);
     }
     free(grads);

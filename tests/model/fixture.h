@@ -18,6 +18,7 @@
 #include "kernels/rng.h"
 #include "model/activations.h"
 #include "model/model.h"
+#include "tests/model_parts.h"
 
 #define FIXTURE_ASSERT(call)                                                                                           \
     do {                                                                                                               \
@@ -41,10 +42,10 @@ static inline int fixture_close(void **state)
 
 /* ---- models ---- */
 
-static inline struct model_config fixture_config(enum model_family family)
+static inline struct model_config fixture_config(enum fixture_family family)
 {
     struct model_config config = {
-        .family = family,
+        .family = &model_families[family],
         .n_layers = 2,
         .d = 40,
         .F = 48,
@@ -54,8 +55,6 @@ static inline struct model_config fixture_config(enum model_family family)
         .V = 203,
         .norm_eps = 1e-6f,
         .tied = family != FAMILY_QWEN3,
-        .qkv_bias = family == FAMILY_QWEN2,
-        .qk_norm = family == FAMILY_QWEN3,
         .rope = {.type = ROPE_DEFAULT, .theta = 10000},
         .max_positions = 512,
         .bos_id = -1,
@@ -64,29 +63,27 @@ static inline struct model_config fixture_config(enum model_family family)
 }
 
 /* Weights far enough from zero that every part of the network matters; norms and biases too. */
-static inline struct model *fixture_model_of(int n_layers, enum model_family family, struct device *device)
+static inline struct model *fixture_model_of(int n_layers, enum fixture_family family, struct device *device)
 {
     struct model *model = NULL;
     struct model_config config = fixture_config(family);
     config.n_layers = n_layers;
     FIXTURE_ASSERT(model_new(&model, &config, NULL, device, 0, 7));
-    for (int i = 0; i < model->weights.n_tensors; i++) {
-        const struct weight *w = &model->weights.table[i];
-        int cols = w->cols > 0 ? w->cols : 1;
-        size_t n = (size_t)w->rows * (size_t)cols;
-        float *rows = mem_alloc(n * sizeof *rows);
+    for (int i = 0; i < model->params.n_parts; i++) {
+        struct part part = part_of(model, i);
+        float *rows = mem_alloc(part.n * sizeof *rows);
         struct rng rng = rng_stream(99, (uint64_t)i);
-        for (size_t k = 0; k < n; k++) {
-            float deviation = w->cols > 0 ? (float)(1.3 / sqrt(w->cols)) : 0.2f;
-            rows[k] = deviation * rng_normal(&rng) + (w->is_norm ? 1.0f : 0.0f);
+        for (size_t k = 0; k < part.n; k++) {
+            float deviation = part.cols > 0 ? (float)(1.3 / sqrt(part.cols)) : 0.2f;
+            rows[k] = deviation * rng_normal(&rng) + (part.is_norm ? 1.0f : 0.0f);
         }
-        device->ops->matrix_import(weights_at(&model->weights, device, w->offset), rows, 0, w->rows, w->rows, cols);
+        part_import(model, &part, rows);
         free(rows);
     }
     return model;
 }
 
-static inline struct model *fixture_model(enum model_family family, struct device *device)
+static inline struct model *fixture_model(enum fixture_family family, struct device *device)
 {
     return fixture_model_of(2, family, device);
 }
@@ -302,21 +299,18 @@ static inline struct sequences *fixture_sequences(struct arena *arena)
 
 static inline void fixture_import(struct model *model, const char *name, const json_t *entry, const uint8_t *data)
 {
-    const struct weight *w = weights_find(&model->weights, name);
-    assert_non_null(w);
+    struct part part = part_named(model, name);
     assert_string_equal(json_string_value(json_object_get(entry, "dtype")), "BF16");
     const json_t *offsets = json_object_get(entry, "data_offsets");
     size_t from = (size_t)json_integer_value(json_array_get(offsets, 0));
     size_t bytes = (size_t)json_integer_value(json_array_get(offsets, 1)) - from;
-    int cols = w->cols > 0 ? w->cols : 1;
-    assert_int_equal(bytes, 2 * (size_t)w->rows * (size_t)cols);
+    assert_int_equal(bytes, 2 * part.n);
     float *rows = mem_alloc(2 * bytes);
     for (size_t i = 0; i < bytes / 2; i++) {
         uint32_t bits = (uint32_t)data[from + 2 * i] << 16 | (uint32_t)data[from + 2 * i + 1] << 24;
         memcpy(&rows[i], &bits, sizeof bits);
     }
-    model->device->ops->matrix_import(weights_at(&model->weights, model->device, w->offset), rows, 0, w->rows, w->rows,
-                                      cols);
+    part_import(model, &part, rows);
     free(rows);
 }
 
@@ -346,7 +340,7 @@ static inline struct model *fixture_golden_model(const char *name, struct device
             n++;
         }
     }
-    assert_int_equal(n, model->weights.n_tensors);
+    assert_int_equal(n, model->params.n_parts);
     json_decref(header);
     strbuf_release(&file);
     return model;

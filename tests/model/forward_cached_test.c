@@ -20,8 +20,7 @@ static void same_rows(const char *what, const struct model *model, const struct 
     for (int i = 0; i < s->n; i++) {
         for (int k = 0; k < s->of[i].n_tokens; k++, at += d) {
             if (memcmp(a + at, b + at, d * sizeof *a) != 0) {
-                fail_msg("%s, %s: sequence %d, position %d differs", model_family_name(model->config.family), what, i,
-                         k);
+                fail_msg("%s, %s: sequence %d, position %d differs", model->config.family->name, what, i, k);
             }
         }
     }
@@ -37,7 +36,7 @@ static void bits_do_not_depend_on_the_cut(void **state)
     };
     for (int family = FAMILY_QWEN2; family <= FAMILY_LLAMA; family++) {
         struct arena arena = ARENA_INIT;
-        struct model *model = fixture_model((enum model_family)family, device);
+        struct model *model = fixture_model((enum fixture_family)family, device);
         struct sequences *s = fixture_sequences(&arena);
         float *want = fixture_hidden(model, s, &fixture_whole, &arena);
         for (size_t i = 0; i < sizeof plans / sizeof *plans; i++) {
@@ -86,7 +85,7 @@ static void bits_do_not_depend_on_the_instruction_set(void **state)
                 assert_false(must);
                 continue;
             }
-            struct model *model = fixture_model((enum model_family)family, device);
+            struct model *model = fixture_model((enum fixture_family)family, device);
             struct sequences *s = fixture_sequences(&arena);
             float *got = fixture_hidden(model, s, &fixture_whole, &arena);
             if (want) {

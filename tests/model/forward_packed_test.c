@@ -26,8 +26,7 @@ static void same_rows(const char *what, const struct model *model, const struct 
         for (int k = 0; k < s->of[i].n_tokens; k++) {
             int row = k < c->n_prefix ? c->prefix_row + k : c->row + k - c->n_prefix;
             if (memcmp(training + (size_t)row * d, rollout + (size_t)k * d, d * sizeof *training) != 0) {
-                fail_msg("%s, %s: sequence %d, position %d differs", model_family_name(model->config.family), what, i,
-                         k);
+                fail_msg("%s, %s: sequence %d, position %d differs", model->config.family->name, what, i, k);
             }
         }
         rollout += (size_t)s->of[i].n_tokens * d;
@@ -44,7 +43,7 @@ static void training_has_the_bits_of_rollout(void **state)
     };
     for (int family = FAMILY_QWEN2; family <= FAMILY_LLAMA; family++) {
         struct arena arena = ARENA_INIT;
-        struct model *model = fixture_model((enum model_family)family, device);
+        struct model *model = fixture_model((enum fixture_family)family, device);
         struct sequences *s = fixture_sequences(&arena);
         struct packed p = fixture_pack(s, &arena);
         float *training = training_hidden(model, &p, &arena);
@@ -140,8 +139,8 @@ static void logprobs_have_the_bits_of_rollout(void **state)
             device_write(device, row, hidden + (size_t)(k - 1) * d, d * sizeof(float));
             device_write(device, target, &s->of[i].tokens[k], sizeof *target);
             device->ops->head(&(struct head_args){1, model->config.d, model->config.V, row,
-                                                  weights_at(&model->weights, device, model->weights.head), 0.7f,
-                                                  target, out, out + 1, out + 2});
+                                                  params_at(&model->params, model->weights.head), 0.7f, target, out,
+                                                  out + 1, out + 2});
             device_read(device, got, out, sizeof got);
             assert_memory_equal(&got[0], &logprob[at], sizeof *got);
             assert_memory_equal(&got[1], &lse[at], sizeof *got);

@@ -16,8 +16,8 @@ static void folders_of_transformers_load(void **state)
         struct model *model = NULL, *want = fixture_golden_model(fixture_golden_names[i], *state);
         snprintf(path, sizeof path, "tests/golden/models/%s", fixture_golden_names[i]);
         FIXTURE_ASSERT(model_open(&model, path, *state, 0));
-        assert_int_equal(model->weights.n, want->weights.n);
-        assert_memory_equal(model->weights.data, want->weights.data, want->weights.n * sizeof(float));
+        assert_int_equal(model->params.n, want->params.n);
+        assert_memory_equal(model->params.data, want->params.data, want->params.n * sizeof(float));
         assert_string_equal(model->source, path);
         assert_null(model->tokenizer);
         model_close(model);
@@ -110,7 +110,7 @@ static void shards_load_as_one(void **state)
     strbuf_puts(&index, "}}");
     write_text(&f, "model.safetensors.index.json", index.data);
     FIXTURE_ASSERT(model_open(&model, f.path, *state, 0));
-    assert_memory_equal(model->weights.data, want->weights.data, want->weights.n * sizeof(float));
+    assert_memory_equal(model->params.data, want->params.data, want->params.n * sizeof(float));
     strbuf_release(&index);
     model_close(model);
     model_close(want);
@@ -189,8 +189,8 @@ static void a_head_that_differs_is_kept(void **state)
         assert_non_null(mkdtemp(saved));
         FIXTURE_ASSERT(model_save(model, saved, "float32"));
         FIXTURE_ASSERT(model_open(&again, saved, *state, 0));
-        assert_int_equal(again->weights.n, model->weights.n);
-        assert_memory_equal(again->weights.data, model->weights.data, model->weights.n * sizeof(float));
+        assert_int_equal(again->params.n, model->params.n);
+        assert_memory_equal(again->params.data, model->params.data, model->params.n * sizeof(float));
         FIXTURE_ASSERT(model_config_open(&config, saved)); /* others must not tie it */
         assert_int_equal(config.tied, i == 1);
         model_close(again);

@@ -7,12 +7,12 @@
 
 static float *read_weights(const struct model *model, struct arena *arena)
 {
-    float *host = ARENA_NEW(arena, float, model->weights.n);
-    device_read(model->device, host, model->weights.data, model->weights.n * sizeof *host);
+    float *host = ARENA_NEW(arena, float, model->params.n);
+    device_read(model->device, host, model->params.data, model->params.n * sizeof *host);
     return host;
 }
 
-static struct model *new_model(enum model_family family, struct device *device, uint64_t seed)
+static struct model *new_model(enum fixture_family family, struct device *device, uint64_t seed)
 {
     struct model *model = NULL;
     struct model_config config = fixture_config(family);
@@ -34,7 +34,7 @@ static void random_weights_are_a_function_of_the_seed(void **state)
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         device_set_threads(cases[i].threads);
         struct model *model = new_model(FAMILY_QWEN3, device, cases[i].seed);
-        bool same = memcmp(want, read_weights(model, &arena), model->weights.n * sizeof *want) == 0;
+        bool same = memcmp(want, read_weights(model, &arena), model->params.n * sizeof *want) == 0;
         assert_true(same == cases[i].same);
         model_close(model);
     }
@@ -48,11 +48,11 @@ static void random_weights_have_the_stated_size(void **state)
 {
     struct device *device = *state;
     struct model *model = new_model(FAMILY_QWEN2, device, 1);
-    for (int i = 0; i < model->weights.n_tensors; i++) {
-        const struct weight *w = &model->weights.table[i];
-        int cols = w->cols > 0 ? w->cols : 1, n = w->rows * cols;
+    for (int i = 0; i < model->params.n_parts; i++) {
+        struct part part = part_of(model, i), *w = &part;
+        int n = (int)w->n;
         float *rows = mem_alloc((size_t)n * sizeof *rows);
-        device->ops->matrix_export(rows, weights_at(&model->weights, device, w->offset), 0, w->rows, w->rows, cols);
+        params_export(&model->params, device, w->param, rows, w->row, w->rows);
         double sum = 0, squares = 0;
         for (int k = 0; k < n; k++) {
             sum += (double)rows[k];
@@ -78,13 +78,13 @@ static void a_clone_is_equal_and_apart(void **state)
     struct arena arena = ARENA_INIT;
     struct model *model = new_model(FAMILY_LLAMA, device, 3), *clone = NULL;
     FIXTURE_ASSERT(model_clone(&clone, model));
-    size_t bytes = model->weights.n * sizeof(float);
+    size_t bytes = model->params.n * sizeof(float);
     float *before = read_weights(model, &arena), *changed = read_weights(model, &arena);
     assert_memory_equal(before, read_weights(clone, &arena), bytes);
-    for (size_t i = 0; i < model->weights.n; i++) {
+    for (size_t i = 0; i < model->params.n; i++) {
         changed[i] *= 1.5f;
     }
-    device_write(device, model->weights.data, changed, bytes);
+    device_write(device, model->params.data, changed, bytes);
     assert_memory_equal(before, read_weights(clone, &arena), bytes);
     model_copy_weights(clone, model);
     assert_memory_equal(changed, read_weights(clone, &arena), bytes);
@@ -134,6 +134,7 @@ static void what_cannot_be_is_refused(void **state)
     config = fixture_config(FAMILY_QWEN2);
     config.D = 12;
     assert_int_equal(model_new(&model, &config, NULL, device, 0, 1), ERR_LIMIT);
+    assert_string_equal(err_text(), "new model: head_dim is 12, and only multiples of 16 are supported");
     assert_int_not_equal(model_open(&model, "/nonexistent/model", device, 0), ERR_NONE);
     assert_non_null(strstr(err_text(), "/nonexistent/model"));
     assert_ptr_equal(model, untouched);

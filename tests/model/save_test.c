@@ -30,16 +30,16 @@ static void new_models_come_back_bit_for_bit(void **state)
     for (int family = 0; family < 3; family++) {
         for (int whole = 0; whole < 2; whole++) {
             char folder[] = "/tmp/strop_save_XXXXXX";
-            struct model *again = NULL, *model = fixture_model((enum model_family)family, *state);
+            struct model *again = NULL, *model = fixture_model((enum fixture_family)family, *state);
             assert_non_null(mkdtemp(folder));
-            float *weights = model->weights.data;
-            for (size_t i = 0; !whole && i < model->weights.n; i++) {
+            float *weights = model->params.data;
+            for (size_t i = 0; !whole && i < model->params.n; i++) {
                 weights[i] = bfloat16_to_float(float_to_bfloat16(weights[i]));
             }
             FIXTURE_ASSERT(model_save(model, folder, whole ? "float32" : "bfloat16"));
             FIXTURE_ASSERT(model_open(&again, folder, *state, 0));
-            assert_int_equal(again->weights.n, model->weights.n);
-            assert_memory_equal(again->weights.data, model->weights.data, model->weights.n * sizeof(float));
+            assert_int_equal(again->params.n, model->params.n);
+            assert_memory_equal(again->params.data, model->params.data, model->params.n * sizeof(float));
             assert_int_equal(again->max_positions, model->max_positions);
             model_close(again);
             model_close(model);
@@ -92,7 +92,7 @@ static void gguf_models_become_folders(void **state)
     FIXTURE_ASSERT(model_open(&model, "tests/golden/gguf/llama3.gguf", *state, 0));
     FIXTURE_ASSERT(model_save(model, folder, "bfloat16"));
     FIXTURE_ASSERT(model_open(&again, folder, *state, 0));
-    assert_memory_equal(again->weights.data, model->weights.data, model->weights.n * sizeof(float));
+    assert_memory_equal(again->params.data, model->params.data, model->params.n * sizeof(float));
     assert_int_equal(again->config.rope.type, ROPE_LLAMA3);
     assert_int_equal(again->config.bos_id, 1);
     assert_true(again->config.n_eos == 1 && again->config.eos_ids[0] == 2);

@@ -1,84 +1,118 @@
-/* tests/model/weights_test.c - the table of tensors: names, shapes, what stands together.
+/* tests/model/weights_test.c - the parameters of the network: names, shapes, what is one matrix.
  *
  * SPDX-License-Identifier: Apache-2.0 */
 #include "model/weights.h"
 
 #include "tests/model/fixture.h"
 
-static void tensors_follow_each_other_aligned(void **state)
+static void parameters_follow_each_other_aligned(void **state)
 {
     struct device *device = *state;
     for (int family = 0; family < 3; family++) {
-        struct model_config config = fixture_config((enum model_family)family);
+        struct model_config config = fixture_config((enum fixture_family)family);
         struct weights w;
-        weights_plan(&w, &config, device->ops);
-        int bias = family == FAMILY_QWEN2 ? 3 : 0, norm = family == FAMILY_QWEN3 ? 2 : 0, head = family == FAMILY_QWEN3;
-        assert_int_equal(w.n_tensors, 2 + head + config.n_layers * (9 + bias + norm));
+        struct params params;
+        weights_plan(&w, &params, &config, device);
+        int bias = family == FAMILY_QWEN2, norm = family == FAMILY_QWEN3 ? 2 : 0, head = family == FAMILY_QWEN3;
+        assert_int_equal(params.n_params, 2 + head + config.n_layers * (6 + bias + norm));
+        assert_int_equal(params.n_parts, 2 + head + config.n_layers * (9 + 3 * bias + norm));
         size_t at = 0;
-        for (int i = 0; i < w.n_tensors; i++) {
-            const struct weight *t = &w.table[i];
-            size_t least = (size_t)t->rows * (size_t)(t->cols ? t->cols : 1);
-            assert_int_equal(t->offset, at);
-            assert_int_equal(t->n % 16, 0);
-            assert_true(t->n >= least && t->n < least + 16 * (size_t)(t->cols ? t->cols : 1));
-            assert_ptr_equal(weights_find(&w, t->name), t);
-            assert_true(t->is_norm == (strstr(t->name, "norm") != NULL));
-            at += t->n;
+        for (int i = 0; i < params.n_params; i++) {
+            const struct param *p = &params.table[i];
+            size_t least = (size_t)p->rows * (size_t)param_width(p);
+            assert_int_equal(p->offset, at);
+            assert_int_equal(p->at, at * device->element_bytes);
+            assert_int_equal(p->n % 16, 0);
+            assert_true(p->n >= least && p->n < least + 16 * (size_t)param_width(p));
+            assert_true(p->trains && p->decays == (p->cols > 0) && p->dtype == PARAM_ELEMENT);
+            at += p->n;
         }
-        assert_int_equal(at, w.n);
+        assert_int_equal(at, params.n);
+        assert_int_equal(at * device->element_bytes, params.bytes);
         assert_true((w.head == w.embedding) == config.tied);
-        assert_null(w.data);
-        assert_null(weights_find(&w, "model.layers.2.mlp.up_proj.weight"));
-        weights_release(&w, device);
+        assert_null(params.data);
+        params_release(&params, device);
+        weights_release(&w);
     }
 }
 
-static size_t offset_of(const struct weights *w, const char *name)
-{
-    char full[80];
-    snprintf(full, sizeof full, "model.layers.1.%s", name);
-    const struct weight *t = weights_find(w, full);
-    return t ? t->offset : SIZE_MAX;
-}
-
-/* One matrix of q, k, v rows: the panels of each follow the last one's. */
-static void what_is_used_as_one_stands_together(void **state)
+/* Parts cover the rows of their parameter in order, and are found by name. */
+static void parts_cover_their_parameter(void **state)
 {
     struct device *device = *state;
     for (int family = 0; family < 3; family++) {
-        struct model_config c = fixture_config((enum model_family)family);
+        struct model_config config = fixture_config((enum fixture_family)family);
         struct weights w;
-        weights_plan(&w, &c, device->ops);
-        const struct layer_weights *l = &w.layers[1];
-        size_t d = (size_t)c.d, q = (size_t)(c.H * c.D), kv = (size_t)(c.J * c.D);
-        assert_int_equal(l->qkv, offset_of(&w, "self_attn.q_proj.weight"));
-        assert_int_equal(l->qkv + q * d, offset_of(&w, "self_attn.k_proj.weight"));
-        assert_int_equal(l->qkv + (q + kv) * d, offset_of(&w, "self_attn.v_proj.weight"));
-        assert_int_equal(l->gate_up, offset_of(&w, "mlp.gate_proj.weight"));
-        assert_int_equal(l->gate_up + (size_t)c.F * d, offset_of(&w, "mlp.up_proj.weight"));
-        assert_int_equal(l->qkv_bias, offset_of(&w, "self_attn.q_proj.bias"));
-        if (family == FAMILY_QWEN2) {
-            assert_int_equal(l->qkv_bias + q, offset_of(&w, "self_attn.k_proj.bias"));
-            assert_int_equal(l->qkv_bias + q + kv, offset_of(&w, "self_attn.v_proj.bias"));
+        struct params params;
+        weights_plan(&w, &params, &config, device);
+        int n = 0;
+        for (int i = 0; i < params.n_params; i++) {
+            const struct param *p = &params.table[i];
+            int row = 0;
+            assert_int_equal(p->first_part, n);
+            for (int k = 0; k < p->n_parts; k++, n++) {
+                const struct param_part *part = &params.parts[n];
+                assert_int_equal(part->param, i);
+                assert_int_equal(part->row, row);
+                assert_ptr_equal(params_find(&params, part->name), part);
+                assert_true((p->init == PARAM_ONE) == (strstr(part->name, "norm") != NULL));
+                assert_true((p->init == PARAM_ZERO) == (strstr(part->name, "bias") != NULL));
+                assert_true((p->init == PARAM_RESIDUAL) ==
+                            (strstr(part->name, "o_proj") || strstr(part->name, "down_proj")));
+                row += part->rows;
+            }
+            assert_int_equal(row, p->rows);
         }
-        assert_int_equal(l->q_norm, offset_of(&w, "self_attn.q_norm.weight"));
-        assert_int_equal(l->k_norm, offset_of(&w, "self_attn.k_norm.weight"));
-        assert_int_equal(l->input_norm, offset_of(&w, "input_layernorm.weight"));
-        assert_int_equal(l->post_norm, offset_of(&w, "post_attention_layernorm.weight"));
-        assert_int_equal(l->o, offset_of(&w, "self_attn.o_proj.weight"));
-        assert_int_equal(l->down, offset_of(&w, "mlp.down_proj.weight"));
-        w.data = device_alloc(device, w.n * device->element_bytes, "weights");
-        assert_null(weights_at(&w, device, SIZE_MAX));
-        assert_ptr_equal(weights_at(&w, device, l->down), (char *)w.data + l->down * device->element_bytes);
-        weights_release(&w, device);
+        assert_int_equal(n, params.n_parts);
+        assert_null(params_find(&params, "model.layers.2.mlp.up_proj.weight"));
+        params_release(&params, device);
+        weights_release(&w);
     }
+}
+
+/* The parts of a parameter of layer 1, in order. */
+static void expect_parts(const struct params *params, int i, const char *const *names, const int *rows, int n)
+{
+    const struct param *p = &params->table[i];
+    assert_int_equal(p->n_parts, n);
+    for (int k = 0; k < n; k++) {
+        char name[80];
+        snprintf(name, sizeof name, "model.layers.1.%s", names[k]);
+        assert_string_equal(params->parts[p->first_part + k].name, name);
+        assert_int_equal(params->parts[p->first_part + k].rows, rows[k]);
+    }
+}
+
+static void what_is_multiplied_at_once_is_one_parameter(void **state)
+{
+    struct device *device = *state;
+    struct model_config c = fixture_config(FAMILY_QWEN2);
+    struct weights w;
+    struct params params;
+    weights_plan(&w, &params, &c, device);
+    static const char *const matrices[] = {"self_attn.q_proj.weight", "self_attn.k_proj.weight",
+                                           "self_attn.v_proj.weight"};
+    static const char *const biases[] = {"self_attn.q_proj.bias", "self_attn.k_proj.bias", "self_attn.v_proj.bias"};
+    static const char *const gate_up[] = {"mlp.gate_proj.weight", "mlp.up_proj.weight"};
+    const int heads[] = {c.H * c.D, c.J * c.D, c.J * c.D}, widths[] = {c.F, c.F};
+    const int *attention = w.layers[1].block[BLOCK_ATTENTION], *mlp = w.layers[1].block[BLOCK_FEED_FORWARD];
+    expect_parts(&params, attention[0], matrices, heads, 3);
+    expect_parts(&params, attention[1], biases, heads, 3);
+    expect_parts(&params, mlp[0], gate_up, widths, 2);
+    assert_true(attention[2] < 0 && attention[3] < 0); /* no query/key norm */
+    params.data = device_alloc(device, params.bytes, "weights");
+    assert_null(params_at(&params, -1));
+    assert_ptr_equal(params_at(&params, mlp[0]), (char *)params.data + params.table[mlp[0]].at);
+    params_release(&params, device);
+    weights_release(&w);
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(tensors_follow_each_other_aligned, fixture_open, fixture_close),
-        cmocka_unit_test_setup_teardown(what_is_used_as_one_stands_together, fixture_open, fixture_close),
+        cmocka_unit_test_setup_teardown(parameters_follow_each_other_aligned, fixture_open, fixture_close),
+        cmocka_unit_test_setup_teardown(parts_cover_their_parameter, fixture_open, fixture_close),
+        cmocka_unit_test_setup_teardown(what_is_multiplied_at_once_is_one_parameter, fixture_open, fixture_close),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -5,6 +5,7 @@
 
 #include <math.h>
 
+#include "tests/model_parts.h"
 #include "tests/rl/iteration_fixture.h"
 
 /* Rows are found by layer, position and bytes, however many there are. */
@@ -13,7 +14,7 @@ static void a_hidden_bit_is_found(void **state)
     struct device *device;
     struct model *model;
     struct hidden_set set = {0};
-    const struct model_config config = {.family = FAMILY_LLAMA,
+    const struct model_config config = {.family = &model_families[FAMILY_LLAMA],
                                         .n_layers = 2,
                                         .d = 16,
                                         .F = 16,

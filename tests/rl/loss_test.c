@@ -73,12 +73,12 @@ static void bench_open(struct bench *b, const char *recipe)
     read_recipe(&b->recipe, recipe);
     if (b->recipe.loss.policy.beta != 0) {
         ASSERT_OK(model_clone(&b->reference, b->policy));
-        float *w = b->reference->weights.data;
-        for (size_t i = 0; i < b->reference->weights.n; i++) {
+        float *w = b->reference->params.data;
+        for (size_t i = 0; i < b->reference->params.n; i++) {
             w[i] *= 1 + 0.1f * (float)sin((double)i);
         }
     }
-    b->bytes = b->policy->weights.n * sizeof(float);
+    b->bytes = b->policy->params.n * sizeof(float);
     b->grads = device_alloc(b->device, b->bytes, "gradients");
     memset(b->grads, 0, b->bytes);
     make_iteration(&b->it, PROMPTS, G, LONGEST, VOCABULARY);
@@ -226,8 +226,8 @@ static void the_loss_is_its_definition(void **state)
 
 static void step_along(struct bench *b, const float *from, const float *direction, double by)
 {
-    float *w = b->policy->weights.data;
-    for (size_t i = 0; i < b->policy->weights.n; i++) {
+    float *w = b->policy->params.data;
+    for (size_t i = 0; i < b->policy->params.n; i++) {
         w[i] = from[i] + (float)(by * (double)direction[i]);
     }
 }
@@ -253,9 +253,9 @@ static void the_gradient_is_the_slope(void **state)
         backward(&b, 10000, false);
         float *gradient = mem_alloc(b.bytes), *weights = mem_alloc(b.bytes);
         memcpy(gradient, b.grads, b.bytes);
-        memcpy(weights, b.policy->weights.data, b.bytes);
+        memcpy(weights, b.policy->params.data, b.bytes);
         double squares = 0;
-        for (size_t k = 0; k < b.policy->weights.n; k++) {
+        for (size_t k = 0; k < b.policy->params.n; k++) {
             squares += (double)gradient[k] * (double)gradient[k];
         }
         double by = 5e-4 / sqrt(squares), up, down;
@@ -339,7 +339,7 @@ static void assert_cut_invariant(const char *recipe, bool on_policy)
         ASSERT_NEAR(cut.loss, whole.loss, 1e-6);
         ASSERT_NEAR(cut.clip_low + cut.clip_high + 1, whole.clip_low + whole.clip_high + 1, 1e-12);
         assert_int_equal(cut.n_tokens, whole.n_tokens);
-        double difference = relative_squares(gradient, b.grads, b.policy->weights.n);
+        double difference = relative_squares(gradient, b.grads, b.policy->params.n);
         if (!(difference < 1e-11)) {
             fail_msg("%s, budget %d, %s policy: %g", recipe, budgets[i], on_policy ? "on" : "off", sqrt(difference));
         }
@@ -413,7 +413,7 @@ static void what_is_not_computed_is_in_the_quantile(void **state)
     memset(b.grads, 0, b.bytes);
     loss_backward(&b.loss, &b.it, &b.it.minibatches[0], true, &all);
     assert_true(all.bits_compared > some.bits_compared);
-    assert_true(relative_squares(gradient, b.grads, b.policy->weights.n) < 1e-11);
+    assert_true(relative_squares(gradient, b.grads, b.policy->params.n) < 1e-11);
     free(gradient);
     bench_close(&b);
 }

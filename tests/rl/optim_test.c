@@ -94,7 +94,7 @@ struct bench {
     struct device *device;
     struct model model;
     struct optim optim;
-    struct weight table[8];
+    struct param table[8];
 };
 
 static void bench_open(struct bench *b, const struct optim_options *options)
@@ -106,25 +106,27 @@ static void bench_open(struct bench *b, const struct optim_options *options)
     json_array_foreach(json_object_get(json_object_get(golden, "adamw"), "tensors"), i, tensor)
     {
         const json_t *shape = json_object_get(tensor, "shape");
-        struct weight *w = &b->table[i];
+        struct param *w = &b->table[i];
         w->rows = (int)json_integer_value(json_array_get(shape, 0));
         w->cols = (int)json_integer_value(json_array_get(shape, 1));
-        w->is_norm = strcmp(json_string_value(json_object_get(tensor, "kind")), "norm") == 0;
+        w->decays = strcmp(json_string_value(json_object_get(tensor, "kind")), "matrix") == 0;
+        w->trains = true;
         w->n = w->cols ? b->device->ops->matrix_elements(w->rows, w->cols) : (size_t)w->rows;
         w->offset = at;
+        w->at = at * sizeof(float);
         at += (w->n + 15) / 16 * 16;
     }
     b->model.device = b->device;
-    b->model.weights = (struct weights){.table = b->table, .n_tensors = (int)i, .n = at};
-    b->model.weights.data = device_alloc(b->device, at * sizeof(float), "weights");
-    memset(b->model.weights.data, 0, at * sizeof(float));
+    b->model.params = (struct params){.table = b->table, .n_params = (int)i, .n = at};
+    b->model.params.data = device_alloc(b->device, at * sizeof(float), "weights");
+    memset(b->model.params.data, 0, at * sizeof(float));
     optim_init(&b->optim, options, &b->model);
 }
 
 static void bench_close(struct bench *b)
 {
     optim_release(&b->optim, &b->model);
-    device_free(b->device, b->model.weights.data);
+    device_free(b->device, b->model.params.data);
     assert_int_equal(device_bytes(b->device), 0);
     device_close(b->device);
 }
@@ -132,8 +134,8 @@ static void bench_close(struct bench *b)
 /* t < 0: weights; else gradients of step t. */
 static void bench_fill(struct bench *b, float *data, int t)
 {
-    for (int k = 0; k < b->model.weights.n_tensors; k++) {
-        const struct weight *w = &b->table[k];
+    for (int k = 0; k < b->model.params.n_params; k++) {
+        const struct param *w = &b->table[k];
         int cols = w->cols ? w->cols : 1;
         float *rows = mem_alloc((size_t)w->rows * (size_t)cols * sizeof *rows);
         for (int i = 0; i < w->rows * cols; i++) {
@@ -146,12 +148,12 @@ static void bench_fill(struct bench *b, float *data, int t)
 
 static void bench_compare(const struct bench *b, const json_t *step, int stride)
 {
-    for (int k = 0; k < b->model.weights.n_tensors; k++) {
-        const struct weight *w = &b->table[k];
+    for (int k = 0; k < b->model.params.n_params; k++) {
+        const struct param *w = &b->table[k];
         const json_t *want = json_array_get(json_object_get(step, "params"), (size_t)k);
         int cols = w->cols ? w->cols : 1;
         float *rows = mem_alloc((size_t)w->rows * (size_t)cols * sizeof *rows);
-        const float *data = b->model.weights.data;
+        const float *data = b->model.params.data;
         b->device->ops->matrix_export(rows, data + w->offset, 0, w->rows, w->rows, cols);
         for (size_t i = 0; i < json_array_size(want); i++) {
             double value = json_number_value(json_array_get(want, i)), got = rows[i * (size_t)stride];
@@ -187,7 +189,7 @@ static void updates_are_those_of_torch(void **state)
     struct bench b;
     int n_clipped = 0;
     bench_open(&b, &options);
-    bench_fill(&b, b.model.weights.data, -1);
+    bench_fill(&b, b.model.params.data, -1);
     for (int t = 0; t < (int)json_array_size(steps); t++) {
         struct optim_stats stats;
         const json_t *step = json_array_get(steps, (size_t)t);
@@ -210,24 +212,24 @@ static void a_gradient_that_is_not_finite_is_skipped(void **state)
     struct optim_stats stats;
     struct bench b;
     bench_open(&b, &options);
-    bench_fill(&b, b.model.weights.data, -1);
-    size_t bytes = b.model.weights.n * sizeof(float);
+    bench_fill(&b, b.model.params.data, -1);
+    size_t bytes = b.model.params.n * sizeof(float);
     float *before = mem_alloc(bytes);
-    memcpy(before, b.model.weights.data, bytes);
+    memcpy(before, b.model.params.data, bytes);
     for (int i = 1; i <= 3; i++) {
         bench_fill(&b, b.optim.grads, 0);
         b.optim.grads[b.table[i].offset] = i == 2 ? (float)INFINITY : (float)NAN;
         enum err result = optim_step(&b.optim, &b.model, i, &stats);
         assert_int_equal(result, i < 3 ? ERR_NONE : ERR_STATE); /* three in a row are too many */
         assert_true(stats.skipped);
-        assert_memory_equal(before, b.model.weights.data, bytes);
+        assert_memory_equal(before, b.model.params.data, bytes);
         assert_int_equal(b.optim.step, 0);
     }
     bench_fill(&b, b.optim.grads, 0);
     ASSERT_OK(optim_step(&b.optim, &b.model, 4, &stats));
     assert_int_equal(b.optim.n_skipped, 0);
     assert_int_equal(b.optim.step, 1);
-    assert_memory_not_equal(before, b.model.weights.data, bytes);
+    assert_memory_not_equal(before, b.model.params.data, bytes);
     free(before);
     bench_close(&b);
 }
@@ -238,7 +240,7 @@ static void a_gradient_that_is_not_finite_is_skipped(void **state)
 static double quadratic(struct bench *b)
 {
     double sum = 0;
-    const float *w = b->model.weights.data;
+    const float *w = b->model.params.data;
     for (size_t i = 0; i < b->optim.n; i++) {
         double h = pow(10, -2 * fabs(sin(0.7 * (double)i))), off = (double)w[i] - cos(1.3 * (double)i);
         b->optim.grads[i] = (float)(h * off);
@@ -271,7 +273,7 @@ static void bf16_moments_go_down_alike(void **state)
         }
         last[k] = quadratic(&b);
         weights[k] = mem_alloc(b.optim.n * sizeof(float));
-        memcpy(weights[k], b.model.weights.data, b.optim.n * sizeof(float));
+        memcpy(weights[k], b.model.params.data, b.optim.n * sizeof(float));
         if (k == 1) {
             assert_memory_not_equal(weights[0], weights[1], b.optim.n * sizeof(float));
         }

@@ -20,6 +20,7 @@
 #include "rl/metrics.h"
 #include "rl/run/store.h"
 #include "rl/train.h"
+#include "tests/model_parts.h"
 
 #define MUST(call)                                                                                                     \
     do {                                                                                                               \
@@ -82,7 +83,7 @@ static inline void run_make_model(const char *folder, uint64_t seed)
     struct model *model = NULL;
     struct strbuf tokenizer = STRBUF_INIT;
     struct model_config config = {
-        .family = FAMILY_QWEN2,
+        .family = &model_families[FAMILY_QWEN2],
         .n_layers = 2,
         .d = 32,
         .F = 48,
@@ -92,7 +93,6 @@ static inline void run_make_model(const char *folder, uint64_t seed)
         .V = RUN_VOCABULARY,
         .norm_eps = 1e-6f,
         .tied = true,
-        .qkv_bias = true,
         .rope = {.type = ROPE_DEFAULT, .theta = 10000},
         .max_positions = 1024,
         .bos_id = -1,

@@ -599,13 +599,13 @@ static int32_t unused_token(const struct group *group, const struct request *req
 /* The embedding of `token` becomes NaN. */
 static void break_embedding(struct model *model, int32_t token)
 {
-    const struct weight *w = weights_find(&model->weights, "model.embed_tokens.weight");
+    const struct param *w = &model->params.table[model->weights.embedding];
     float row[40];
     for (int i = 0; i < 40; i++) {
         row[i] = NAN;
     }
     assert_int_equal(w->cols, 40);
-    weights_import(&model->weights, model->device, w, row, token, 1);
+    params_import(&model->params, model->device, w, row, token, 1);
 }
 
 /* Only a prompt that holds the broken token fails; the others have the bits they had, on the same pages too. */

@@ -139,7 +139,7 @@ static void training_has_the_same_bits(void **state)
 {
     static const float temperatures[] = {1.0f, 0.7f, 0.0f};
     for (int family = FAMILY_QWEN2; family <= FAMILY_LLAMA; family++) {
-        struct model *model = fixture_model((enum model_family)family, *state);
+        struct model *model = fixture_model((enum fixture_family)family, *state);
         struct rollout_options options = plain;
         options.max_batch_tokens = 100;
         options.temperature = temperatures[family];

@@ -23,7 +23,7 @@ static const struct optim_options options = {.learning_rate = 1e-3, .beta1 = 0.9
 
 static void fill(float *data, float first)
 {
-    for (size_t i = 0; i < model->weights.n; i++) {
+    for (size_t i = 0; i < model->params.n; i++) {
         data[i] = first + (float)i * 1e-3f;
     }
 }
@@ -146,7 +146,7 @@ static void every_bit_comes_back(void **state)
     uint64_t before = hash_weights(model);
     struct model *reference = NULL;
     MUST(model_clone(&reference, model));
-    fill(reference->weights.data, 3);
+    fill(reference->params.data, 3);
     fill(optim.m, 1);
     fill(optim.v, 2);
     for (int i = 0; i < 2; i++) {
@@ -169,15 +169,15 @@ static void bf16_moments_come_back(void **state)
     narrow.kind = OPTIM_ADAMW_BF16_SR;
     optim_init(&saved, &narrow, model);
     optim_init(&other, &narrow, model);
-    for (size_t i = 0; i < 2 * model->weights.n; i++) {
+    for (size_t i = 0; i < 2 * model->params.n; i++) {
         uint16_t *moment = i % 2 ? saved.m : saved.v;
         moment[i / 2] = (uint16_t)(i * 40503); /* all bits in use */
     }
     MUST(checkpoint_save(run, &at, model, &saved, NULL, "float32", 2));
     snprintf(path, sizeof path, "%s", path_of("step-000003"));
     MUST(checkpoint_read_optim(path, &other, model));
-    for (int i = 0; i < model->weights.n_tensors; i++) {
-        const struct weight *w = &model->weights.table[i];
+    for (int i = 0; i < model->params.n_params; i++) {
+        const struct param *w = &model->params.table[i];
         size_t bytes = (w->cols ? w->n : (size_t)w->rows) * sizeof(uint16_t);
         if (w->cols == 0 || w->rows % 16 == 0) { /* else there is padding in between; the files tell */
             assert_memory_equal((uint16_t *)saved.m + w->offset, (uint16_t *)other.m + w->offset, bytes);

@@ -1,0 +1,77 @@
+/* model/family.c - the rows.
+ *
+ * SPDX-License-Identifier: Apache-2.0 */
+#include "model/family.h"
+
+#include <stdio.h>
+
+#include "base/err.h"
+
+static const struct tensor_names llama_names = {
+    .layer = {"model.layers.", "blk."},
+    .of =
+        {
+            [TENSOR_EMBEDDING] = {"model.embed_tokens.weight", "token_embd.weight"},
+            [TENSOR_FINAL_NORM] = {"model.norm.weight", "output_norm.weight"},
+            [TENSOR_HEAD] = {"lm_head.weight", "output.weight"},
+            [TENSOR_INPUT_NORM] = {"input_layernorm.weight", "attn_norm.weight"},
+            [TENSOR_POST_NORM] = {"post_attention_layernorm.weight", "ffn_norm.weight"},
+            [TENSOR_Q] = {"self_attn.q_proj.weight", "attn_q.weight"},
+            [TENSOR_K] = {"self_attn.k_proj.weight", "attn_k.weight"},
+            [TENSOR_V] = {"self_attn.v_proj.weight", "attn_v.weight"},
+            [TENSOR_Q_BIAS] = {"self_attn.q_proj.bias", "attn_q.bias"},
+            [TENSOR_K_BIAS] = {"self_attn.k_proj.bias", "attn_k.bias"},
+            [TENSOR_V_BIAS] = {"self_attn.v_proj.bias", "attn_v.bias"},
+            [TENSOR_Q_NORM] = {"self_attn.q_norm.weight", "attn_q_norm.weight"},
+            [TENSOR_K_NORM] = {"self_attn.k_norm.weight", "attn_k_norm.weight"},
+            [TENSOR_O] = {"self_attn.o_proj.weight", "attn_output.weight"},
+            [TENSOR_GATE] = {"mlp.gate_proj.weight", "ffn_gate.weight"},
+            [TENSOR_UP] = {"mlp.up_proj.weight", "ffn_up.weight"},
+            [TENSOR_DOWN] = {"mlp.down_proj.weight", "ffn_down.weight"},
+        },
+};
+
+enum {
+    QKV_BIAS = 1 << TENSOR_Q_BIAS | 1 << TENSOR_K_BIAS | 1 << TENSOR_V_BIAS,
+    QK_NORM = 1 << TENSOR_Q_NORM | 1 << TENSOR_K_NORM,
+};
+
+const struct model_family model_families[] = {
+    {"qwen2", "Qwen2ForCausalLM", {&block_gqa, &block_mlp}, &llama_names, QK_NORM, false},
+    {"qwen3", "Qwen3ForCausalLM", {&block_gqa, &block_mlp}, &llama_names, QKV_BIAS, false},
+    {"llama", "LlamaForCausalLM", {&block_gqa, &block_mlp}, &llama_names, QKV_BIAS | QK_NORM, true},
+};
+const int n_model_families = sizeof model_families / sizeof *model_families;
+
+const struct model_family *model_family_find(struct str name)
+{
+    for (int i = 0; i < n_model_families; i++) {
+        if (str_equal(name, str_of(model_families[i].name))) {
+            return &model_families[i];
+        }
+    }
+    return NULL;
+}
+
+void model_family_list(struct strbuf *out)
+{
+    for (int i = 0; i < n_model_families; i++) {
+        strbuf_puts(out, i == 0 ? "" : i + 1 < n_model_families ? ", " : " and ");
+        strbuf_puts(out, model_families[i].name);
+    }
+}
+
+bool model_family_has(const struct model_family *family, enum tensor_role role)
+{
+    return family->names->of[role][NAMING_HF] && !(family->lacks >> role & 1);
+}
+
+void model_family_tensor(const struct model_family *family, enum tensor_role role, int layer, enum tensor_naming naming,
+                         char *out, size_t capacity)
+{
+    const char *name = family->names->of[role][naming];
+    int length = role < TENSOR_INPUT_NORM
+                     ? snprintf(out, capacity, "%s", name)
+                     : snprintf(out, capacity, "%s%d.%s", family->names->layer[naming], layer, name);
+    BUG_ON(length < 0 || (size_t)length >= capacity);
+}
