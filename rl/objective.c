@@ -4,22 +4,44 @@
 #include "rl/objective.h"
 
 #include <math.h>
-#include <stdlib.h>
 
-static int by_value(const void *a, const void *b)
+/* Hoare's selection: the k-th smallest comes to its place, none that is greater is before it and none that is smaller after. */
+static float select_value(float *v, int64_t n, int64_t k)
 {
-    float x = *(const float *)a, y = *(const float *)b;
-    return (x > y) - (x < y);
+    for (int64_t first = 0, last = n - 1; first < last;) {
+        float pivot = v[first + (last - first) / 2];
+        int64_t i = first, j = last;
+        while (i <= j) {
+            for (; v[i] < pivot; i++) {
+            }
+            for (; v[j] > pivot; j--) {
+            }
+            if (i <= j) {
+                float held = v[i];
+                v[i++] = v[j];
+                v[j--] = held;
+            }
+        }
+        first = k >= i ? i : first;
+        last = k <= j ? j : last;
+        if (k > j && k < i) {
+            break;
+        }
+    }
+    return v[k];
 }
 
 /* torch.quantile, which computes in single precision. */
 static float quantile(float *values, int64_t n, double share)
 {
-    qsort(values, (size_t)n, sizeof *values, by_value);
     float at = (float)share * (float)(n - 1);
-    int64_t below = (int64_t)at, above = below + 1 < n ? below + 1 : below;
-    float part = at - (float)below, step = values[above] - values[below];
-    return part < 0.5f ? values[below] + part * step : values[above] - step * (1 - part);
+    int64_t k = (int64_t)at;
+    float part = at - (float)k, below = select_value(values, n, k), above = k + 1 < n ? values[k + 1] : below;
+    for (int64_t i = k + 2; i < n; i++) {
+        above = fminf(above, values[i]);
+    }
+    float step = above - below;
+    return part < 0.5f ? below + part * step : above - step * (1 - part);
 }
 
 struct objective objective_of(const struct recipe *recipe, const struct iteration *it,

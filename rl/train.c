@@ -122,7 +122,6 @@ static void loss_metrics(struct train *t, const struct loss_stats *s)
 
 static enum err check_bits(struct train *t, const struct loss_stats *stats)
 {
-    t->bits_different += stats->bits_different;
     if (stats->bits_different == 0) {
         return ERR_NONE;
     }

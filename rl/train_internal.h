@@ -29,7 +29,6 @@ struct train {
     struct checkpoint_state state; /* after the last finished step */
     struct metrics metrics;        /* of the step under way */
     int64_t max_steps;
-    int64_t bits_different;
     int n_failing; /* rollouts in a row whose rewards failed too often */
     struct collapse collapse;
     double step_start;

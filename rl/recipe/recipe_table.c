@@ -199,7 +199,7 @@ const struct recipe_field recipe_fields[] = {
      "trainer.total_epochs", "passes over a data file when max_steps is 0", false},
     {"tokens_per_micro_batch", GROUP_RUN, FIELD_INT, AT(run.tokens_per_micro_batch), "4096", 16, 1e7, NULL, "tokens",
      VERL_ACTOR "ppo_max_token_len_per_gpu train.max_tokens_per_gpu token_budget",
-     "rows of one packed training batch: more is faster and takes more memory", false},
+     "rows of one packed training batch: more is faster and takes more memory; gradients are equal up to rounding", false},
     {"gradient_checkpointing", GROUP_RUN, FIELD_BOOL, AT(run.gradient_checkpointing), "false", 0, 0, NULL, "",
      "actor_rollout_ref.model.enable_gradient_checkpointing",
      "keep only the input of each layer for the backward pass and compute the rest again: far less memory a token, one more "

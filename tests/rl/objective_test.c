@@ -3,7 +3,10 @@
  * Prints the largest difference for each loss type, normaliser and mask. SPDX-License-Identifier: Apache-2.0 */
 #include "rl/objective.h"
 
+#include <stdlib.h>
+
 #include "base/json.h"
+#include "kernels/rng.h"
 #include "rl/batch.h"
 #include "rl/loss.h"
 #include "tests/rl/iteration_fixture.h"
@@ -333,6 +336,43 @@ static void losses_and_gradients_are_those_of_trl(void **state)
     assert_true(all < 1e-7);
 }
 
+static int by_value(const void *a, const void *b)
+{
+    float x = *(const float *)a, y = *(const float *)b;
+    return (x > y) - (x < y);
+}
+
+/* A quantile needs no order among the rest: against one that sorts, with ties and without. */
+static void the_quantile_is_that_of_sorted_values(void **state)
+{
+    (void)state;
+    struct rng rng = rng_stream(3, 9);
+    for (int round = 0; round < 400; round++) {
+        int n = 1 + (int)rng_below(&rng, 300), n_values = 1 + (int)rng_below(&rng, 400), kept = 0;
+        float values[300], sorted[300];
+        for (int i = 0; i < n; i++) {
+            values[i] = sorted[i] = (float)rng_below(&rng, (uint32_t)n_values) / 7;
+        }
+        struct recipe recipe = {.loss.top_entropy_quantile = rng_double(&rng)};
+        struct recipe_schedule_entry entry = {0, 1};
+        recipe.rollout.max_completion_length = (struct recipe_schedule){&entry, 1};
+        struct minibatch minibatch = {.n_tokens = n};
+        struct objective o = objective_of(&recipe, NULL, &minibatch, values);
+        qsort(sorted, (size_t)n, sizeof *sorted, by_value);
+        float at = (float)(1 - recipe.loss.top_entropy_quantile) * (float)(n - 1);
+        int k = (int)at;
+        float next = sorted[k + 1 < n ? k + 1 : k];
+        assert_true(o.least_entropy >= (double)sorted[k] && o.least_entropy <= (double)next);
+        ASSERT_NEAR(o.least_entropy, (double)(sorted[k] + (at - (float)k) * (next - sorted[k])), 1e-6);
+        for (int i = 0; i < n; i++) {
+            kept += (double)sorted[i] >= o.least_entropy;
+        }
+        assert_int_equal(o.n_uncertain, kept);
+        qsort(values, (size_t)n, sizeof *values, by_value);
+        assert_memory_equal(values, sorted, (size_t)n * sizeof *values); /* none is lost */
+    }
+}
+
 static int open_golden(void **state)
 {
     (void)state;
@@ -352,6 +392,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(advantages_are_those_of_trl),
         cmocka_unit_test(losses_and_gradients_are_those_of_trl),
+        cmocka_unit_test(the_quantile_is_that_of_sorted_values),
     };
     return cmocka_run_group_tests(tests, open_golden, close_golden);
 }
