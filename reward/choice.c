@@ -1,13 +1,17 @@
 /* reward/choice.c - multiple choice: one letter, or several in any order.
  *
- * "C", "(C)", "c", "\text{C}", "C. the third", "**C**"; "A, C and D", "ACD", "A;C;D". Text behind the letters is left out
- * where a sign divides it from them ("C) a cat"), so that "A cat" is no choice of A.
+ * "C", "(C)", "c", "\text{C}", "C. the third", "**C**", "option C", "C is correct"; "A, C and D", "ACD", "A;C;D". Text after the
+ * letters is left out where a sign divides it from them ("C) a cat", "C - a cat", "C (a cat)"), so that "A cat" is no choice
+ * of A. "A or B" and "A/B" choose nothing.
  *
  * SPDX-License-Identifier: Apache-2.0 */
 #include <string.h>
+#include <strings.h>
 
 #include "reward/answer.h"
 #include "reward/gold.h"
+#include "reward/math/text.h"
+#include "reward/number.h"
 #include "reward/rewards.h"
 #include "reward/tags.h"
 
@@ -17,7 +21,8 @@ struct choice {
 };
 
 static const struct reward_option choice_options[] = {
-    {"fallback", OPTION_BOOL, "false", 0, 0, NULL, "without a box: 'the answer is C', 'Answer: C'"},
+    {"fallback", OPTION_BOOL, "false", 0, 0, NULL,
+     "without a box: 'the answer is C', 'Answer: C', 'C is correct', a last 'C'"},
     {"answer_tags", OPTION_BOOL, "false", 0, 0, NULL, "only inside the one <answer> ... </answer> after the thinking"},
     {"prefilled", OPTION_BOOL, "false", 0, 0, NULL, TAGS_PREFILLED_HELP},
     {"field", OPTION_TEXT, "answer", 0, 0, NULL, "the field that holds the letter or letters"},
@@ -44,6 +49,15 @@ static char at_or(struct str text, size_t i)
     return i < text.length ? text.data[i] : '\0';
 }
 
+static bool is_one_of(struct str word, const char *const *names)
+{
+    int i = 0;
+    while (names[i] && !(word.length == strlen(names[i]) && strncasecmp(word.data, names[i], word.length) == 0)) {
+        i++;
+    }
+    return names[i] != NULL;
+}
+
 /* What a word of the text says: letters of choices as bits; 0: nothing ("and", \text), -1: it is an ordinary word. */
 static long word_bits(struct str word, bool command)
 {
@@ -62,24 +76,82 @@ static long word_bits(struct str word, bool command)
     return word.length <= 10 ? bits : -1;
 }
 
-/* The letters as bits; 0: the text makes no choice. */
-static long letters_of(struct str text)
+/* Does the text at `at` say that the letter before it is the one: "is correct", "is the right answer"? */
+static bool affirms(struct str text, size_t at)
 {
+    static const char *const is[] = {"is", NULL}, *const the[] = {"the", NULL}, *const right[] = {"correct", "right",
+                                                                                                  "best",    "true",
+                                                                                                  "answer",  NULL};
+    const char *const *const steps[] = {is, the, right};
+    for (int step = 0; step < 3; step++) {
+        while (at_or(text, at) == ' ' || at_or(text, at) == '*' || at_or(text, at) == ')') {
+            at++;
+        }
+        size_t end = at;
+        while (is_letter(at_or(text, end))) {
+            end++;
+        }
+        bool fits = is_one_of(str_slice(text, at, end), steps[step]);
+        if (!fits && step != 1) {
+            return false;
+        }
+        at = fits ? end : at;
+    }
+    return true;
+}
+
+/* "a cat": the letter is a word. */
+static bool is_article(struct str text, size_t at)
+{
+    char next = at_or(text, at + 2);
+    return (text.data[at] == 'a' || text.data[at] == 'A') && at_or(text, at + 1) == ' ' && next >= 'a' && next <= 'z' &&
+           is_letter(at_or(text, at + 3));
+}
+
+/* After the letters comes a word that is none: do they end before it, by a sign between ("C. a cat", "C - a cat", "C (a cat)")
+ * or by what it says ("C is correct")? */
+static bool letters_end(struct str text, size_t word, char between, long bits)
+{
+    if (between == '-' && bits > 0) { /* A - C */
+        return false;
+    }
+    return between || text.data[word - 1] == '(' || affirms(text, word);
+}
+
+/* The letters as bits; 0: the text makes no choice. `said`: an answer, in which "A or B" chooses nothing. */
+static long letters_of(struct str text, bool said)
+{
+    static const char *const before[] = {"option", "options",   "choice", "choices", "answer",  "answers",
+                                         "the",    "letter",    "is",     "are",     "correct", "final",
+                                         "so",     "therefore", "thus",   NULL};
     long letters = 0;
     char between = 0; /* the last sign since the letters, that may end them */
     for (size_t i = 0; i < text.length; i++) {
-        if (!is_letter(text.data[i])) {
-            between = strchr(".):", text.data[i]) && text.data[i] ? text.data[i] : between;
+        char c = text.data[i];
+        if (!is_letter(c)) {
+            bool dash = letters && c == '-' && i > 0 && text.data[i - 1] == ' ' && at_or(text, i + 1) == ' ';
+            between = (c && strchr(".):", c)) || dash ? c : between;
+            if (said && letters && c == '/') {
+                return 0;
+            }
             continue;
         }
         size_t begin = i;
         while (is_letter(at_or(text, i + 1))) {
             i++;
         }
+        struct str word = str_slice(text, begin, i + 1);
         bool command = begin > 0 && text.data[begin - 1] == '\\';
-        long bits = word_bits(str_slice(text, begin, i + 1), command);
+        long bits = letters && is_article(text, begin) ? -1 : word_bits(word, command);
+        if (!letters && bits < 0 && is_one_of(word, before)) {
+            between = 0;
+            continue;
+        }
+        if (said && letters && !between && str_equal(word, STR("or"))) {
+            return 0;
+        }
         if (bits < 0 || (letters && between && bits && (between != ')' || at_or(text, i + 1) != ')'))) {
-            return between ? letters : 0; /* words behind the letters */
+            return letters && letters_end(text, begin, between, bits) ? letters : 0;
         }
         between = bits ? 0 : between;
         letters |= bits;
@@ -87,20 +159,44 @@ static long letters_of(struct str text)
     return letters;
 }
 
-/* "... I think it's B": a capital that ends the text. */
+/* Is the clause that ends at `end` free of "not" and the like? */
+static bool unopposed(struct str text, size_t end)
+{
+    size_t begin = end;
+    while (begin > 0 && !strchr(".,;:!?\n", text.data[begin - 1])) {
+        begin--;
+    }
+    return !number_denied(str_slice(text, begin, end));
+}
+
+/* "... I think it's B": a capital that ends the text; "so C is correct". */
 static bool last_letter(struct str text, struct answer *out)
 {
     text = str_trim(text);
-    while (text.length && strchr(".*)!", text.data[text.length - 1])) {
+    while (text.length && text.data[text.length - 1] && strchr(".*)!", text.data[text.length - 1])) {
         text.length--;
     }
-    char c = text.length ? text.data[text.length - 1] : 0;
-    if (c < 'A' || c > 'Z' || (text.length > 1 && !strchr(" (*\n", text.data[text.length - 2])) ||
-        str_ends(str_trim(str_slice(text, 0, text.length - 1)), STR("not"))) {
-        return false;
+    for (size_t at = text.length; at-- > 0;) {
+        char c = text.data[at], before = at > 0 ? text.data[at - 1] : ' ';
+        bool alone = c >= 'A' && c <= 'Z' && strchr(" (*\n", before) && before && !is_letter(at_or(text, at + 1));
+        if (alone && (at + 1 == text.length || affirms(text, at + 1))) {
+            struct str said = str_trim(str_slice(text, 0, at));
+            bool another = str_ends(said, STR(" or")) || str_ends(said, STR(" and")) || str_ends(said, STR(" nor"));
+            *out = (struct answer){.text = str_slice(text, at, at + 1), .path = "letter"};
+            return !another && unopposed(text, at);
+        }
     }
-    *out = (struct answer){.text = str_slice(text, text.length - 1, text.length), .path = "letter"};
-    return true;
+    return false;
+}
+
+/* What the completion chooses; a list of boxes counts where several letters are asked for. */
+static long choice_said(const struct answer *answer, bool several, struct arena *arena)
+{
+    long said = 0;
+    for (int i = answer->n_boxes > 1 && several ? 0 : answer->n_boxes - 1; i < answer->n_boxes; i++) {
+        said |= i < 0 ? 0 : letters_of(math_text_clean(answer->boxes[i], arena), true);
+    }
+    return answer->n_boxes ? said : letters_of(math_text_clean(answer->text, arena), true);
 }
 
 static struct verdict choice_judge(const void *state, const struct reward_item *item, const struct reward_call *call)
@@ -114,7 +210,7 @@ static struct verdict choice_judge(const void *state, const struct reward_item *
     }
     long gold = 0;
     for (int i = 0; i < n; i++) {
-        long letters = letters_of(golds[i]);
+        long letters = letters_of(math_text_clean(golds[i], call->arena), false);
         if (!letters) {
             return verdict_error("the reference cannot be read: it names no letter");
         }
@@ -124,14 +220,12 @@ static struct verdict choice_judge(const void *state, const struct reward_item *
     find.prefilled = tags_prefilled(find.prefilled, item->prompt);
     struct answer answer;
     const char *none = answer_find(item->completion, &find, &answer);
-    if (none && !(choice->find.phrases && last_letter(item->completion, &answer))) {
+    struct str rest;
+    bool ended = tags_rest(answer_turn(item->completion), find.prefilled, &rest);
+    if (none && !(find.phrases && !find.answer_tags && ended && last_letter(rest, &answer))) {
         return verdict_ok(0, none, (struct str){0});
     }
-    long said = 0;
-    for (int i = answer.n_boxes > 1 && (gold & (gold - 1)) ? 0 : answer.n_boxes - 1; i < answer.n_boxes; i++) {
-        said |= i < 0 ? 0 : letters_of(answer.boxes[i]);
-    }
-    said |= answer.n_boxes ? 0 : letters_of(answer.text);
+    long said = choice_said(&answer, gold & (gold - 1), call->arena);
     struct verdict v = verdict_ok(said == gold,
                                   said == gold ? "right"
                                   : said       ? "another choice"
