@@ -6,9 +6,11 @@
 #include <string.h>
 
 #include "reward/answer_phrase.h"
+#include "reward/number.h"
 #include "reward/tags.h"
 
-#define MOST_BETWEEN 60 /* bytes between two boxes of a run */
+#define MOST_BETWEEN       60 /* bytes between two boxes of a run */
+#define MOST_WORDS_BETWEEN 40 /* with words */
 
 static bool is_space(char c)
 {
@@ -136,6 +138,7 @@ static void boxes_extend(struct str text, size_t begin, struct answer *out)
         size_t end = box_inside(text, behind, begin, &inside);
         bool about;
         if (!end || !inside.length || !joins(str_slice(text, end, begin), &about)) {
+            out->more_boxes = true;
             return;
         }
         if (about) {
@@ -215,6 +218,61 @@ static struct str this_turn(struct str text)
     return text;
 }
 
+/* What is left of the "=" that ends at `end`: letters, digits and "_"; empty: there is none. */
+static struct str name_before(struct str text, size_t end)
+{
+    while (end > 0 && (is_space(text.data[end - 1]) || text.data[end - 1] == '$')) {
+        end--;
+    }
+    if (end == 0 || text.data[end - 1] != '=') {
+        return (struct str){0};
+    }
+    struct str left = str_trim(str_slice(text, 0, end - 1));
+    size_t begin = left.length;
+    while (begin > 0 &&
+           (is_letter(left.data[begin - 1]) || (left.data[begin - 1] >= '0' && left.data[begin - 1] <= '9') ||
+            strchr("_{}", left.data[begin - 1]))) {
+        begin--;
+    }
+    return str_slice(left, begin, left.length);
+}
+
+int answer_all_boxes(struct str text, struct str *boxes, struct str *names, int most)
+{
+    size_t begin, behind, end;
+    int n = 0;
+    for (end = text.length; box_before(text, end, &begin, &behind); end = begin, n++) {
+        struct str inside;
+        size_t close = box_inside(text, behind, text.length, &inside);
+        struct str between = close ? str_slice(text, close, n ? end : close) : (struct str){0};
+        if (n == most || !close || !inside.length || between.length > MOST_WORDS_BETWEEN || number_denied(between) ||
+            str_find(between, STR("ait"), 0) >= 0 || str_find(between, STR("ctually"), 0) >= 0) {
+            return 0;
+        }
+        memmove(boxes + 1, boxes, (size_t)n * sizeof *boxes);
+        memmove(names + 1, names, (size_t)n * sizeof *names);
+        boxes[0] = inside;
+        names[0] = name_before(text, begin);
+    }
+    return n > 1 ? n : 0;
+}
+
+/* "The final answer is 60" after the last box. */
+static bool final_phrase(struct str text, struct answer *out)
+{
+    size_t begin, behind, end = 0;
+    struct str inside;
+    if (box_before(text, text.length, &begin, &behind)) {
+        end = box_inside(text, behind, text.length, &inside);
+    }
+    struct str rest = end ? str_slice(text, end, text.length) : (struct str){0};
+    if (!rest.length || (str_find(rest, STR("inal answer"), 0) < 0 && str_find(rest, STR("inal Answer"), 0) < 0)) {
+        return false;
+    }
+    struct str number;
+    return answer_phrase_marked(rest, out) && number_last(out->text, &number);
+}
+
 static const char *in_tag(struct str inside, const struct answer_options *options, struct answer *out)
 {
     if (has_box(inside)) {
@@ -246,7 +304,12 @@ const char *answer_find(struct str response, const struct answer_options *option
         return wrong ? wrong : in_tag(inside, options, out);
     }
     if (has_box(text)) {
-        return answer_boxes(text, options->lenient, out) ? NULL : "the last box is empty or not closed";
+        if (options->phrases && final_phrase(text, out)) {
+            return NULL;
+        }
+        bool found = answer_boxes(text, options->lenient, out);
+        out->searched = text;
+        return found ? NULL : "the last box is empty or not closed";
     }
     if (answer_phrase(text, options, out)) {
         return NULL;

@@ -6,6 +6,7 @@
  *               it (tags.h)
  *   answer tag  with answer_tags: the one <answer> ... </answer> after the thinking, and a box inside it if there is one;
  *               nothing else. With phrases: the same where there is a </answer>
+ *   phrase      with phrases: "the final answer is x" after the last box, if x is a formula or a number
  *   box         the last \boxed{...} (\fbox, \framebox; \boxed 7; JSON's \\boxed{...}), braces balanced. A last box that is
  *               empty or not closed means no answer: an earlier one was not the last word
  *   #### x      with hashes: the rest of the line
@@ -44,9 +45,11 @@ struct answer_options {
 
 struct answer {
     struct str text;                     /* trimmed, never empty */
+    struct str searched;                 /* the turn after its thinking */
     const char *path;                    /* "box", "answer tag", "####", "phrase", "formula", "number"; static */
     struct str boxes[ANSWER_MOST_BOXES]; /* the run that ends with the last box, in the order of the text */
     int n_boxes;                         /* 0: the path is not "box" */
+    bool more_boxes;                     /* there are boxes before the run */
 };
 
 /* NULL, and *out filled; or why there is no answer, in a few static words. */
@@ -54,6 +57,11 @@ const char *answer_find(struct str response, const struct answer_options *option
 
 /* The completion up to the end of its turn; of the last ANSWER_MOST_BYTES. */
 struct str answer_turn(struct str response);
+
+/* All boxes of `searched` (struct answer), in the order of the text, with words between them, for a reference that lists as
+ * many: "\boxed{3} apples and \boxed{4} pears". names[i]: what is left of the "=" before box i, empty: nothing. 0: there is
+ * one box or more than `most`, one is empty or not closed, or what is between takes one back. */
+int answer_all_boxes(struct str searched, struct str *boxes, struct str *names, int most);
 
 /* The run of boxes that ends with the last one; false if there is none, or it is empty or not closed. */
 bool answer_boxes(struct str text, bool lenient, struct answer *out);

@@ -60,7 +60,8 @@ static bool last_word(struct str text, const char *const *words, size_t *begin, 
 /* The length of "<b>" and the like at the start of the text. */
 static size_t html_tag(struct str text)
 {
-    static const struct str tags[] = {{"<b>", 3}, {"<strong>", 8}, {"<i>", 3}, {"<em>", 4}, {"<u>", 3}, {"<p>", 3}};
+    static const struct str tags[] = {{"<b>", 3}, {"<strong>", 8}, {"<i>", 3},  {"<em>", 4},
+                                      {"<u>", 3}, {"<p>", 3},      {"</b>", 4}, {"</strong>", 9}};
     for (size_t i = 0; i < sizeof tags / sizeof *tags; i++) {
         if (str_starts(text, tags[i])) {
             return tags[i].length;
@@ -401,9 +402,11 @@ static size_t phrase_at(struct str text, size_t at)
     return 0;
 }
 
-/* The last line that begins after "####", or the last phrase, whichever comes later. */
-static bool marked(struct str text, const struct answer_options *options, struct answer *out)
+/* The last line that begins after "####", or the last phrase, whichever comes later. *refused: there is a phrase, but it takes its
+ * answer back. */
+static bool marked(struct str text, const struct answer_options *options, struct answer *out, bool *refused)
 {
+    *refused = false;
     for (size_t i = text.length; i-- > 0;) {
         if (options->hashes && text.data[i] == '#' && i >= 3 && strncmp(text.data + i - 3, "####", 4) == 0) {
             struct str line = str_trim(str_slice(text, i + 1, text.length));
@@ -413,8 +416,9 @@ static bool marked(struct str text, const struct answer_options *options, struct
             return line.length > 0;
         }
         size_t behind = options->phrases ? phrase_at(text, i) : 0;
-        if (behind && str_trim(str_slice(text, behind, text.length)).length) {
-            return !denied(text, i) && phrase_answer(text, behind, out);
+        if (behind && strip(sentence(strip(str_slice(text, behind, text.length)))).length) {
+            *refused = denied(text, i) || !phrase_answer(text, behind, out);
+            return !*refused;
         }
     }
     return false;
@@ -459,7 +463,7 @@ static bool concludes(struct str text)
 static bool bare(struct str text, const struct answer_options *options, struct answer *out)
 {
     struct str found, said = last_sentence(text);
-    if (options->bare && last_formula(text, &found) &&
+    if (options->bare && last_formula(text, &found) && !number_doubted(sentence_of(text, found), found) &&
         (found.data >= said.data || !concludes(said) || !number_last(said, &(struct str){0}))) {
         *out = (struct answer){.text = found, .path = "formula"};
         return true;
@@ -480,15 +484,18 @@ static bool bare(struct str text, const struct answer_options *options, struct a
 bool answer_phrase_marked(struct str text, struct answer *out)
 {
     size_t tail = text.length > ANSWER_TAIL_BYTES ? text.length - ANSWER_TAIL_BYTES : 0;
-    return marked(str_slice(text, tail, text.length), &(struct answer_options){.hashes = true, .phrases = true}, out);
+    const struct answer_options both = {.hashes = true, .phrases = true};
+    bool refused;
+    return marked(str_slice(text, tail, text.length), &both, out, &refused);
 }
 
 bool answer_phrase(struct str text, const struct answer_options *options, struct answer *out)
 {
     size_t tail = text.length > ANSWER_TAIL_BYTES ? text.length - ANSWER_TAIL_BYTES : 0;
     text = str_slice(text, tail, text.length);
-    if ((options->hashes || options->phrases) && marked(text, options, out)) {
+    bool refused = false;
+    if ((options->hashes || options->phrases) && marked(text, options, out, &refused)) {
         return true;
     }
-    return bare(text, options, out);
+    return !refused && bare(text, options, out);
 }

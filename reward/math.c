@@ -49,6 +49,14 @@ static enum err math_open(void *state, const struct reward_values *values)
     return ERR_NONE;
 }
 
+/* One answer on its way through the references. */
+struct judging {
+    const struct answer *answer;
+    const struct answer_options *find;
+    struct str completion;
+    struct arena *scratch, *arena;
+};
+
 static struct str join(const struct str *parts, int n, struct arena *arena)
 {
     struct strbuf out = STRBUF_INIT;
@@ -61,20 +69,43 @@ static struct str join(const struct str *parts, int n, struct arena *arena)
     return joined;
 }
 
-/* Of several boxes in a run the last counts, or all, if the reference lists as many values. */
-static struct str said_for(const struct answer *answer, struct str gold, struct arena *scratch, struct arena *arena)
+/* Boxes with their names, "x = 3, y = 4", or without. */
+static struct str join_named(struct str *boxes, const struct str *names, int n, struct arena *arena)
 {
-    bool list = answer->n_boxes > 1 && math_pair_count(gold, scratch) == answer->n_boxes;
-    return list ? join(answer->boxes, answer->n_boxes, arena) : answer->text;
+    bool named = true;
+    for (int i = 0; i < n; i++) {
+        named &= names[i].length > 0;
+    }
+    for (int i = 0; i < n && named; i++) {
+        boxes[i] = str_of(arena_printf(arena, "%.*s = %.*s", (int)names[i].length, names[i].data, (int)boxes[i].length,
+                                       boxes[i].data));
+    }
+    return join(boxes, n, arena);
 }
 
-static struct verdict judge_golds(const struct math *math, const struct answer *answer, const struct str *golds, int n,
-                                  struct arena *scratch, struct arena *arena)
+/* Of several boxes the last counts; or all, if the reference lists as many values: of a run, else of the completion. */
+static struct str said_for(const struct judging *judging, struct str gold)
 {
-    struct verdict verdict = verdict_ok(0, "another answer", answer->text);
+    const struct answer *answer = judging->answer;
+    struct str boxes[ANSWER_MOST_BOXES], names[ANSWER_MOST_BOXES];
+    int all = answer->more_boxes && !judging->find->answer_tags
+                  ? answer_all_boxes(answer->searched, boxes, names, ANSWER_MOST_BOXES)
+                  : 0;
+    int count = answer->n_boxes > 1 || all > 1 ? math_pair_count(gold, judging->scratch) : 1;
+    if (count > 1 && count == answer->n_boxes) {
+        return join(answer->boxes, answer->n_boxes, judging->arena);
+    }
+    return count > 1 && count == all ? join_named(boxes, names, all, judging->arena) : answer->text;
+}
+
+static struct verdict judge_golds(const struct math *math, const struct judging *judging, const struct str *golds,
+                                  int n)
+{
+    struct arena *arena = judging->arena;
+    struct verdict verdict = verdict_ok(0, "another answer", judging->answer->text);
     for (int i = 0; i < n; i++) {
-        struct str said = said_for(answer, golds[i], scratch, arena);
-        struct math_outcome outcome = math_pair_judge(&math->compare, golds[i], said, scratch);
+        struct str said = said_for(judging, golds[i]);
+        struct math_outcome outcome = math_pair_judge(&math->compare, golds[i], said, judging->scratch);
         switch (outcome.kind) {
         case MATH_EQUAL: return verdict_ok(1, arena_printf(arena, "right: %s", outcome.path), said);
         case MATH_GOLD_UNREAD:
@@ -120,8 +151,9 @@ static struct verdict math_judge(const void *state, const struct reward_item *it
     struct answer answer;
     const char *none = answer_find(item->completion, &find, &answer);
     struct arena scratch = ARENA_INIT;
-    struct verdict verdict = none ? check_golds(none, golds, n, &scratch, call->arena)
-                                  : judge_golds(math, &answer, golds, n, &scratch, call->arena);
+    struct judging judging = {&answer, &find, item->completion, &scratch, call->arena};
+    struct verdict verdict =
+        none ? check_golds(none, golds, n, &scratch, call->arena) : judge_golds(math, &judging, golds, n);
     arena_release(&scratch);
     verdict.path = verdict.kind == VERDICT_OK && !none ? answer.path : NULL;
     return verdict;

@@ -133,7 +133,14 @@ static struct math_node *once_each(struct math_check *check, struct math_node *s
 static struct math_node *tidy(struct math_check *check, struct math_node *node)
 {
     if (node->op == OP_RELATION) {
-        node = math_relation_tidy(check, node);
+        struct math_node *worked_out = math_matrix_reduce(&check->work, node); /* |A| = -1 */
+        node = math_relation_tidy(check, worked_out ? worked_out : node);
+    }
+    if (node && node->op == OP_RELATION) {
+        node = math_relation_without_bars(check, node);
+    } else if (node && node->op == OP_BUILDER && node->kids[1]->op == OP_RELATION) {
+        struct math_node *condition = math_relation_without_bars(check, node->kids[1]);
+        node = condition ? math_node_2(&check->work, OP_BUILDER, node->kids[0], condition) : NULL;
     }
     if (node && node->op == OP_RELATION) {
         node = split_names(check, node);
@@ -147,7 +154,7 @@ static struct math_node *tidy(struct math_check *check, struct math_node *node)
     }
     bool member =
         node && math_relation_is(node, 'E') && !is_condition(node) &&
-        (node->kids[0]->op == OP_SYMBOL ||
+        (node->kids[0]->op == OP_SYMBOL || node->kids[0]->op == OP_CALL ||
          (node->kids[0]->op == OP_TUPLE && math_relation_names(node->kids[0]) && is_collection(node->kids[1])));
     node = member ? node->kids[1] : node;
     bool turned = node && node->op == OP_POW && node->kids[0]->op == OP_TUPLE && node->kids[1]->op == OP_SYMBOL &&
@@ -344,8 +351,30 @@ static bool matrices_equal(struct math_check *check, struct math_node *g, struct
 
 /* ---- ratios and bases ---- */
 
+/* 9:05, 21:30, 1:02:03: hours, then minutes of two digits. */
+static bool is_clock(const struct math_node *ratio)
+{
+    bool clock = true, zero = false;
+    for (int i = 0; i < ratio->n && clock; i++) {
+        const struct math_node *kid = ratio->kids[i];
+        int64_t value;
+        clock = math_node_small(kid, &value) && kid->text.length <= 2 &&
+                (i == 0 ? value <= 24 : kid->text.length == 2) && value < 60;
+        zero |= i > 0 && clock && kid->text.data[0] == '0';
+    }
+    return clock && (ratio->n == 2 || zero);
+}
+
 static bool ratios_equal(struct math_check *check, struct math_node *g, struct math_node *s)
 {
+    if (is_clock(g) && is_clock(s)) { /* no ratio, of which 3:00 and 9:00 would be the same */
+        for (int i = 0; i < g->n; i++) {
+            if (math_value_zero(check, g->kids[i], s->kids[i]) != ZERO_YES) {
+                return false;
+            }
+        }
+        return true;
+    }
     for (int i = 1; i < g->n; i++) {
         for (int k = 0; k < i; k++) { /* every two, since parts may be 0 */
             struct math_node *x = math_node_2(&check->work, OP_MUL, g->kids[k], s->kids[i]);
@@ -442,6 +471,58 @@ static struct math_node *rename_parameter(struct math_check *check, struct math_
     return renamed ? renamed : s;
 }
 
+/* ---- constants of integration ---- */
+
+/* A term that may be one: C, c, K, C_1, const; of an answer any letter that is no usual variable. */
+static bool is_free_constant(const struct math_node *term, bool gold)
+{
+    term = term->op == OP_NEG ? term->kids[0] : term;
+    struct str name = term->text;
+    if (term->op == OP_TEXT) {
+        return str_equal(name, STR("const")) || str_equal(name, STR("constant"));
+    }
+    bool letter =
+        term->op == OP_SYMBOL && name.length > 0 && (name.length == 1 || (name.length == 3 && name.data[1] == '_'));
+    return letter && (gold ? strchr("CcKk", name.data[0]) != NULL : strchr("xyztuvwrsn", name.data[0]) == NULL);
+}
+
+/* The sum without its one free constant, which is in no other term; NULL: there is no such. */
+static struct math_node *without_constant(struct math_check *check, const struct math_node *sum, bool gold)
+{
+    int at = -1, n = 0;
+    for (int i = 0; sum->op == OP_ADD && i < sum->n; i++) {
+        bool free = is_free_constant(sum->kids[i], gold);
+        n += free;
+        at = free ? i : at;
+    }
+    struct math_node *rest = n == 1 ? math_node_copy(&check->work, sum) : NULL;
+    for (int i = at; rest && i + 1 < rest->n; i++) {
+        rest->kids[i] = sum->kids[i + 1];
+    }
+    if (!rest) {
+        return NULL;
+    }
+    rest->n--;
+    const struct math_node *constant = sum->kids[at]->op == OP_NEG ? sum->kids[at]->kids[0] : sum->kids[at];
+    rest = rest->n == 1 ? rest->kids[0] : rest;
+    return math_node_has_symbol(rest, constant->text) ? NULL : rest;
+}
+
+/* x^2 + C and x^2 + c: an antiderivative's constant has no name of its own. Its variable is one that is integrated over. */
+static bool antiderivatives_equal(struct math_check *check, struct math_node *g, struct math_node *s)
+{
+    struct str names[2];
+    struct math_node *a = without_constant(check, g, true), *b = a ? without_constant(check, s, false) : NULL;
+    bool one = b && math_node_symbols(a, names, 2, 0) == 1;
+    static const char *const variables[] = {"x", "t", "u", "y", "z", "v", "w", "s", "r", "theta"};
+    for (size_t i = 0; one && i < sizeof variables / sizeof *variables; i++) {
+        if (str_equal(names[0], str_of(variables[i]))) {
+            return math_value_equal(check, a, b);
+        }
+    }
+    return false;
+}
+
 /* ---- the whole ---- */
 
 static bool match_relations(struct math_check *check, struct math_node *g, struct math_node *s)
@@ -485,7 +566,7 @@ static bool match_tidy(struct math_check *check, struct math_node *g, struct mat
     if (same_shape && g->op != OP_LIST) {
         return match_in_order(check, g->kids, s->kids, g->n);
     }
-    return math_amount_equal(check, g, s);
+    return math_amount_equal(check, g, s) || antiderivatives_equal(check, g, s);
 }
 
 bool math_match(struct math_check *check, struct math_node *gold, struct math_node *said)

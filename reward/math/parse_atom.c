@@ -474,13 +474,55 @@ static bool double_ahead(const struct math_parser *p)
     return math_parser_is(p, TOKEN_OPERATOR, '!') && !p->list[p->at].space;
 }
 
+static struct math_node *power_of_two(struct math_work *work, struct math_node *k)
+{
+    struct math_node *two = math_node_number(work, "2"), *power = two ? math_node_2(work, OP_POW, two, k) : NULL;
+    struct math_node *factorial = power ? math_node_function(work, FUNCTION_FACTORIAL, k, NULL) : NULL;
+    return factorial ? math_node_2(work, OP_MUL, power, factorial) : NULL;
+}
+
+/* The half of 2k, and *odd: 1 of 2k + 1, -1 of 2k - 1, 0 of 2k. NULL: neither can be seen. */
+static struct math_node *half_of(struct math_parser *p, struct math_node *of, int *odd)
+{
+    int64_t n;
+    *odd = 0;
+    if (math_node_small(of, &n)) {
+        struct math_node *half = math_node_new(p->work, OP_NUMBER, 0);
+        *odd = (int)(n % 2);
+        if (half) {
+            half->text = str_of(arena_printf(p->work->arena, "%lld", (long long)(n / 2)));
+        }
+        return half;
+    }
+    if (of->op == OP_NEG && math_node_small(of->kids[0], &n) && n == 1) { /* (-1)!! = 0! / 0!! */
+        *odd = -1;
+        return math_node_number(p->work, "0");
+    }
+    if (of->op == OP_ADD && of->n == 2) {
+        bool minus = of->kids[1]->op == OP_NEG;
+        const struct math_node *one = minus ? of->kids[1]->kids[0] : of->kids[1];
+        *odd = math_node_small(one, &n) && n == 1 ? (minus ? -1 : 1) : 0;
+        of = *odd ? of->kids[0] : of;
+    }
+    bool twice = of->op == OP_MUL && of->n == 2 && math_node_small(of->kids[0], &n) && n == 2;
+    return twice ? of->kids[1] : NULL;
+}
+
+/* (2k)!! = 2^k k!, (2k + 1)!! = (2k + 1)! / (2k)!!, (2k - 1)!! = (2k)! / (2k)!!; an unknown function of anything else. */
 static struct math_node *parse_double_factorial(struct math_parser *p, struct math_node *of)
 {
-    struct math_node *call = math_node_1(p->work, OP_CALL, of);
-    if (call) {
+    int odd;
+    struct math_node *half = half_of(p, of, &odd), *even = half ? power_of_two(p->work, half) : NULL;
+    p->at++;
+    if (even && odd) {
+        struct math_node *all = odd > 0 ? of : of->op == OP_ADD ? of->kids[0] : half;
+        struct math_node *top = math_node_function(p->work, FUNCTION_FACTORIAL, all, NULL);
+        return top ? math_node_2(p->work, OP_DIV, top, even) : NULL;
+    }
+    struct math_node *call = even ? even : math_node_1(p->work, OP_CALL, of);
+    if (call && !even) {
         call->text = STR("!!");
     }
-    p->at++;
     return call;
 }
 

@@ -116,7 +116,8 @@ struct math_node *math_relation_tidy(struct math_check *check, struct math_node 
     }
     if (constant) {
         for (int i = 1; i < relation->n; i++) {
-            if (!math_value_equal(check, relation->kids[0], relation->kids[i])) {
+            if (!math_value_equal(check, relation->kids[0], relation->kids[i]) &&
+                math_value_zero(check, relation->kids[0], relation->kids[i]) == ZERO_NO) { /* not: unable to tell */
                 return NULL;
             }
         }
@@ -137,6 +138,73 @@ struct math_node *math_relation_tidy(struct math_check *check, struct math_node 
         return ends;
     }
     return relation;
+}
+
+/* ---- absolute values ---- */
+
+static char turn(char code)
+{
+    return code == '<' ? '>' : code == '>' ? '<' : code == 'L' ? 'G' : code == 'G' ? 'L' : code;
+}
+
+static struct math_node *relation_of(struct math_check *check, struct math_node *const *kids, const char *codes)
+{
+    int n = (int)strlen(codes) + 1;
+    struct math_node *relation = math_node_new(&check->work, OP_RELATION, n);
+    for (int i = 0; relation && i < n; i++) {
+        relation->kids[i] = kids[i];
+        relation = kids[i] ? relation : NULL;
+    }
+    if (relation) {
+        relation->text = str_of(arena_strdup(check->work.arena, codes));
+    }
+    return relation;
+}
+
+static struct math_node *either(struct math_check *check, struct math_node *a, struct math_node *b)
+{
+    struct math_node *list = a && b ? math_node_2(&check->work, OP_LIST, a, b) : NULL;
+    if (list) {
+        list->code = '|';
+    }
+    return list;
+}
+
+struct math_node *math_relation_without_bars(struct math_check *check, struct math_node *relation)
+{
+    int at = 0;
+    while (at < relation->n && !(relation->kids[at]->op == OP_FUNCTION && relation->kids[at]->code == FUNCTION_ABS &&
+                                 relation->kids[at]->kids[0]->op == OP_SYMBOL)) {
+        at++;
+    }
+    bool ends = relation->n == 2 && at < 2, middle = relation->n == 3 && at == 1;
+    for (size_t i = 0; i < relation->text.length && (ends || middle); i++) {
+        ends &= memchr("<>LG", relation->text.data[i], 4) != NULL;
+        middle &= memchr(relation->text.data[0] == '<' || relation->text.data[0] == 'L' ? "<L" : ">G",
+                         relation->text.data[i], 2) != NULL;
+    }
+    if (!ends && !middle) {
+        return relation;
+    }
+    struct math_node *x = relation->kids[at]->kids[0], *low = relation->kids[middle ? 0 : 1 - at],
+                     *high = relation->kids[middle ? 2 : 1 - at];
+    if (math_node_has_symbol(low, x->text) || math_node_has_symbol(high, x->text)) {
+        return relation;
+    }
+    struct math_node *minus_low = math_node_1(&check->work, OP_NEG, low),
+                     *minus_high = math_node_1(&check->work, OP_NEG, high);
+    char first = relation->text.data[0], code = at ? turn(first) : first; /* |x| code value */
+    if (middle) {
+        char last = relation->text.data[1];
+        return either(check,
+                      relation_of(check, (struct math_node *[]){minus_high, x, minus_low}, (char[]){last, first, 0}),
+                      relation_of(check, (struct math_node *[]){low, x, high}, (char[]){first, last, 0}));
+    }
+    if (code == '<' || code == 'L') {
+        return relation_of(check, (struct math_node *[]){minus_low, x, low}, (char[]){code, code, 0});
+    }
+    return either(check, relation_of(check, (struct math_node *[]){x, minus_low}, (char[]){turn(code), 0}),
+                  relation_of(check, (struct math_node *[]){x, low}, (char[]){code, 0}));
 }
 
 /* ---- two relations ---- */
@@ -171,11 +239,6 @@ static bool links_equal(struct math_check *check, struct math_node *g, struct ma
     bool equal = math_value_proportional(check, x, y, &sign);
     bool ordered = strchr("<>LG", g->text.data[i]) != NULL;
     return equal && (!ordered || sign > 0);
-}
-
-static char turn(char code)
-{
-    return code == '<' ? '>' : code == '>' ? '<' : code == 'L' ? 'G' : code == 'G' ? 'L' : code;
 }
 
 /* The same signs in the same order, or all turned round. */
@@ -246,6 +309,14 @@ static bool congruences_equal(struct math_check *check, struct math_node *g, str
            math_mod_small(&mod, q, &b, &den_b) && den_a == 1 && den_b == 1 && (a % m + m) % m == (b % m + m) % m;
 }
 
+/* u - v = 1.414 and u - v = \sqrt2: the values are compared as others are, within rounding. */
+static bool same_left(struct math_check *check, const struct math_node *g, const struct math_node *s)
+{
+    return math_relation_is(g, '=') && math_relation_is(s, '=') && !math_node_constant(g->kids[0]) &&
+           plain(g->kids[0]) && plain(s->kids[0]) && math_node_constant(g->kids[1]) && math_node_constant(s->kids[1]) &&
+           math_value_zero(check, g->kids[0], s->kids[0]) == ZERO_YES;
+}
+
 bool math_relation_equal(struct math_check *check, struct math_node *gold, struct math_node *said,
                          bool (*match)(struct math_check *, struct math_node *, struct math_node *))
 {
@@ -255,6 +326,9 @@ bool math_relation_equal(struct math_check *check, struct math_node *gold, struc
     }
     if (math_relation_is(gold, '=') && math_relation_is(said, '=') && math_relation_names(gold->kids[0]) &&
         math_relation_names(said->kids[0]) && assignments_equal(check, gold, said, match)) {
+        return true;
+    }
+    if (same_left(check, gold, said) && match(check, gold->kids[1], said->kids[1])) {
         return true;
     }
     if (strchr("=<>LGN", g) && strchr("=<>LGN", s)) {

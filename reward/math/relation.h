@@ -18,6 +18,9 @@ bool math_relation_is(const struct math_node *node, char code); /* a op b, with 
 bool math_relation_names(const struct math_node *left);
 /* The relation without what says nothing: approximations, the middle of a chain; NULL: numbers in it contradict. */
 struct math_node *math_relation_tidy(struct math_check *check, struct math_node *relation);
+/* |x| < 2 as -2 < x < 2, |x| > 2 as x < -2 or x > 2, 2 < |x| < 5 as -5 < x < -2 or 2 < x < 5; others as they are. The letter must
+ * be alone between the bars: nothing is solved here. NULL: no nodes are left. */
+struct math_node *math_relation_without_bars(struct math_check *check, struct math_node *relation);
 /* The value of "name = value", if `relation` is that; given: it is the answer's, and may name what it computed. */
 struct math_node *math_relation_value(struct math_node *relation, bool given);
 /* Both are relations, and neither is a solved inequality against an interval (set.h). `match` compares values. */

@@ -52,10 +52,14 @@ static const struct math_node *solved_for(const struct math_node *relation)
     const struct math_node *found = NULL;
     for (int i = 0; i < relation->n; i++) {
         const struct math_node *kid = relation->kids[i];
-        bool alone = kid->op == OP_SYMBOL && (relation->n == 2 || (relation->n == 3 && i == 1));
+        bool called =
+            kid->op == OP_CALL && (relation->n == 3 || is_inequality(relation->text.data[0])); /* 0 < f(x) < 2 */
+        bool alone = ((kid->op == OP_SYMBOL || called) && relation->n == 2) ||
+                     ((kid->op == OP_SYMBOL || called) && relation->n == 3 && i == 1);
         for (int k = 0; k < relation->n && alone; k++) {
-            alone =
-                k == i || (!math_node_has_symbol(relation->kids[k], kid->text) && relation->kids[k]->op != OP_SYMBOL);
+            const struct math_node *other = relation->kids[k];
+            alone = k == i || (called ? math_node_constant(other)
+                                      : !math_node_has_symbol(other, kid->text) && other->op != OP_SYMBOL);
         }
         found = alone ? kid : found;
     }

@@ -252,7 +252,8 @@ static bool rounding_equal(struct math_check *check, const struct math_node *gol
     }
     if (!s_decimal) {
         long double unit = powl(10, g.last) * (1 + 1e-12L);
-        return g.digits >= 2 && fabsl(x - y) <= (g.digits >= 4 && g.last < 0 ? unit : unit / 2);
+        bool whole = y == rintl(y) && g.last < 0; /* 100 is exact, and no rounding of it is 100.01 */
+        return !whole && g.digits >= 2 && fabsl(x - y) <= (g.digits >= 4 && g.last < 0 ? unit : unit / 2);
     }
     long double off = fabsl(x - y) / powl(10, g.last);
     bool finer = s.last <= g.last - 3 && g.digits >= 2 && off <= 0.5L + 1e-12L && (off >= 0.01L || s.digits >= 12);

@@ -3,7 +3,8 @@
  * Exact first: the modular test (20 points where a minimum or the like hides a part), then the numeric one. Only then, and only where a decimal point is written:
  *   the reference is a decimal of 2 and more digits, the answer is exact   half a unit of its last place; one unit from 4
  *                                                                          digits on (references are often cut off), but
- *                                                                          not of whole numbers such as 1.234567e6
+ *                                                                          not of whole numbers such as 1.234567e6; an exact whole
+ *                                                                          number is never one rounded
  *   the reference is exact and no integer, the answer is a decimal         3 digits and more, 1e-4, and rounded or cut off
  *                                                                          rightly at its last place
  *   both are decimals of a different number of places                      the same 6 digits, unless the reference is whole;
