@@ -3,6 +3,9 @@
  * The language consistency reward of DeepSeek-R1 (arXiv 2501.12948v2, eq. 7): words of the language / words, in the
  * thinking. Languages are known by their scripts (reward/script.h).
  *
+ * What comes before <think> counts as thinking, so that it is no place to hide another language; where there are no tags of
+ * thinking, or no words in it, all of the completion does. The names of R1's tags are of no language.
+ *
  * SPDX-License-Identifier: Apache-2.0 */
 #include <stdlib.h>
 #include <string.h>
@@ -84,6 +87,41 @@ static const struct script *script_of(const struct language *language, const jso
     return NULL;
 }
 
+/* The words between the tags. */
+static struct script_count count_words(const struct script *script, struct str text)
+{
+    static const struct str tags[] = {{"<think>", 7}, {"</think>", 8}, {"<answer>", 8}, {"</answer>", 9}};
+    struct script_count all = {0};
+    size_t from = 0;
+    for (size_t at = 0; at <= text.length; at++) {
+        size_t tag = 0;
+        for (size_t i = 0; i < 4 && at < text.length && text.data[at] == '<'; i++) {
+            tag = str_starts(str_slice(text, at, text.length), tags[i]) ? tags[i].length : tag;
+        }
+        if (tag || at == text.length) {
+            struct script_count part = script_count(script, str_slice(text, from, at));
+            all.words += part.words;
+            all.of_language += part.of_language;
+            all.letters += part.letters;
+            all.letters_of_it += part.letters_of_it;
+            from = at + tag;
+            at += tag ? tag - 1 : 0;
+        }
+    }
+    return all;
+}
+
+/* Up to the end of the thinking; all if there are no tags of it. */
+static struct str thinking_of(struct str text)
+{
+    struct str thinking;
+    if (str_find(text, STR("<think>"), 0) < 0 && str_find(text, STR("</think>"), 0) < 0) {
+        return text;
+    }
+    tags_part(text, PART_THINKING, &thinking);
+    return str_slice(text, 0, (size_t)(thinking.data - text.data) + thinking.length);
+}
+
 static struct verdict language_judge(const void *state, const struct reward_item *item, const struct reward_call *call)
 {
     const struct language *language = state;
@@ -96,7 +134,12 @@ static struct verdict language_judge(const void *state, const struct reward_item
     if (!tags_part(item->completion, language->part, &text)) {
         return verdict_ok(0, "no such part", (struct str){0});
     }
-    struct script_count count = script_count(script, text);
+    bool thinking = language->part == PART_THINKING;
+    struct script_count count =
+        thinking ? count_words(script, thinking_of(item->completion)) : script_count(script, text);
+    if (count.words == 0 && language->part != PART_ALL) {
+        count = count_words(script, item->completion);
+    }
     if (count.words == 0) {
         return verdict_abstain("no words");
     }

@@ -18,7 +18,22 @@ static void the_thinking_is_looked_at(void **state)
     assert_score(judge_once("language:part=rest", text, "{}"), 0);
     assert_score(judge_once("language:part=rest,language=zh", text, "{}"), 1);
     assert_score(judge_once("language:unit=letters", text, "{}"), 6 / 7.0);
-    assert_score(judge_once("language", "so we go <answer>\xe4\xbb\x8a</answer>", "{}"), 1);
+}
+
+/* Nowhere to put what is not to count. */
+static void another_language_has_no_place_to_hide(void **state)
+{
+    (void)state;
+#define HAN "\xe4\xbb\x8a\xe5\xa4\xa9"
+    assert_score(judge_once("language", HAN " <think>word</think> " HAN, "{}"), 1 / 3.0);
+    assert_score(judge_once("language", "so we go <answer>\xe4\xbb\x8a</answer>", "{}"), 0.75);
+    assert_score(judge_once("language", HAN, "{}"), 0);
+    assert_score(judge_once("language", "<think></think>" HAN, "{}"), 0);
+    assert_score(judge_once("language", "<think>1 + 1 = 2</think><answer>" HAN "</answer>", "{}"), 0);
+    assert_score(judge_once("language", "<think>1 + 1 = 2</think><answer>two</answer>", "{}"), 1);
+    assert_score(judge_once("language", "so " HAN "</think> so", "{}"), 1 / 3.0);
+    assert_score(judge_once("language:part=answer", HAN "<answer>2</answer>", "{}"), 0);
+    assert_int_equal(judge_once("language", "<think>1</think><answer>2</answer>", "{}").kind, VERDICT_ABSTAIN);
 }
 
 static void formulas_are_of_no_language(void **state)
@@ -98,7 +113,7 @@ int main(void)
         cmocka_unit_test(scores_are_those_of_the_reference), cmocka_unit_test(the_thinking_is_looked_at),
         cmocka_unit_test(formulas_are_of_no_language),       cmocka_unit_test(an_item_may_name_its_language),
         cmocka_unit_test(broken_bytes_are_no_letters),       cmocka_unit_test(long_words_need_no_stack),
-        cmocka_unit_test(every_language_has_a_pattern),
+        cmocka_unit_test(every_language_has_a_pattern),      cmocka_unit_test(another_language_has_no_place_to_hide),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
