@@ -34,6 +34,11 @@ bool text_is_digit(uint32_t c)
     return utf8proc_category((utf8proc_int32_t)c) == UTF8PROC_CATEGORY_ND;
 }
 
+bool text_is_format(uint32_t c)
+{
+    return utf8proc_category((utf8proc_int32_t)c) == UTF8PROC_CATEGORY_CF;
+}
+
 int64_t text_characters(struct str text)
 {
     int64_t n = 0;

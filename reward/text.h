@@ -11,9 +11,10 @@
 #include "base/str.h"
 #include "reward/reward.h"
 
-bool text_is_space(uint32_t c); /* str.isspace */
-bool text_is_word(uint32_t c);  /* \w: letters, numbers, '_' */
-bool text_is_digit(uint32_t c); /* \d */
+bool text_is_space(uint32_t c);  /* str.isspace */
+bool text_is_word(uint32_t c);   /* \w: letters, numbers, '_' */
+bool text_is_digit(uint32_t c);  /* \d */
+bool text_is_format(uint32_t c); /* unseen: Unicode's category Cf, such as zero-width spaces and joiners */
 
 int64_t text_characters(struct str text);
 struct str text_trim(struct str text); /* str.strip */

@@ -38,12 +38,51 @@ static void long_texts_take_little_time(void **state)
     strbuf_release(&text);
 }
 
+/* However it is written, the same word again and again costs about all. */
+static void one_word_without_end_is_repeated(void **state)
+{
+    (void)state;
+    static const char *const between[] = {"", " ", "\xe2\x80\x8b", "\xe2\x80\x8c \xe2\x80\x8b", "\xc2\xad"};
+    struct judge judge = judge_open("repetition");
+    for (int form = 0; form < 8; form++) {
+        struct strbuf text = STRBUF_INIT;
+        for (int i = 0; i < 300; i++) {
+            if (form < 5) {
+                strbuf_printf(&text, "wait%s", between[form]);
+            } else if (form < 7) { /* the break moves */
+                strbuf_printf(&text, "wa%.*sit%s", i % 3 == 0 ? 3 : 0, "\xe2\x80\x8b", form == 5 ? " " : "");
+            } else {
+                strbuf_printf(&text, "Wait%d ", i);
+            }
+        }
+        struct verdict v = judge_text(&judge, strbuf_view(&text), "{}");
+        if (!(v.score < -0.9)) {
+            fail_msg("form %d: %g, %s", form, v.score, v.reason);
+        }
+        strbuf_release(&text);
+    }
+    judge_close(&judge);
+}
+
+static void a_long_word_alone_costs_nothing(void **state)
+{
+    (void)state;
+    static const char *const texts[] = {
+        "see https://example.org/a/rather/long/path/of/no/repeated/parts?with=a&query=string for more",
+        "$\\frac{-b\\pm\\sqrt{b^2-4ac}}{2a}=\\frac{-3\\pm\\sqrt{9-8}}{2}\\in\\{-1,-2\\}$ are the roots",
+        "x1 + x2 = 3, x3 + x4 = 5 and 1 + 2 = 3, 4 + 5 = 9",
+    };
+    for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
+        assert_score(judge_once("repetition", texts[i], "{}"), 0);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(scores_are_those_of_the_reference),
-        cmocka_unit_test(broken_bytes_are_units),
-        cmocka_unit_test(long_texts_take_little_time),
+        cmocka_unit_test(scores_are_those_of_the_reference), cmocka_unit_test(broken_bytes_are_units),
+        cmocka_unit_test(long_texts_take_little_time),       cmocka_unit_test(one_word_without_end_is_repeated),
+        cmocka_unit_test(a_long_word_alone_costs_nothing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
