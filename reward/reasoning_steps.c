@@ -2,7 +2,8 @@
  *
  * open-r1's reasoning_steps_reward counts, from left to right and without overlap, what matches
  *   Step \d+:   ^\d+\.   \n-   \n\*   First,   Second,   Next,   Finally,
- * and gives min(1, count / 3). Its comment says that "1." counts at the start of each line; its pattern sees only the start
+ * and gives min(1, count / 3). It pays for the form alone: "First,Second,Finally," or three bare bullets earn all of it, so
+ * give it a small weight. Its comment says that "1." counts at the start of each line; its pattern sees only the start
  * of the text. The pattern is the default here, the comment an option.
  *
  * SPDX-License-Identifier: Apache-2.0 */
@@ -78,7 +79,8 @@ static struct verdict reasoning_steps_judge(const void *state, const struct rewa
 
 const struct reward_kind reward_reasoning_steps = {
     .name = "reasoning_steps",
-    .help = "1 from three visible steps on ('Step 1:', 'First,', bullets), less below, as open-r1's",
+    .help = "1 from three visible steps on ('Step 1:', 'First,', bullets), less below, as open-r1's; it pays for the "
+            "words, not for steps",
     .fields = "",
     .options = reasoning_steps_options,
     .open = reasoning_steps_open,
