@@ -7,7 +7,8 @@
 #   trl       f(prompts, completions, **columns) -> list of float or None, also async
 #   verl      f(data_source, solution_str, ground_truth, extra_info=None, **kwargs) -> float, or a dict with "score"
 #   openrlhf  f(queries, prompts, labels, **kwargs) -> list or tensor, or a dict with "rewards"
-# Without FUNCTION: compute_score, reward_func, or the only function of the file that has one of these forms.
+# Without FUNCTION: compute_score, reward_func, or the only function of the file that has one of these forms. It may be a
+# functools.partial, an object with __call__, or a method, if it is named.
 #
 # What it is given. trl: every column of the row but prompt and completion, as lists; where the row's prompt is a list of
 # messages, so are prompt and completion. verl: ground_truth and data_source of the row (see reward/dialog.h), extra_info of
@@ -17,6 +18,7 @@
 # SPDX-License-Identifier: Apache-2.0
 import argparse
 import asyncio
+import functools
 import importlib.util
 import inspect
 import json
@@ -26,6 +28,7 @@ import traceback
 
 FORMS = {"trl": {"completions"}, "verl": {"solution_str", "ground_truth"}, "openrlhf": {"queries"}}
 USUAL = ("compute_score", "reward_func")
+TRUTHS = "ground_truth, reward_model.ground_truth, answer, solution or label"  # reward/dialog.c
 
 
 def plain(value):
@@ -62,12 +65,19 @@ def form_of(function):
     return next((form for form, marks in FORMS.items() if marks <= names), None)
 
 
+def name_of(function):
+    """Of a partial, the function's; of an object, its class's."""
+    while isinstance(function, functools.partial):
+        function = function.func
+    return getattr(function, "__name__", type(function).__name__)
+
+
 def call(function, arguments):
     """Calls it with those arguments that it has a name for."""
     names, needed, takes_any = parameters(function)
     missing = sorted(needed - arguments.keys())
     if missing:
-        raise TypeError(f"{function.__name__} needs {', '.join(missing)}, which the row does not have")
+        raise TypeError(f"{name_of(function)} needs {', '.join(missing)}, which the row does not have")
     given = {k: v for k, v in arguments.items() if takes_any or k in names}
     result = function(**given)
     return asyncio.run(result) if inspect.iscoroutine(result) else result
@@ -81,7 +91,7 @@ def ask_trl(function, item):
     arguments = {k: [v] for k, v in row.items() if k not in ("prompt", "completion", "completion_ids")}
     arguments.update(prompts=[prompt], completions=[completion], trainer_state=None)
     arguments.update(log_extra=lambda *_: None, log_metric=lambda *_: None)
-    return {"score": first(call(function, arguments), function.__name__)}
+    return {"score": first(call(function, arguments), name_of(function))}
 
 
 def ask_verl(function, item):
@@ -94,7 +104,7 @@ def ask_verl(function, item):
         "extra_info": extra if isinstance(extra, dict) else row,
     })
     if not isinstance(result, dict):
-        return {"score": first(result, function.__name__)}
+        return {"score": first(result, name_of(function))}
     extracted = result.get("pred")
     return {"score": plain(result["score"]), "extracted": extracted if isinstance(extracted, str) else ""}
 
@@ -103,7 +113,7 @@ def ask_openrlhf(function, item):
     truth = item["ground_truth"]
     arguments = {"queries": [item["prompt"] + item["completion"]], "prompts": [item["prompt"]], "labels": [truth]}
     result = call(function, arguments)
-    return {"score": first(result["rewards"] if isinstance(result, dict) else result, function.__name__)}
+    return {"score": first(result["rewards"] if isinstance(result, dict) else result, name_of(function))}
 
 
 ASK = {"trl": ask_trl, "verl": ask_verl, "openrlhf": ask_openrlhf}
@@ -119,7 +129,10 @@ def score(function, form, item):
     except (Exception, SystemExit) as e:
         last = traceback.extract_tb(e.__traceback__)[-1]
         traceback.print_exc()
-        return {"id": item["id"], "error": f"{type(e).__name__}: {e} ({os.path.basename(last.filename)}:{last.lineno})"}
+        error = f"{type(e).__name__}: {e} ({os.path.basename(last.filename)}:{last.lineno})"
+        if item["ground_truth"] is None and form != "trl":
+            error += f"; the row has no {TRUTHS}; field=NAME names another"
+        return {"id": item["id"], "error": error}
 
 
 def load(path):
@@ -134,13 +147,18 @@ def load(path):
     return module
 
 
+def is_own(value, module):
+    return isinstance(value, functools.partial) or (inspect.isfunction(value) and value.__module__ == module.__name__)
+
+
 def find(module, path, name):
     if name:
-        if not callable(getattr(module, name, None)):
+        if not hasattr(module, name):
             sys.exit(f"strop_reward: {path} has no function {name}")
+        if not callable(getattr(module, name)):
+            sys.exit(f"strop_reward: {name} of {path} is no function: {type(getattr(module, name)).__name__}")
         return getattr(module, name)
-    own = {k: v for k, v in vars(module).items()
-           if inspect.isfunction(v) and v.__module__ == module.__name__ and form_of(v)}
+    own = {k: v for k, v in vars(module).items() if is_own(v, module) and form_of(v)}
     for usual in USUAL:
         if usual in own:
             return own[usual]
@@ -165,7 +183,7 @@ def serve(function, form, requests, answers):
     for line in requests:
         request = json.loads(line)
         if request["type"] == "hello":
-            say({"type": "ready", "protocol": 1, "name": function.__name__})
+            say({"type": "ready", "protocol": 1, "name": name_of(function)})
         elif request["type"] == "score":
             results = [score(function, form, item) for item in request["items"]]
             say({"type": "scores", "seq": request["seq"], "results": results})
@@ -182,7 +200,7 @@ def main():
     function = find(load(path), path, name)
     form = given.form or form_of(function)
     if not form:
-        sys.exit(f"strop_reward: the parameters of {function.__name__} are of no known form; give --form {'|'.join(FORMS)}")
+        sys.exit(f"strop_reward: the parameters of {name_of(function)} are of no known form; give --form {'|'.join(FORMS)}")
     serve(function, form, requests, answers)
 
 

@@ -35,6 +35,16 @@ static void trl(void **state)
     arena_release(&arena);
 }
 
+static void what_can_be_called_is(void **state)
+{
+    (void)state;
+    struct arena arena = ARENA_INIT;
+    assert_score(ask(SERVE("trl_style.py:longer_than_3"), &arena, "p", "abcd", "{}"), 1);
+    assert_score(ask(SERVE("trl_style.py:longer_than_3"), &arena, "p", "abc", "{}"), 0);
+    assert_score(ask(SERVE("trl_style.py:an_object"), &arena, "p", "abc", "{}"), 3);
+    arena_release(&arena);
+}
+
 static void verl(void **state)
 {
     (void)state;
@@ -66,12 +76,14 @@ static void failures_are_errors(void **state)
     static const struct {
         const char *spec, *want;
     } cases[] = {
-        {SERVE("trl_style.py:raises"), "ZeroDivisionError: division by zero (trl_style.py:31)"},
-        {SERVE("trl_style.py:leaves"), "SystemExit: 3 (trl_style.py:35)"},
+        {SERVE("trl_style.py:raises"), "ZeroDivisionError: division by zero (trl_style.py:32)"},
+        {SERVE("trl_style.py:leaves"), "SystemExit: 3 (trl_style.py:36)"},
         {SERVE("trl_style.py:nan"), "the score is not a finite number"},
         {SERVE("trl_style.py:two_scores"), "ValueError: two_scores gave 2 scores for 1 completion (strop_reward.py:"},
         {SERVE("trl_style.py:needs_ids"), "TypeError: needs_ids needs completion_ids, which the row does not have ("},
-        {SERVE("verl_style.py"), "AssertionError:  (verl_style.py:11)"},
+        {SERVE("verl_style.py"), "AssertionError:  (verl_style.py:11); the row has no ground_truth, "
+                                 "reward_model.ground_truth, answer, solution or label; field=NAME names another"},
+        {SERVE("trl_style.py:raises_partly"), "ZeroDivisionError: division by zero (trl_style.py:32)"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         struct verdict v = ask(cases[i].spec, &arena, "p", "c", "{}");
@@ -91,6 +103,7 @@ static void a_bad_start_is_told(void **state)
     } cases[] = {
         {SERVE("trl_style.py"), "name one: tests/reward/plugins/trl_style.py:FUNCTION"},
         {SERVE("trl_style.py:none"), "tests/reward/plugins/trl_style.py has no function none"},
+        {SERVE("trl_style.py:A_NUMBER"), "A_NUMBER of tests/reward/plugins/trl_style.py is no function: int"},
         {SERVE("no.py"), "there is no Python file tests/reward/plugins/no.py"},
         {SERVE("trl_style.py:nameless"),
          "the parameters of nameless are of no known form; give --form trl|verl|openrlhf"},
@@ -107,11 +120,8 @@ static void a_bad_start_is_told(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(trl),
-        cmocka_unit_test(verl),
-        cmocka_unit_test(openrlhf),
-        cmocka_unit_test(failures_are_errors),
-        cmocka_unit_test(a_bad_start_is_told),
+        cmocka_unit_test(trl),      cmocka_unit_test(what_can_be_called_is), cmocka_unit_test(verl),
+        cmocka_unit_test(openrlhf), cmocka_unit_test(failures_are_errors),   cmocka_unit_test(a_bad_start_is_told),
     };
     system_python_first();
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -2,6 +2,7 @@
 #
 # SPDX-License-Identifier: Apache-2.0
 import asyncio
+import functools
 
 
 def accuracy_reward(prompts, completions, answer, **kwargs):
@@ -41,3 +42,18 @@ def nan(completions, **kwargs):
 
 def nameless(first, second):
     return [0.0]
+
+
+def longer_than(length, completions, **kwargs):
+    return [float(len(text) > length) for text in completions]
+
+
+class Lengths:
+    def __call__(self, completions, **kwargs):
+        return [float(len(text)) for text in completions]
+
+
+longer_than_3 = functools.partial(longer_than, 3)
+raises_partly = functools.partial(raises, weight=2)
+an_object = Lengths()
+A_NUMBER = 3
