@@ -1,13 +1,13 @@
 /* kernels/cuda/blas.c - matrix products by cuBLASLt, each algorithm admitted only after it gave the reference's bits.
  *
- * Reductions over pieces of K (split-K) are refused in the search. The algorithms that are offered are tried on two sets of
- * numbers (cuda_trial_elements), those whose output differs from cuda_product_reference in one bit are dropped, and the
- * fastest of the others is kept, for that shape and range of M (or of K, where K counts tokens). Which one it is does not
- * matter for the bits. Seen on an H200: an algorithm that accumulates in place starts its sum from C.
+ * Reductions over pieces of K (split-K) are refused in the search. The algorithms that are offered are tried on two
+ * sets of numbers (cuda_trial_elements), those whose output differs from cuda_product_reference in one bit are dropped,
+ * and the fastest of the others is kept, for that shape and range of M (or of K, where K counts tokens). Which one it
+ * is does not matter for the bits. Seen on an H200: an algorithm that accumulates in place starts its sum from C.
  *
  * The library is opened at run time; without it every product is our own kernel's. STROP_CUBLAS=0 does without it;
- * STROP_CUBLAS=any takes the fastest algorithm of all, split-K among them, whatever its bits: the price of exactness is the
- * time between the two (tests/gpu/bench_gpu.c).
+ * STROP_CUBLAS=any takes the fastest algorithm of all, split-K among them, whatever its bits: the price of exactness is
+ * the time between the two (tests/gpu/bench_gpu.c).
  *
  * SPDX-License-Identifier: Apache-2.0 */
 #include <cublasLt.h>
@@ -15,6 +15,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/arena.h"
 #include "base/err.h"
 #include "base/log.h"
 #include "kernels/cuda/cuda.h"
@@ -27,30 +28,6 @@
 #define TRIAL_ROUNDS    4
 #define UNEVEN          5    /* less than the least step of ranges */
 #define ENTRIES         4096 /* a power of 2 */
-
-static struct {
-    void *library;
-    bool tried, any; /* any: bits do not matter */
-    cublasLtHandle_t handle;
-    cublasStatus_t (*create)(cublasLtHandle_t *);
-    cublasStatus_t (*destroy)(cublasLtHandle_t);
-    cublasStatus_t (*desc_create)(cublasLtMatmulDesc_t *, cublasComputeType_t, cudaDataType_t);
-    cublasStatus_t (*desc_destroy)(cublasLtMatmulDesc_t);
-    cublasStatus_t (*desc_set)(cublasLtMatmulDesc_t, cublasLtMatmulDescAttributes_t, const void *, size_t);
-    cublasStatus_t (*layout_create)(cublasLtMatrixLayout_t *, cudaDataType, uint64_t, uint64_t, int64_t);
-    cublasStatus_t (*layout_destroy)(cublasLtMatrixLayout_t);
-    cublasStatus_t (*preference_create)(cublasLtMatmulPreference_t *);
-    cublasStatus_t (*preference_destroy)(cublasLtMatmulPreference_t);
-    cublasStatus_t (*preference_set)(cublasLtMatmulPreference_t, cublasLtMatmulPreferenceAttributes_t, const void *,
-                                     size_t);
-    cublasStatus_t (*heuristic)(cublasLtHandle_t, cublasLtMatmulDesc_t, cublasLtMatrixLayout_t, cublasLtMatrixLayout_t,
-                                cublasLtMatrixLayout_t, cublasLtMatrixLayout_t, cublasLtMatmulPreference_t, int,
-                                cublasLtMatmulHeuristicResult_t[], int *);
-    cublasStatus_t (*matmul)(cublasLtHandle_t, cublasLtMatmulDesc_t, const void *, const void *, cublasLtMatrixLayout_t,
-                             const void *, cublasLtMatrixLayout_t, const void *, const void *, cublasLtMatrixLayout_t,
-                             void *, cublasLtMatrixLayout_t, const cublasLtMatmulAlgo_t *, void *, size_t,
-                             cudaStream_t);
-} blas;
 
 /* A product as the library wants it: column-major, so C^T = B A^T. */
 struct call {
@@ -71,33 +48,56 @@ struct entry {
     cublasLtMatmulAlgo_t algorithm;
 };
 
-static struct entry *products; /* [ENTRIES] by exact shape */
-static struct entry *choices;  /* [ENTRIES] by shape with M and, backward, K in ranges */
-static int n_products, n_choices;
+struct cuda_blas {
+    void *library;
+    bool any;                /* bits do not matter */
+    cublasLtHandle_t handle; /* NULL: there is no library */
+    cublasStatus_t (*create)(cublasLtHandle_t *);
+    cublasStatus_t (*destroy)(cublasLtHandle_t);
+    cublasStatus_t (*desc_create)(cublasLtMatmulDesc_t *, cublasComputeType_t, cudaDataType_t);
+    cublasStatus_t (*desc_destroy)(cublasLtMatmulDesc_t);
+    cublasStatus_t (*desc_set)(cublasLtMatmulDesc_t, cublasLtMatmulDescAttributes_t, const void *, size_t);
+    cublasStatus_t (*layout_create)(cublasLtMatrixLayout_t *, cudaDataType, uint64_t, uint64_t, int64_t);
+    cublasStatus_t (*layout_destroy)(cublasLtMatrixLayout_t);
+    cublasStatus_t (*preference_create)(cublasLtMatmulPreference_t *);
+    cublasStatus_t (*preference_destroy)(cublasLtMatmulPreference_t);
+    cublasStatus_t (*preference_set)(cublasLtMatmulPreference_t, cublasLtMatmulPreferenceAttributes_t, const void *,
+                                     size_t);
+    cublasStatus_t (*heuristic)(cublasLtHandle_t, cublasLtMatmulDesc_t, cublasLtMatrixLayout_t, cublasLtMatrixLayout_t,
+                                cublasLtMatrixLayout_t, cublasLtMatrixLayout_t, cublasLtMatmulPreference_t, int,
+                                cublasLtMatmulHeuristicResult_t[], int *);
+    cublasStatus_t (*matmul)(cublasLtHandle_t, cublasLtMatmulDesc_t, const void *, const void *, cublasLtMatrixLayout_t,
+                             const void *, cublasLtMatrixLayout_t, const void *, const void *, cublasLtMatrixLayout_t,
+                             void *, cublasLtMatrixLayout_t, const cublasLtMatmulAlgo_t *, void *, size_t,
+                             cudaStream_t);
+    struct entry *products; /* [ENTRIES] by exact shape */
+    struct entry *choices;  /* [ENTRIES] by shape with M and, backward, K in ranges */
+    int n_products, n_choices;
+};
 
 /* ---- the library ---- */
 
-static bool find_symbols(void)
+static bool find_symbols(struct cuda_blas *blas)
 {
     const struct {
         const char *name;
         void *at;
     } symbols[] = {
-        {"cublasLtCreate", &blas.create},
-        {"cublasLtDestroy", &blas.destroy},
-        {"cublasLtMatmulDescCreate", &blas.desc_create},
-        {"cublasLtMatmulDescDestroy", &blas.desc_destroy},
-        {"cublasLtMatmulDescSetAttribute", &blas.desc_set},
-        {"cublasLtMatrixLayoutCreate", &blas.layout_create},
-        {"cublasLtMatrixLayoutDestroy", &blas.layout_destroy},
-        {"cublasLtMatmulPreferenceCreate", &blas.preference_create},
-        {"cublasLtMatmulPreferenceDestroy", &blas.preference_destroy},
-        {"cublasLtMatmulPreferenceSetAttribute", &blas.preference_set},
-        {"cublasLtMatmulAlgoGetHeuristic", &blas.heuristic},
-        {"cublasLtMatmul", &blas.matmul},
+        {"cublasLtCreate", &blas->create},
+        {"cublasLtDestroy", &blas->destroy},
+        {"cublasLtMatmulDescCreate", &blas->desc_create},
+        {"cublasLtMatmulDescDestroy", &blas->desc_destroy},
+        {"cublasLtMatmulDescSetAttribute", &blas->desc_set},
+        {"cublasLtMatrixLayoutCreate", &blas->layout_create},
+        {"cublasLtMatrixLayoutDestroy", &blas->layout_destroy},
+        {"cublasLtMatmulPreferenceCreate", &blas->preference_create},
+        {"cublasLtMatmulPreferenceDestroy", &blas->preference_destroy},
+        {"cublasLtMatmulPreferenceSetAttribute", &blas->preference_set},
+        {"cublasLtMatmulAlgoGetHeuristic", &blas->heuristic},
+        {"cublasLtMatmul", &blas->matmul},
     };
     for (size_t i = 0; i < sizeof symbols / sizeof *symbols; i++) {
-        void *found = dlsym(blas.library, symbols[i].name);
+        void *found = dlsym(blas->library, symbols[i].name);
         if (!found) {
             return false;
         }
@@ -106,65 +106,71 @@ static bool find_symbols(void)
     return true;
 }
 
-static bool blas_open(void)
+static void open_library(struct cuda_blas *blas)
 {
     static const char *const names[] = {"libcublasLt.so.13", "/usr/local/cuda/lib64/libcublasLt.so.13"};
-    if (blas.tried) {
-        return blas.handle != NULL;
-    }
-    blas.tried = true;
     const char *wish = getenv("STROP_CUBLAS");
     bool off = wish && strcmp(wish, "0") == 0;
-    blas.any = wish && strcmp(wish, "any") == 0;
-    for (size_t i = 0; !blas.library && i < sizeof names / sizeof *names && !off; i++) {
-        blas.library = dlopen(names[i], RTLD_NOW | RTLD_LOCAL);
+    blas->any = wish && strcmp(wish, "any") == 0;
+    for (size_t i = 0; !blas->library && i < sizeof names / sizeof *names && !off; i++) {
+        blas->library = dlopen(names[i], RTLD_NOW | RTLD_LOCAL);
     }
-    if (!blas.library || !find_symbols() || blas.create(&blas.handle) != CUBLAS_STATUS_SUCCESS) {
+    if (!blas->library || !find_symbols(blas) || blas->create(&blas->handle) != CUBLAS_STATUS_SUCCESS) {
         log_warning("cuBLASLt 13 is not there: matrix products use our own kernel, which is slower");
-        blas.handle = NULL;
-        return false;
+        blas->handle = NULL;
+        return;
     }
-    products = calloc(ENTRIES, sizeof *products);
-    choices = calloc(ENTRIES, sizeof *choices);
-    BUG_ON(!products || !choices);
-    return true;
+    blas->products = mem_zero(ENTRIES * sizeof *blas->products);
+    blas->choices = mem_zero(ENTRIES * sizeof *blas->choices);
+}
+
+/* Whether there is the library. */
+static bool blas_open(void)
+{
+    if (!cuda.blas) {
+        cuda.blas = mem_zero(sizeof *cuda.blas);
+        open_library(cuda.blas);
+    }
+    return cuda.blas->handle != NULL;
 }
 
 /* ---- calls ---- */
 
 static bool make_call(struct call *call, const struct cuda_product *p, int M, int K)
 {
+    const struct cuda_blas *blas = cuda.blas;
     cublasOperation_t first = p->b_turned ? CUBLAS_OP_N : CUBLAS_OP_T, second = p->a_turned ? CUBLAS_OP_T : CUBLAS_OP_N;
     cudaDataType_t in = CUDA_R_16BF, out = p->wide ? CUDA_R_32F : CUDA_R_16BF;
     uint64_t m = (uint64_t)M, n = (uint64_t)p->N, k = (uint64_t)K;
-    bool good = blas.desc_create(&call->desc, CUBLAS_COMPUTE_32F, CUDA_R_32F) == CUBLAS_STATUS_SUCCESS;
+    bool good = blas->desc_create(&call->desc, CUBLAS_COMPUTE_32F, CUDA_R_32F) == CUBLAS_STATUS_SUCCESS;
     good =
-        good && blas.desc_set(call->desc, CUBLASLT_MATMUL_DESC_TRANSA, &first, sizeof first) == CUBLAS_STATUS_SUCCESS;
-    good =
-        good && blas.desc_set(call->desc, CUBLASLT_MATMUL_DESC_TRANSB, &second, sizeof second) == CUBLAS_STATUS_SUCCESS;
+        good && blas->desc_set(call->desc, CUBLASLT_MATMUL_DESC_TRANSA, &first, sizeof first) == CUBLAS_STATUS_SUCCESS;
+    good = good &&
+           blas->desc_set(call->desc, CUBLASLT_MATMUL_DESC_TRANSB, &second, sizeof second) == CUBLAS_STATUS_SUCCESS;
     if (p->bias) {
         cublasLtEpilogue_t epilogue = CUBLASLT_EPILOGUE_BIAS;
-        good = good && blas.desc_set(call->desc, CUBLASLT_MATMUL_DESC_EPILOGUE, &epilogue, sizeof epilogue) ==
+        good = good && blas->desc_set(call->desc, CUBLASLT_MATMUL_DESC_EPILOGUE, &epilogue, sizeof epilogue) ==
                            CUBLAS_STATUS_SUCCESS;
-        good = good && blas.desc_set(call->desc, CUBLASLT_MATMUL_DESC_BIAS_POINTER, &p->bias, sizeof p->bias) ==
+        good = good && blas->desc_set(call->desc, CUBLASLT_MATMUL_DESC_BIAS_POINTER, &p->bias, sizeof p->bias) ==
                            CUBLAS_STATUS_SUCCESS;
     }
-    good = good && blas.layout_create(&call->first, in, p->b_turned ? n : k, p->b_turned ? k : n, (int64_t)p->ldb) ==
+    good = good && blas->layout_create(&call->first, in, p->b_turned ? n : k, p->b_turned ? k : n, (int64_t)p->ldb) ==
                        CUBLAS_STATUS_SUCCESS;
-    good = good && blas.layout_create(&call->second, in, p->a_turned ? m : k, p->a_turned ? k : m, (int64_t)p->lda) ==
+    good = good && blas->layout_create(&call->second, in, p->a_turned ? m : k, p->a_turned ? k : m, (int64_t)p->lda) ==
                        CUBLAS_STATUS_SUCCESS;
-    return good && blas.layout_create(&call->out, out, n, m, (int64_t)p->ldc) == CUBLAS_STATUS_SUCCESS;
+    return good && blas->layout_create(&call->out, out, n, m, (int64_t)p->ldc) == CUBLAS_STATUS_SUCCESS;
 }
 
 static void free_call(struct call *call)
 {
+    const struct cuda_blas *blas = cuda.blas;
     if (call->desc) {
-        blas.desc_destroy(call->desc);
+        blas->desc_destroy(call->desc);
     }
     cublasLtMatrixLayout_t layouts[] = {call->first, call->second, call->out};
     for (int i = 0; i < 3; i++) {
         if (layouts[i]) {
-            blas.layout_destroy(layouts[i]);
+            blas->layout_destroy(layouts[i]);
         }
     }
     *call = (struct call){0};
@@ -172,45 +178,47 @@ static void free_call(struct call *call)
 
 static bool multiply(const struct call *call, const struct cuda_product *p, const cublasLtMatmulAlgo_t *algorithm)
 {
+    const struct cuda_blas *blas = cuda.blas;
     const float one = 1, zero = 0;
     const void *c = p->residual ? p->residual : p->c;
-    if (p->bias && blas.desc_set(call->desc, CUBLASLT_MATMUL_DESC_BIAS_POINTER, &p->bias, sizeof p->bias) !=
+    if (p->bias && blas->desc_set(call->desc, CUBLASLT_MATMUL_DESC_BIAS_POINTER, &p->bias, sizeof p->bias) !=
                        CUBLAS_STATUS_SUCCESS) {
         return false;
     }
-    return blas.matmul(blas.handle, call->desc, &one, p->b, call->first, p->a, call->second,
-                       p->residual || p->accumulate ? &one : &zero, c, call->out, p->c, call->out, algorithm,
-                       cuda_slot(CUDA_SLOT_BLAS, WORKSPACE_BYTES), WORKSPACE_BYTES,
-                       cuda.stream) == CUBLAS_STATUS_SUCCESS;
+    return blas->matmul(blas->handle, call->desc, &one, p->b, call->first, p->a, call->second,
+                        p->residual || p->accumulate ? &one : &zero, c, call->out, p->c, call->out, algorithm,
+                        cuda_slot(CUDA_SLOT_BLAS, WORKSPACE_BYTES), WORKSPACE_BYTES,
+                        cuda.stream) == CUBLAS_STATUS_SUCCESS;
 }
 
 static bool set_number(cublasLtMatmulPreference_t preference, cublasLtMatmulPreferenceAttributes_t what, uint32_t value)
 {
-    return blas.preference_set(preference, what, &value, sizeof value) == CUBLAS_STATUS_SUCCESS;
+    return cuda.blas->preference_set(preference, what, &value, sizeof value) == CUBLAS_STATUS_SUCCESS;
 }
 
 /* Algorithms for the call that sum all of K in one go (or any at all); how many. */
 static int ask(const struct call *call, cublasLtMatmulHeuristicResult_t *found)
 {
+    const struct cuda_blas *blas = cuda.blas;
     cublasLtMatmulPreference_t preference;
     size_t workspace = WORKSPACE_BYTES;
-    uint32_t reductions = blas.any ? CUBLASLT_REDUCTION_SCHEME_MASK : CUBLASLT_REDUCTION_SCHEME_NONE;
+    uint32_t reductions = blas->any ? CUBLASLT_REDUCTION_SCHEME_MASK : CUBLASLT_REDUCTION_SCHEME_NONE;
     int n = 0;
-    if (blas.preference_create(&preference) != CUBLAS_STATUS_SUCCESS) {
+    if (blas->preference_create(&preference) != CUBLAS_STATUS_SUCCESS) {
         return 0;
     }
-    if (blas.preference_set(preference, CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES, &workspace, sizeof workspace) !=
+    if (blas->preference_set(preference, CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES, &workspace, sizeof workspace) !=
             CUBLAS_STATUS_SUCCESS ||
         !set_number(preference, CUBLASLT_MATMUL_PREF_REDUCTION_SCHEME_MASK, reductions) ||
         !set_number(preference, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_A_BYTES, ALIGNMENT) ||
         !set_number(preference, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_B_BYTES, ALIGNMENT) ||
         !set_number(preference, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_C_BYTES, ALIGNMENT) ||
         !set_number(preference, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_D_BYTES, ALIGNMENT) ||
-        blas.heuristic(blas.handle, call->desc, call->first, call->second, call->out, call->out, preference, CANDIDATES,
-                       found, &n) != CUBLAS_STATUS_SUCCESS) {
+        blas->heuristic(blas->handle, call->desc, call->first, call->second, call->out, call->out, preference,
+                        CANDIDATES, found, &n) != CUBLAS_STATUS_SUCCESS) {
         n = 0;
     }
-    blas.preference_destroy(preference);
+    blas->preference_destroy(preference);
     return n;
 }
 
@@ -285,7 +293,8 @@ static void fill_trial(const struct cuda_product *t, bool cancels)
     }
 }
 
-/* What is in C before: numbers of any kind where they count, else not-a-numbers, which show what an algorithm leaves out. */
+/* What is in C before: numbers of any kind where they count, else not-a-numbers, which show what an algorithm leaves
+ * out. */
 static void fill_c(const struct trial *trial, void *c, bool cancels)
 {
     if (trial->product.accumulate) {
@@ -303,7 +312,7 @@ static void compare(const struct trial *trial, const struct cuda_product *t, boo
     size_t halves = t->wide ? 2 : 1, elements = ((size_t)(t->M - 1) * t->ldc + (size_t)t->N) * halves;
     reference.c = trial->wanted;
     reference.from_c = from_c;
-    if (blas.any) {
+    if (cuda.blas->any) {
         fill_trial(t, false);
         fill_c(trial, t->c, false);
         return;
@@ -320,8 +329,8 @@ static void compare(const struct trial *trial, const struct cuda_product *t, boo
     }
 }
 
-/* The trial moved down to where operands in use lie, at 256 bytes: at 16 and no better, fetches straddle cache lines, and every
- * algorithm takes up to twice as long. It is then of other numbers, of the same kind. */
+/* The trial moved down to where operands in use lie, at 256 bytes: at 16 and no better, fetches straddle cache lines,
+ * and every algorithm takes up to twice as long. It is then of other numbers, of the same kind. */
 static struct cuda_product as_used(const struct cuda_product *t)
 {
     struct cuda_product moved = *t;
@@ -333,8 +342,8 @@ static struct cuda_product as_used(const struct cuda_product *t)
     return moved;
 }
 
-/* Milliseconds of the fastest of a few calls. The workspace is filled before each: that empties the cache, as the other layers
- * of a model do, and keeps the GPU busy until the call is there. */
+/* Milliseconds of the fastest of a few calls. The workspace is filled before each: that empties the cache, as the other
+ * layers of a model do, and keeps the GPU busy until the call is there. */
 static float time_of(const struct call *call, const struct cuda_product *t, const cublasLtMatmulAlgo_t *algorithm)
 {
     cudaEvent_t begin, end;
@@ -358,9 +367,10 @@ static float time_of(const struct call *call, const struct cuda_product *t, cons
     return least;
 }
 
-/* The fastest of the n whose bits are the reference's, if there is one. Those that add to C after the sum are preferred to
- * those that start from it; both kinds are never mixed, so the bits do not depend on times. An algorithm serves a whole range of
- * M or K, so it is tried at the end of the range and at a size that no tile divides: some sum what is left over first. */
+/* The fastest of the n whose bits are the reference's, if there is one. Those that add to C after the sum are preferred
+ * to those that start from it; both kinds are never mixed, so the bits do not depend on times. An algorithm serves a
+ * whole range of M or K, so it is tried at the end of the range and at a size that no tile divides: some sum what is
+ * left over first. */
 static void admit(struct entry *choice, const struct cuda_product *p, const cublasLtMatmulHeuristicResult_t *found,
                   int n)
 {
@@ -459,34 +469,35 @@ static void choose(struct entry *choice, const struct cuda_product *p)
     }
 }
 
-static void forget_products(void)
+static void forget_products(struct cuda_blas *blas)
 {
-    for (int i = 0; products && i < ENTRIES; i++) {
-        free_call(&products[i].call);
-        products[i] = (struct entry){0};
+    for (int i = 0; blas->products && i < ENTRIES; i++) {
+        free_call(&blas->products[i].call);
+        blas->products[i] = (struct entry){0};
     }
-    n_products = 0;
+    blas->n_products = 0;
 }
 
 static struct entry *product_entry(const struct cuda_product *p)
 {
+    struct cuda_blas *blas = cuda.blas;
     struct key key = key_of(p), range = key;
-    struct entry *e = find(products, &key);
+    struct entry *e = find(blas->products, &key);
     if (e->used) {
         return e;
     }
-    if (n_products == ENTRIES / 2) {
-        forget_products();
-        e = find(products, &key);
+    if (blas->n_products == ENTRIES / 2) {
+        forget_products(blas);
+        e = find(blas->products, &key);
     }
     range.M = p->a_turned ? p->M : range_of(p->M);
     range.K = p->a_turned ? range_of(p->K) : p->K;
-    struct entry *choice = find(choices, &range);
+    struct entry *choice = find(blas->choices, &range);
     if (!choice->used) {
-        if (n_choices++ == ENTRIES / 2) { /* many shapes: begin anew */
-            memset(choices, 0, ENTRIES * sizeof *choices);
-            n_choices = 0;
-            choice = find(choices, &range);
+        if (blas->n_choices++ == ENTRIES / 2) { /* many shapes: begin anew */
+            memset(blas->choices, 0, ENTRIES * sizeof *blas->choices);
+            blas->n_choices = 0;
+            choice = find(blas->choices, &range);
         }
         *choice = (struct entry){.used = true, .key = range};
         if (range.flags < 1 << 7) { /* all pointers at 16 bytes */
@@ -495,7 +506,7 @@ static struct entry *product_entry(const struct cuda_product *p)
     }
     *e = (struct entry){.used = true, .key = key, .algorithm = choice->algorithm};
     e->usable = choice->usable && make_call(&e->call, p, p->M, p->K);
-    n_products++;
+    blas->n_products++;
     return e;
 }
 
@@ -521,18 +532,19 @@ bool cuda_blas_run(const struct cuda_product *p)
 
 void cuda_blas_close(void)
 {
-    forget_products();
-    free(products);
-    free(choices);
-    products = choices = NULL;
-    n_choices = 0;
-    if (blas.handle) {
-        blas.destroy(blas.handle);
+    struct cuda_blas *blas = cuda.blas;
+    if (!blas) {
+        return;
     }
-    blas.handle = NULL;
-    blas.tried = blas.any = false;
-    if (blas.library) {
-        dlclose(blas.library);
-        blas.library = NULL;
+    forget_products(blas);
+    if (blas->handle) {
+        blas->destroy(blas->handle);
     }
+    if (blas->library) {
+        dlclose(blas->library);
+    }
+    free(blas->products);
+    free(blas->choices);
+    free(blas);
+    cuda.blas = NULL;
 }

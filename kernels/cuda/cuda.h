@@ -1,8 +1,8 @@
 /* kernels/cuda/cuda.h - the operations of struct ops (kernels/ops.h) on one NVIDIA GPU, and what they share.
  *
- * Private to kernels/. Elements are bf16, sums fp32, matrices [N, K] row-major. All work goes to one stream, in order; a call
- * returns before its work is done, and device_read waits for it. One GPU is open at a time in a process, and it is used by
- * one thread at a time.
+ * Private to kernels/. Elements are bf16, sums fp32, matrices [N, K] row-major. All work goes to one stream, in order;
+ * a call returns before its work is done, and device_read waits for it. One GPU is open at a time in a process, and it
+ * is used by one thread at a time.
  *
  * Exactness: the arithmetic of an output element is a fixed sequence (kernels/cuda/README.md). The one inner product of
  * everything is a chain of mma.sync.m16n8k16 over blocks of 16, ascending, from 0, zeros after the end.
@@ -17,27 +17,43 @@
 extern "C" {
 #endif
 
-#include "kernels/slots.h"
+#include "kernels/device.h"
 #include "kernels/ops.h"
+#include "kernels/slots.h"
 
-struct device;
+struct cuda_slot_memory {
+    void *data;
+    size_t bytes;
+};
 
+/* All state of this folder. */
 struct cuda {
     struct device *device; /* NULL: no GPU is open */
+    int index;             /* of the GPU among those of the machine */
     cudaStream_t stream;
-    int n_processors; /* multiprocessors */
-    int capability;   /* 80, 90 ... */
-    bool wait_each;   /* wait for every kernel, to find the one that fails (STROP_CUDA_WAIT=1) */
-    bool time_each;   /* the same, and print a table of times at the end (STROP_CUDA_WAIT=time) */
+    int n_processors;      /* multiprocessors */
+    int capability;        /* 80, 90 ... */
+    bool wait_each;        /* wait for every kernel, to find the one that fails (STROP_CUDA_WAIT=1) */
+    bool time_each;        /* the same, and print a table of times at the end (STROP_CUDA_WAIT=time) */
+    unsigned long n_freed; /* times that memory was given back: addresses noted before may name nothing */
+    char *ring;            /* pinned, CUDA_RING_BYTES: what is being uploaded */
+    size_t ring_at;        /* bytes of it in use */
+    struct cuda_slot_memory slots[DEVICE_PHASES][CUDA_SLOTS];
+    struct cuda_times *times;     /* kernels/cuda/device.c; each of these is made when it is first used */
+    struct cuda_plans *plans;     /* kernels/cuda/plan.c */
+    struct cuda_repeats *repeats; /* kernels/cuda/repeat.c */
+    struct cuda_blas *blas;       /* kernels/cuda/blas.c */
     char name[64];
 };
 
-extern struct cuda cuda;
-extern const struct ops ops_cuda;
+#define CUDA_RING_BYTES ((size_t)32 << 20)
 
-/* At least `bytes`, aligned to 256; its contents are undefined. One array a purpose: it grows and never shrinks, or, where the
- * memory was reserved (device_reserve), has the size that was planned; more than that is a bug. */
+extern struct cuda cuda;
+
+/* At least `bytes`, aligned to 256; its contents are undefined. One array per purpose: it grows and never shrinks, or,
+ * where the memory was reserved (device_reserve), has the size that was planned; more than that is a bug. */
 void *cuda_slot(enum cuda_slot slot, size_t bytes);
+void cuda_slot_set(enum cuda_slot slot, enum device_phase phase, void *data, size_t bytes);
 /* Memory for a moment: CUDA_SLOT_TRIAL if it is large enough, else the system's; NULL if there is none left. */
 void *cuda_borrow(size_t bytes);
 void cuda_give_back(void *data);
@@ -49,6 +65,8 @@ void cuda_download(void *to, const void *from, size_t bytes);
 void cuda_check(cudaError_t result, const char *what);
 /* After each launch. */
 void cuda_launched(const char *kernel);
+/* Prints the table of times, if they were taken. */
+void cuda_times_close(void);
 
 /* ---- plans: spans and contexts as kernels want them (kernels/cuda/plan.c) ---- */
 
@@ -65,23 +83,23 @@ struct cuda_plan {
     int n_few, n_many;
 };
 
-/* The plan of these spans, uploaded if the last ones were others. `rows`: tokens of a task; spans of at most `few` rows are
- * apart. Valid until the next call but two. */
+/* The plan of these spans, uploaded if the last ones were others. `rows`: tokens of a task; spans of at most `few` rows
+ * are apart. Valid until the next call but two. */
 const struct cuda_plan *cuda_plan_spans(const struct span *spans, int n_spans, int rows, int few);
 
-/* What cuda_plan_spans was asked for. */
-struct cuda_plan_wish {
+/* Which plan of given spans. */
+struct cuda_plan_key {
     int rows, few;
 };
-#define CUDA_PLAN_WISHES 2 /* of a repeated piece of work: where keys and values go, and attention */
+#define CUDA_PLAN_KEYS 2 /* of a repeated piece of work: where keys and values go, and attention */
 
-/* From here on cuda_plan_spans notes what it is asked for; how many there were, and the end of noting. */
-void cuda_plan_listen(void);
-int cuda_plan_heard(struct cuda_plan_wish *wishes);
-/* Makes and uploads the plans that work on these spans, single rows all, will ask for. They lie where those of the last spans
- * lay, if n_spans is the same. Until cuda_plan_end, cuda_plan_spans hands out these and no others. */
-void cuda_plan_begin(const struct span *spans, int n_spans, const struct cuda_plan_wish *wishes, int n_wishes);
-void cuda_plan_end(void);
+/* Between the two, the keys that cuda_plan_spans is called with are recorded; the second returns how many there were. */
+void cuda_plan_record_begin(void);
+int cuda_plan_record_end(struct cuda_plan_key keys[CUDA_PLAN_KEYS]);
+/* Makes and uploads the plans that work on these spans, single rows all, will need: in the place of those of the last
+ * spans, if n_spans is the same. Until cuda_plan_replay_end, cuda_plan_spans returns these and no others. */
+void cuda_plan_replay_begin(const struct span *spans, int n_spans, const struct cuda_plan_key *keys, int n_keys);
+void cuda_plan_replay_end(void);
 
 /* Attention backward. Queries first .. of a context, or its keys first .. against the queries of context `with`. */
 struct cuda_grad_task {
@@ -105,10 +123,10 @@ struct cuda_grad_plan {
 
 /* The plan of these contexts, uploaded if the last ones were others. Valid until the next call. */
 const struct cuda_grad_plan *cuda_plan_contexts(const struct context *contexts, int n_contexts);
-void cuda_plan_forget(void);
+void cuda_plan_close(void);
 
-/* Drops what was recorded: memory that it names is about to be given back. */
-void cuda_repeat_forget(void);
+/* Drops what was recorded (kernels/cuda/repeat.c). */
+void cuda_repeat_close(void);
 
 /* ---- matrix products ---- */
 
@@ -135,8 +153,8 @@ void cuda_product_run(const struct cuda_product *p);
 bool cuda_blas_run(const struct cuda_product *p);
 void cuda_blas_close(void);
 
-/* Numbers for a trial: rows of `width` elements, `line` apart, always the same. Sums of products of numbers that repeat in
- * their second half and numbers that are negative there are 0 but for the roundings on the way. */
+/* Numbers for a trial: rows of `width` elements, `line` apart, always the same. Sums of products of numbers that repeat
+ * in their second half and numbers that are negative there are 0 but for the roundings on the way. */
 enum cuda_trial { CUDA_TRIAL_PLAIN, CUDA_TRIAL_REPEATED, CUDA_TRIAL_NEGATIVE };
 void cuda_trial_elements(void *to, size_t rows, size_t line, int width, enum cuda_trial kind, int shift);
 /* The same numbers turned: `width` columns of `length` elements each. */

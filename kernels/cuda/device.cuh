@@ -237,11 +237,11 @@ template <int N> __device__ __forceinline__ void copies_wait()
 /* Lets a kernel use more than 48 KiB of shared memory: before each of its launches, all with as many bytes. */
 template <auto KERNEL> static void allow_shared(size_t bytes)
 {
-    static bool allowed; /* by this process */
-    if (!allowed) {
+    static int allowed_on = -1; /* GPU of the last call: the driver keeps it per GPU, as long as the process runs */
+    if (allowed_on != cuda.index) {
         cuda_check(cudaFuncSetAttribute((const void *)KERNEL, cudaFuncAttributeMaxDynamicSharedMemorySize, (int)bytes),
                    "cudaFuncSetAttribute");
-        allowed = true;
+        allowed_on = cuda.index;
     }
 }
 

@@ -13,22 +13,47 @@
 
 #define PLANS (CUDA_SLOT_REPEAT - CUDA_SLOT_PLAN)
 
-struct buffer {
+struct plan_buffer {
     char *data;
     size_t used, capacity;
 };
 
-struct plan {
+struct kept_plan {
     struct cuda_plan made;
-    struct buffer key; /* spans, their pages, rows, few: what it was made from */
+    struct plan_buffer key; /* spans, their pages, rows, few: what it was made from */
     unsigned long last_use;
 };
 
-static struct plan plans[PLANS];
-static unsigned long n_uses;
-static struct buffer wanted, image; /* the key looked for; a plan before it is uploaded */
+/* Plans of work that is repeated. */
+struct replayed {
+    bool recording, active;
+    struct cuda_plan_key keys[CUDA_PLAN_KEYS];
+    int n_keys;
+    struct cuda_plan made[CUDA_PLAN_KEYS]; /* while active */
+};
 
-static void *buffer_add(struct buffer *b, const void *data, size_t bytes)
+/* Of attention's backward pass. */
+struct grad {
+    struct cuda_grad_plan made;
+    struct plan_buffer contexts;            /* what it was made from */
+    struct plan_buffer queries, keys, sums; /* tasks */
+};
+
+struct cuda_plans {
+    struct kept_plan kept[PLANS];
+    unsigned long n_uses;
+    struct plan_buffer wanted, image; /* the key looked for; a plan before it is uploaded */
+    struct replayed replayed;
+    struct grad grad;
+};
+
+static struct cuda_plans *plans(void)
+{
+    cuda.plans = cuda.plans ? cuda.plans : mem_zero(sizeof *cuda.plans);
+    return cuda.plans;
+}
+
+static void *buffer_add(struct plan_buffer *b, const void *data, size_t bytes)
 {
     if (b->used + bytes > b->capacity) {
         b->capacity = 2 * (b->used + bytes);
@@ -46,28 +71,29 @@ static size_t pages_of(const struct span *span)
     return (size_t)((span->position + span->n_rows + OPS_PAGE - 1) / OPS_PAGE);
 }
 
-static void make_key(const struct span *spans, int n_spans, int rows, int few)
+static void make_key(struct plan_buffer *key, const struct span *spans, int n_spans, int rows, int few)
 {
     int32_t head[3] = {n_spans, rows, few};
-    wanted.used = 0;
-    buffer_add(&wanted, head, sizeof head);
+    key->used = 0;
+    buffer_add(key, head, sizeof head);
     for (int i = 0; i < n_spans; i++) {
         int32_t span[3] = {spans[i].row, spans[i].n_rows, spans[i].position};
-        buffer_add(&wanted, span, sizeof span);
-        buffer_add(&wanted, spans[i].pages, pages_of(&spans[i]) * sizeof(int32_t));
+        buffer_add(key, span, sizeof span);
+        buffer_add(key, spans[i].pages, pages_of(&spans[i]) * sizeof(int32_t));
     }
 }
 
-static void align_image(void)
+static void align(struct plan_buffer *image)
 {
-    size_t rest = image.used % 16;
+    size_t rest = image->used % 16;
     if (rest) {
-        memset(buffer_add(&image, NULL, 16 - rest), 0, 16 - rest);
+        memset(buffer_add(image, NULL, 16 - rest), 0, 16 - rest);
     }
 }
 
-/* (No rows: no tasks.) Tasks of the spans of at most `few` rows, or of the longer ones; in each span the last come first, as they take longest. */
-static int add_tasks(const struct span *spans, int n_spans, int rows, int few, bool longer)
+/* Tasks of the spans of at most `few` rows, or of the longer ones. In each span the last come first, as they take
+ * longest. There are none if `rows` is 0. */
+static int add_tasks(struct plan_buffer *image, const struct span *spans, int n_spans, int rows, int few, bool longer)
 {
     int n = 0, pages = 0;
     for (int i = 0; rows > 0 && i < n_spans; i++) {
@@ -76,43 +102,45 @@ static int add_tasks(const struct span *spans, int n_spans, int rows, int few, b
             int left = spans[i].n_rows - b * rows;
             struct cuda_task task = {spans[i].row + b * rows, left < rows ? left : rows, spans[i].position + b * rows,
                                      pages};
-            buffer_add(&image, &task, sizeof task);
+            buffer_add(image, &task, sizeof task);
         }
         pages += (int)pages_of(&spans[i]);
     }
     return n;
 }
 
-static int add_stores(const struct span *spans, int n_spans)
+static int add_stores(struct plan_buffer *image, const struct span *spans, int n_spans)
 {
     int n = 0;
     for (int i = 0; i < n_spans; i++) {
         for (int r = 0; r < spans[i].n_rows; r++, n++) {
             int position = spans[i].position + r;
             int2 store = {spans[i].row + r, spans[i].pages[position / OPS_PAGE] * OPS_PAGE + position % OPS_PAGE};
-            buffer_add(&image, &store, sizeof store);
+            buffer_add(image, &store, sizeof store);
         }
     }
     return n;
 }
 
-/* The pages come last: their number changes from step to step of decoding, and nothing else may move (cuda_plan_begin). */
+/* The pages come last: their number changes from step to step of decoding, and nothing else may move
+ * (cuda_plan_replay_begin). */
 static void make_plan(struct cuda_plan *made, enum cuda_slot slot, const struct span *spans, int n_spans, int rows,
                       int few)
 {
-    image.used = 0;
-    made->n_stores = add_stores(spans, n_spans);
-    align_image();
-    size_t tasks_at = image.used;
-    made->n_few = add_tasks(spans, n_spans, rows, few, false);
-    made->n_many = add_tasks(spans, n_spans, rows, few, true);
-    align_image();
-    size_t pages_at = image.used;
+    struct plan_buffer *image = &plans()->image;
+    image->used = 0;
+    made->n_stores = add_stores(image, spans, n_spans);
+    align(image);
+    size_t tasks_at = image->used;
+    made->n_few = add_tasks(image, spans, n_spans, rows, few, false);
+    made->n_many = add_tasks(image, spans, n_spans, rows, few, true);
+    align(image);
+    size_t pages_at = image->used;
     for (int i = 0; i < n_spans; i++) {
-        buffer_add(&image, spans[i].pages, pages_of(&spans[i]) * sizeof(int32_t));
+        buffer_add(image, spans[i].pages, pages_of(&spans[i]) * sizeof(int32_t));
     }
-    char *to = cuda_slot(slot, image.used);
-    cuda_upload(to, image.data, image.used);
+    char *to = cuda_slot(slot, image->used);
+    cuda_upload(to, image->data, image->used);
     made->stores = (const int2 *)(void *)to;
     made->pages = (const int32_t *)(void *)(to + pages_at);
     made->tasks = (const struct cuda_task *)(void *)(to + tasks_at);
@@ -120,92 +148,98 @@ static void make_plan(struct cuda_plan *made, enum cuda_slot slot, const struct 
 
 /* ---- plans of work that is repeated ---- */
 
-static struct {
-    bool listening, ready;
-    struct cuda_plan_wish wishes[CUDA_PLAN_WISHES];
-    int n_wishes;
-    struct cuda_plan made[CUDA_PLAN_WISHES]; /* if ready */
-} repeated;
-
-static int wish_index(int rows, int few)
+static int key_index(const struct replayed *replayed, int rows, int few)
 {
     int i = 0;
-    while (i < repeated.n_wishes && (repeated.wishes[i].rows != rows || repeated.wishes[i].few != few)) {
+    while (i < replayed->n_keys && (replayed->keys[i].rows != rows || replayed->keys[i].few != few)) {
         i++;
     }
     return i;
 }
 
-void cuda_plan_listen(void)
+void cuda_plan_record_begin(void)
 {
-    repeated.listening = true;
-    repeated.n_wishes = 0;
+    struct replayed *replayed = &plans()->replayed;
+    replayed->recording = true;
+    replayed->n_keys = 0;
 }
 
-int cuda_plan_heard(struct cuda_plan_wish *wishes)
+int cuda_plan_record_end(struct cuda_plan_key keys[CUDA_PLAN_KEYS])
 {
-    repeated.listening = false;
-    memcpy(wishes, repeated.wishes, sizeof repeated.wishes);
-    return repeated.n_wishes;
+    struct replayed *replayed = &plans()->replayed;
+    replayed->recording = false;
+    memcpy(keys, replayed->keys, sizeof replayed->keys);
+    return replayed->n_keys;
 }
 
-void cuda_plan_begin(const struct span *spans, int n_spans, const struct cuda_plan_wish *wishes, int n_wishes)
+void cuda_plan_replay_begin(const struct span *spans, int n_spans, const struct cuda_plan_key *keys, int n_keys)
 {
-    repeated.ready = true;
-    repeated.n_wishes = n_wishes;
-    memcpy(repeated.wishes, wishes, sizeof repeated.wishes);
-    for (int i = 0; i < n_wishes; i++) {
-        make_plan(&repeated.made[i], (enum cuda_slot)(CUDA_SLOT_REPEAT + i), spans, n_spans, wishes[i].rows,
-                  wishes[i].few);
+    struct replayed *replayed = &plans()->replayed;
+    replayed->active = true;
+    replayed->n_keys = n_keys;
+    memcpy(replayed->keys, keys, sizeof replayed->keys);
+    for (int i = 0; i < n_keys; i++) {
+        make_plan(&replayed->made[i], (enum cuda_slot)(CUDA_SLOT_REPEAT + i), spans, n_spans, keys[i].rows,
+                  keys[i].few);
     }
 }
 
-void cuda_plan_end(void)
+void cuda_plan_replay_end(void)
 {
-    repeated.ready = false;
+    plans()->replayed.active = false;
 }
 
 /* ---- plans of any spans ---- */
 
+/* The plan that was made from `wanted`, or else the one not used for longest, with its key exchanged for `wanted`. */
+static struct kept_plan *find_plan(struct cuda_plans *all, bool *found)
+{
+    struct kept_plan *oldest = &all->kept[0];
+    all->n_uses++;
+    for (int i = 0; i < PLANS; i++) {
+        struct kept_plan *plan = &all->kept[i];
+        if (plan->key.used == all->wanted.used && memcmp(plan->key.data, all->wanted.data, all->wanted.used) == 0) {
+            plan->last_use = all->n_uses;
+            *found = true;
+            return plan;
+        }
+        oldest = plan->last_use < oldest->last_use ? plan : oldest;
+    }
+    struct plan_buffer key = oldest->key;
+    oldest->key = all->wanted;
+    all->wanted = key;
+    oldest->last_use = all->n_uses;
+    *found = false;
+    return oldest;
+}
+
 const struct cuda_plan *cuda_plan_spans(const struct span *spans, int n_spans, int rows, int few)
 {
-    int oldest = 0, wish = wish_index(rows, few);
-    if (repeated.ready) {
-        BUG_ON(wish == repeated.n_wishes);
-        return &repeated.made[wish];
+    struct cuda_plans *all = plans();
+    struct replayed *replayed = &all->replayed;
+    int index = key_index(replayed, rows, few);
+    if (replayed->active) {
+        BUG_ON(index == replayed->n_keys);
+        return &replayed->made[index];
     }
-    if (repeated.listening && wish == repeated.n_wishes) {
-        BUG_ON(repeated.n_wishes == CUDA_PLAN_WISHES);
-        repeated.wishes[repeated.n_wishes++] = (struct cuda_plan_wish){rows, few};
+    if (replayed->recording && index == replayed->n_keys) {
+        BUG_ON(replayed->n_keys == CUDA_PLAN_KEYS);
+        replayed->keys[replayed->n_keys++] = (struct cuda_plan_key){rows, few};
     }
-    make_key(spans, n_spans, rows, few);
-    n_uses++;
-    for (int i = 0; i < PLANS; i++) {
-        if (plans[i].key.used == wanted.used && memcmp(plans[i].key.data, wanted.data, wanted.used) == 0) {
-            plans[i].last_use = n_uses;
-            return &plans[i].made;
-        }
-        oldest = plans[i].last_use < plans[oldest].last_use ? i : oldest;
+    bool found;
+    make_key(&all->wanted, spans, n_spans, rows, few);
+    struct kept_plan *plan = find_plan(all, &found);
+    if (!found) {
+        enum cuda_slot slot = (enum cuda_slot)(CUDA_SLOT_PLAN + (int)(plan - all->kept));
+        make_plan(&plan->made, slot, spans, n_spans, rows, few);
     }
-    struct plan *plan = &plans[oldest];
-    struct buffer key = plan->key;
-    plan->key = wanted;
-    wanted = key;
-    plan->last_use = n_uses;
-    make_plan(&plan->made, (enum cuda_slot)(CUDA_SLOT_PLAN + oldest), spans, n_spans, rows, few);
     return &plan->made;
 }
 
 /* ---- attention's backward pass ---- */
 
-static struct {
-    struct cuda_grad_plan made;
-    struct buffer key;                 /* the contexts */
-    struct buffer queries, keys, sums; /* tasks */
-} grad;
-
 /* The block of keys `first` .. of context c: one task, or one for each context that sees it. */
-static void add_key_tasks(const struct context *contexts, int n_contexts, int c, int first)
+static void add_key_tasks(struct grad *grad, const struct context *contexts, int n_contexts, int c, int first)
 {
     int n_with = 0, last = c + 1;
     for (; contexts[c].n_prefix == 0 && last < n_contexts && contexts[last].n_prefix > 0; last++) {
@@ -213,29 +247,29 @@ static void add_key_tasks(const struct context *contexts, int n_contexts, int c,
     }
     if (n_with == 0) {
         struct cuda_grad_task task = {c, first, c, -1};
-        buffer_add(&grad.keys, &task, sizeof task);
+        buffer_add(&grad->keys, &task, sizeof task);
         return;
     }
-    struct cuda_parts_task sum = {c, first, grad.made.n_parts, n_with + 1};
-    buffer_add(&grad.sums, &sum, sizeof sum);
+    struct cuda_parts_task sum = {c, first, grad->made.n_parts, n_with + 1};
+    buffer_add(&grad->sums, &sum, sizeof sum);
     for (int with = c; with < last; with++) {
         if (with == c || contexts[with].n_prefix > first) {
-            struct cuda_grad_task task = {c, first, with, grad.made.n_parts++};
-            buffer_add(&grad.keys, &task, sizeof task);
+            struct cuda_grad_task task = {c, first, with, grad->made.n_parts++};
+            buffer_add(&grad->keys, &task, sizeof task);
         }
     }
 }
 
-static void add_grad_tasks(const struct context *contexts, int n_contexts)
+static void add_grad_tasks(struct grad *grad, const struct context *contexts, int n_contexts)
 {
     for (int c = 0; c < n_contexts; c++) {
         int n = contexts[c].n_rows, most = (n - 1) / CUDA_GRAD_ROWS * CUDA_GRAD_ROWS;
         for (int first = most; first >= 0; first -= CUDA_GRAD_ROWS) { /* the last see most keys */
             struct cuda_grad_task task = {c, first, c, -1};
-            buffer_add(&grad.queries, &task, sizeof task);
+            buffer_add(&grad->queries, &task, sizeof task);
         }
         for (int first = 0; first < n; first += CUDA_GRAD_ROWS) { /* the first are seen by most queries */
-            add_key_tasks(contexts, n_contexts, c, first);
+            add_key_tasks(grad, contexts, n_contexts, c, first);
         }
     }
 }
@@ -250,35 +284,39 @@ static const void *upload_at(char *base, size_t *at, const void *data, size_t by
 
 const struct cuda_grad_plan *cuda_plan_contexts(const struct context *contexts, int n_contexts)
 {
+    struct grad *grad = &plans()->grad;
+    struct cuda_grad_plan *made = &grad->made;
     size_t bytes = (size_t)n_contexts * sizeof *contexts, at = 0;
-    if (grad.key.used == bytes && memcmp(grad.key.data, contexts, bytes) == 0) {
-        return &grad.made;
+    if (grad->contexts.used == bytes && memcmp(grad->contexts.data, contexts, bytes) == 0) {
+        return made;
     }
     const struct context *last = &contexts[n_contexts - 1];
-    grad.made = (struct cuda_grad_plan){.n_rows = last->row + last->n_rows};
-    grad.key.used = grad.queries.used = grad.keys.used = grad.sums.used = 0;
-    buffer_add(&grad.key, contexts, bytes);
-    add_grad_tasks(contexts, n_contexts);
-    char *to = cuda_slot(CUDA_SLOT_CONTEXTS, bytes + grad.queries.used + grad.keys.used + grad.sums.used + 64);
-    grad.made.contexts = upload_at(to, &at, contexts, bytes);
-    grad.made.queries = upload_at(to, &at, grad.queries.data, grad.queries.used);
-    grad.made.keys = upload_at(to, &at, grad.keys.data, grad.keys.used);
-    grad.made.sums = upload_at(to, &at, grad.sums.data, grad.sums.used);
-    grad.made.n_queries = (int)(grad.queries.used / sizeof(struct cuda_grad_task));
-    grad.made.n_keys = (int)(grad.keys.used / sizeof(struct cuda_grad_task));
-    grad.made.n_sums = (int)(grad.sums.used / sizeof(struct cuda_parts_task));
-    return &grad.made;
+    *made = (struct cuda_grad_plan){.n_rows = last->row + last->n_rows};
+    grad->contexts.used = grad->queries.used = grad->keys.used = grad->sums.used = 0;
+    buffer_add(&grad->contexts, contexts, bytes);
+    add_grad_tasks(grad, contexts, n_contexts);
+    char *to = cuda_slot(CUDA_SLOT_CONTEXTS, bytes + grad->queries.used + grad->keys.used + grad->sums.used + 64);
+    made->contexts = upload_at(to, &at, contexts, bytes);
+    made->queries = upload_at(to, &at, grad->queries.data, grad->queries.used);
+    made->keys = upload_at(to, &at, grad->keys.data, grad->keys.used);
+    made->sums = upload_at(to, &at, grad->sums.data, grad->sums.used);
+    made->n_queries = (int)(grad->queries.used / sizeof(struct cuda_grad_task));
+    made->n_keys = (int)(grad->keys.used / sizeof(struct cuda_grad_task));
+    made->n_sums = (int)(grad->sums.used / sizeof(struct cuda_parts_task));
+    return made;
 }
 
-void cuda_plan_forget(void)
+void cuda_plan_close(void)
 {
-    struct buffer *buffers[] = {&wanted, &image, &grad.key, &grad.queries, &grad.keys, &grad.sums};
+    struct cuda_plans *all = plans();
+    struct plan_buffer *buffers[] = {&all->wanted,       &all->image,     &all->grad.contexts,
+                                     &all->grad.queries, &all->grad.keys, &all->grad.sums};
     for (int i = 0; i < PLANS; i++) {
-        free(plans[i].key.data);
-        plans[i] = (struct plan){0};
+        free(all->kept[i].key.data);
     }
     for (size_t i = 0; i < sizeof buffers / sizeof *buffers; i++) {
         free(buffers[i]->data);
-        *buffers[i] = (struct buffer){0};
     }
+    free(all);
+    cuda.plans = NULL;
 }

@@ -9,6 +9,7 @@
 
 #define SLOT_BYTES 65536
 
+struct cuda cuda;
 static void *slots[CUDA_SLOTS];
 static size_t most_bytes[CUDA_SLOTS]; /* that were asked for */
 static int n_uploads;
@@ -32,7 +33,7 @@ void cuda_upload(void *to, const void *from, size_t bytes)
 static int release(void **state)
 {
     (void)state;
-    cuda_plan_forget();
+    cuda_plan_close();
     for (int i = 0; i < CUDA_SLOTS; i++) {
         free(slots[i]);
         slots[i] = NULL;
@@ -139,21 +140,21 @@ static void keys_of_a_shared_prompt_come_in_parts(void **state)
 static void repeated_plans_stay_where_they_are(void **state)
 {
     (void)state;
-    struct cuda_plan_wish wishes[CUDA_PLAN_WISHES];
+    struct cuda_plan_key keys[CUDA_PLAN_KEYS];
     struct span spans[] = {{0, 1, 127, first_pages}, {1, 1, 3, second_pages}};
-    cuda_plan_listen();
+    cuda_plan_record_begin();
     cuda_plan_spans(spans, 2, 0, 0);
     cuda_plan_spans(spans, 2, 9, 2);
     cuda_plan_spans(spans, 2, 0, 0);
-    assert_int_equal(cuda_plan_heard(wishes), 2);
-    cuda_plan_begin(spans, 2, wishes, 2);
+    assert_int_equal(cuda_plan_record_end(keys), 2);
+    cuda_plan_replay_begin(spans, 2, keys, 2);
     struct cuda_plan stores = *cuda_plan_spans(spans, 2, 0, 0), tasks = *cuda_plan_spans(spans, 2, 9, 2);
-    cuda_plan_end();
+    cuda_plan_replay_end();
     assert_int_equal(stores.n_stores, 2);
     assert_int_equal(tasks.n_few, 2);
     int uploads = n_uploads;
     spans[0].position = 128; /* a page more */
-    cuda_plan_begin(spans, 2, wishes, 2);
+    cuda_plan_replay_begin(spans, 2, keys, 2);
     const struct cuda_plan *again = cuda_plan_spans(spans, 2, 9, 2);
     assert_int_equal(n_uploads, uploads + 2);
     assert_ptr_equal(cuda_plan_spans(spans, 2, 0, 0)->stores, stores.stores);
@@ -162,7 +163,7 @@ static void repeated_plans_stay_where_they_are(void **state)
     assert_int_equal(again->n_few, 2);
     check_task(again, 0, 0, 1, 128, first_pages);
     check_task(again, 1, 1, 1, 3, second_pages);
-    cuda_plan_end();
+    cuda_plan_replay_end();
 }
 
 /* Batches of all kinds within the limits never ask for more than cuda_slots_plan says. */
