@@ -210,6 +210,20 @@ int recipe_prompts_per_iteration(const struct recipe *recipe);
 void recipe_write(const struct recipe *recipe, struct strbuf *out);
 /* "key: value" lines of keys whose value is not the default. */
 void recipe_write_changes(const struct recipe *recipe, struct strbuf *out);
+/* What a key that has changed means to a run that is continued. */
+enum recipe_change {
+    CHANGE_SAID,    /* it continues with the new value, which is named */
+    CHANGE_SILENT,  /* results do not depend on it, or it says only how long, where to and what is shown */
+    CHANGE_BETWEEN, /* the rollout depends on it: named between two iterations, refused inside one */
+    CHANGE_REFUSED, /* it would be another run */
+};
+enum recipe_change recipe_change_of(const char *key);
+/* Appends "learning_rate 0.01 -> 0.1; beta 0 -> 0.05" for the keys of that kind whose values differ; returns how many there are. A
+ * longer max_prompt_length or max_completion_length is CHANGE_SAID. */
+int recipe_compare(const struct recipe *before, const struct recipe *now, enum recipe_change change,
+                   struct strbuf *out);
+/* The keys that are CHANGE_BETWEEN as lines "key: value", which recipe_parse reads. */
+void recipe_write_between(const struct recipe *recipe, struct strbuf *out);
 /* The key reference as Markdown. */
 void recipe_write_reference(struct strbuf *out);
 /* The name of key i in the order of the reference; NULL past the last. */

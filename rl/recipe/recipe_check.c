@@ -195,15 +195,30 @@ static void recipe_warn_run(struct recipe *recipe)
     }
 }
 
+/* A run's own recipe.yaml has all keys: those at their defaults ask for nothing. */
+static bool recipe_differs(const struct recipe *recipe, const struct recipe_field *field)
+{
+    struct recipe plain;
+    struct strbuf value = STRBUF_INIT, fallback = STRBUF_INIT;
+    recipe_init(&plain);
+    recipe_value_text(recipe, field, &value);
+    recipe_value_text(&plain, field, &fallback);
+    bool differs = !str_equal(strbuf_view(&value), strbuf_view(&fallback));
+    strbuf_release(&value);
+    strbuf_release(&fallback);
+    recipe_release(&plain);
+    return differs;
+}
+
 static enum err recipe_check_sft(struct recipe *recipe)
 {
     for (int i = 0; i < recipe_n_fields; i++) {
-        if (recipe_fields[i].grpo_only && recipe->marks[i].line != 0) {
+        if (recipe_fields[i].grpo_only && recipe->marks[i].line != 0 && recipe_differs(recipe, &recipe_fields[i])) {
             log_warning("%s: '%s' has no effect with method sft", recipe_where(recipe, recipe_fields[i].key),
                         recipe_fields[i].key);
         }
     }
-    if (recipe->data.text_field[0] && recipe_given(recipe, "completion_field")) {
+    if (recipe->data.text_field[0] && recipe_differs(recipe, recipe_find("completion_field"))) {
         return recipe_refuse(recipe, "text_field",
                              "'text_field' and 'completion_field' exclude each other; take one out");
     }
