@@ -82,6 +82,8 @@ void model_close(struct model *model);
 /* Writes a Hugging Face directory (config.json, generation_config.json and tokenizer files as they were opened,
  * model.safetensors, format "pt", in `dtype`: "float32" or "bfloat16"); each file fsynced. The folder exists. */
 enum err model_save(const struct model *model, const char *folder, const char *dtype);
+/* The same without model.safetensors. */
+enum err model_save_files(const struct model *model, const char *folder, const char *dtype);
 
 /* ---- cached forward (rollout) ---- */
 

@@ -131,7 +131,7 @@ static enum err save_tokenizer(const struct model *model, const char *folder)
     return result;
 }
 
-static enum err save_descriptions(const struct model *model, const char *folder, const char *dtype)
+enum err model_save_files(const struct model *model, const char *folder, const char *dtype)
 {
     if (!file_is_folder(model->source)) {
         TRY(save_made_config(model, folder, dtype));
@@ -178,7 +178,7 @@ enum err model_save(const struct model *model, const char *folder, const char *d
     char path[FILE_PATH_BYTES];
     bool whole = strcmp(dtype, "float32") == 0;
     BUG_ON(!whole && strcmp(dtype, "bfloat16") != 0);
-    TRY(save_descriptions(model, folder, dtype));
+    TRY(model_save_files(model, folder, dtype));
     TRY(file_join(path, sizeof path, folder, "model.safetensors"));
     const struct params *params = &model->params;
     struct tensor_source *sources = mem_zero((size_t)params->n_parts * sizeof *sources);

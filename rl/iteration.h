@@ -62,6 +62,8 @@ struct iteration {
     uint64_t first_sequence; /* sample i of prompt p draws with first_sequence + p * G + i */
     struct prompt *prompts;
     int n_prompts, G;
+    int n_steps;            /* that it feeds */
+    const char *keys;       /* of the recipe, that shape it: lines "key: value"; NULL for none */
     struct group *groups;   /* [n_prompts] */
     struct sample *samples; /* [n_prompts * G], group by group */
     int n_samples;

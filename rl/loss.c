@@ -5,6 +5,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <xxhash.h>
 
 void loss_init(struct loss *loss, const struct loss_options *o)
 {
@@ -142,6 +143,20 @@ void loss_backward(struct loss *loss, const struct iteration *it, const struct m
         micro_batch_backward(loss, &objective, &minibatch->micro_batches[i], on_policy, on_policy && i == 0, stats);
     }
     free(entropies);
+}
+
+int64_t loss_bits(struct loss *loss, const struct minibatch *minibatch)
+{
+    if (minibatch->n_micro_batches == 0) {
+        return 0;
+    }
+    const struct train_batch *batch = &minibatch->micro_batches[0].batch;
+    struct model *policy = loss->options.policy;
+    BUG_ON(batch->n_targets > loss->options.max_targets);
+    device_use(policy->device, DEVICE_TRAINING);
+    model_forward(policy, batch, loss->acts);
+    model_target_logprobs(policy, batch, loss->acts, (float)(1 / loss->temperature), loss->logprob, loss->lse, NULL);
+    return (int64_t)XXH3_64bits(loss->logprob, (size_t)batch->n_targets * sizeof *loss->logprob);
 }
 
 double loss_backward_likelihood(struct loss *loss, const struct train_batch *batch, double weight)

@@ -39,6 +39,8 @@ void loss_backward(struct loss *loss, const struct iteration *it, const struct m
  * their micro-batch, or the quantile is taken of entropies that are computed. */
 bool loss_needs_all(const struct recipe *recipe);
 
+/* XXH3 of the log-probabilities, under the present weights, of the first micro-batch of a minibatch (0: it has none). */
+int64_t loss_bits(struct loss *loss, const struct minibatch *minibatch);
 /* SFT: adds the gradient of mean negative log-likelihood, each target weighing `weight`; returns the sum of the losses. */
 double loss_backward_likelihood(struct loss *loss, const struct train_batch *batch, double weight);
 

@@ -5,9 +5,7 @@
 #include "rl/train.h"
 
 #include <math.h>
-#include <signal.h>
 #include <stdio.h>
-#include <unistd.h>
 
 #include "base/clock.h"
 #include "base/log.h"
@@ -17,26 +15,6 @@
 #include "rl/report/report.h"
 #include "rl/score.h"
 #include "rl/train_internal.h"
-
-static volatile sig_atomic_t interrupts;
-
-int train_interrupts(void)
-{
-    return interrupts;
-}
-
-static void on_interrupt(int signal)
-{
-    (void)signal;
-    if (++interrupts >= 3) {
-        _exit(130);
-    }
-}
-
-bool train_stops_now(void)
-{
-    return train_interrupts() >= 2;
-}
 
 static bool on_evaluation(void *context, int64_t tokens, int finished, int total)
 {
@@ -197,21 +175,53 @@ static enum err train_iteration(struct train *t, struct iteration *it)
     return ERR_NONE;
 }
 
-/* Goes on inside an iteration that a checkpoint cut: its rollouts are in run.db. */
+/* The log-probabilities that the step after a checkpoint begins with, computed before it was saved and again after it was read:
+ * rows, weights and arithmetic are the same, or the run stops. Other keys may make other micro-batches, so then they are not
+ * compared. */
+static enum err check_resumed_bits(struct train *t, const struct iteration *it)
+{
+    if (t->state.bits == 0 || t->changed.length > 0) {
+        return ERR_NONE;
+    }
+    if (loss_bits(&t->loss, &it->minibatches[t->state.minibatch]) == t->state.bits) {
+        return ERR_NONE;
+    }
+    if (t->recipe->run.bits_check == BITS_CHECK_WARN) {
+        log_warning("step %lld: log-probabilities differ from those before the run was stopped",
+                    (long long)t->state.step + 1);
+        return ERR_NONE;
+    }
+    return err_set(ERR_STATE,
+                   "step %lld: log-probabilities differ from those before the run was stopped; is this another machine "
+                   "or device? (bits_check: warn goes on regardless)",
+                   (long long)t->state.step + 1);
+}
+
+/* Continues inside an iteration that a checkpoint cut: its rollouts are in run.db. */
 static enum err train_rest_of_iteration(struct train *t, struct iteration *it)
 {
-    bool found = false;
-    TRY(store_load_rollout(t->store, it, &found));
-    if (!found) {
-        return err_set(ERR_STATE,
-                       "%s: the rollouts of iteration %lld are not in run.db; resume from an earlier checkpoint",
-                       t->recipe->run.output_dir, (long long)it->number);
-    }
+    TRY(store_load_rollout(t->store, it, t->policy->config.V));
     pack(t, it);
+    if (t->state.minibatch >= it->n_minibatches) {
+        return err_set(ERR_STATE, "%s: iteration %lld has %d steps, and the checkpoint says that %lld of them are done",
+                       t->recipe->run.output_dir, (long long)it->number, it->n_minibatches,
+                       (long long)t->state.minibatch);
+    }
+    TRY(check_resumed_bits(t, it));
     for (int i = (int)t->state.minibatch; i < it->n_minibatches && t->state.step < t->max_steps; i++) {
         TRY(update(t, it, i));
     }
     return ERR_NONE;
+}
+
+/* The keys that the iteration is made by, for whoever continues inside it. */
+static const char *keys_between(struct train *t, struct iteration *it)
+{
+    struct strbuf keys = STRBUF_INIT;
+    recipe_write_between(t->recipe, &keys);
+    const char *text = arena_strdup(&it->arena, keys.data);
+    strbuf_release(&keys);
+    return text;
 }
 
 static enum err train_next(struct train *t)
@@ -229,34 +239,55 @@ static enum err train_next(struct train *t)
     it->first_sequence = t->state.sequence;
     it->n_prompts = recipe_prompts_per_iteration(t->recipe);
     it->G = t->recipe->rollout.num_generations;
+    it->n_steps = recipe_steps_per_iteration(t->recipe);
+    it->keys = keys_between(t, it);
     dataset_seek(t->dataset, t->state.cursor);
     return t->state.minibatch ? train_rest_of_iteration(t, it) : train_iteration(t, it);
 }
 
 /* ---- between the steps ---- */
 
+/* A checkpoint inside an iteration remembers the bits that its next step begins with. */
+static int64_t next_bits(struct train *t)
+{
+    const struct iteration *it = &t->iteration;
+    bool inside = t->state.minibatch > 0 && it->number == t->state.iteration && it->minibatches;
+    return inside ? loss_bits(&t->loss, &it->minibatches[t->state.minibatch]) : 0;
+}
+
 static enum err save(struct train *t)
 {
     const struct recipe *r = t->recipe;
+    char step[32];
+    if (t->saved_step == t->state.step) {
+        return ERR_NONE;
+    }
     progress_phase(&t->progress, "save");
     bool moved = t->reference && r->loss.sync_ref_model;
-    return checkpoint_save(r->run.output_dir, &t->state, t->policy, &t->optim, moved ? t->reference : NULL,
-                           r->run.save_dtype, r->run.save_total_limit);
+    t->state.bits = next_bits(t);
+    TRY(checkpoint_save(r->run.output_dir, &t->state, t->policy, &t->optim, moved ? t->reference : NULL,
+                        r->run.save_dtype, r->run.save_total_limit));
+    t->saved_step = t->state.step;
+    snprintf(step, sizeof step, "%lld", (long long)t->state.step);
+    if (store_set_meta(t->store, "saved_step", step) != ERR_NONE) { /* the checkpoint is there all the same */
+        log_warning("step %lld is saved, but run.db does not say so: %s", (long long)t->state.step, err_text());
+    }
+    return ERR_NONE;
 }
 
 /* A full disk must not end a run: it goes on, and tries again at the next checkpoint. */
-static enum err save_or_warn(struct train *t)
+static void save_or_warn(struct train *t)
 {
+    char text[1024];
     if (save(t) != ERR_NONE) {
-        log_warning("no checkpoint at step %lld: %s", (long long)t->state.step, err_text());
-        char text[512];
-        snprintf(text, sizeof text, "%s", err_text());
-        return store_event(t->store, t->state.step, "checkpoint", text);
-    }
-    if (report_write(t->recipe->run.output_dir, NULL) != ERR_NONE) {
+        snprintf(text, sizeof text, "no checkpoint at step %lld: %s", (long long)t->state.step, err_text());
+        log_warning("%s", text);
+        if (store_event(t->store, t->state.step, "checkpoint", text) != ERR_NONE) {
+            log_warning("%s", err_text());
+        }
+    } else if (report_write(t->recipe->run.output_dir, NULL) != ERR_NONE) {
         log_warning("no report at step %lld: %s", (long long)t->state.step, err_text());
     }
-    return ERR_NONE;
 }
 
 static void print_completions(const struct train *t, const struct iteration *it, int n)
@@ -275,6 +306,7 @@ static void print_completions(const struct train *t, const struct iteration *it,
 static enum err store_evaluation(struct train *t, const struct metrics *metrics)
 {
     const struct iteration *it = &t->evaluation;
+    t->wrote = true;
     TRY(store_begin(t->store));
     enum err result = store_eval(t->store, t->state.step, metrics);
     for (int i = 0; result == ERR_NONE && i < it->n_samples && i < 64 * it->G; i++) {
@@ -351,6 +383,7 @@ enum err train_finish_step(struct train *t, const struct optim_stats *stats)
     metrics_set(&t->metrics, t->device->n_allocations, "memory/allocations");
     metrics_set(&t->metrics, (double)t->device->most_taken, "memory/peak_bytes");
     t->state.step++;
+    t->wrote = true;
     t->state.optim_step = t->optim.step;
     t->state.optim_skipped = t->optim.n_skipped;
     TRY(store_step(t->store, t->state.step, t->iteration.number, &t->metrics));
@@ -360,42 +393,60 @@ enum err train_finish_step(struct train *t, const struct optim_stats *stats)
     progress_step(&t->progress, t->state.step, &t->metrics);
     metrics_clear(&t->metrics);
     t->step_start = clock_seconds();
-    bool last = t->state.step == t->max_steps || train_interrupts() > 0;
-    if (r->run.save_steps > 0 && t->state.step % r->run.save_steps == 0 && !last) {
-        TRY(save_or_warn(t));
+    train_signals_step(t->state.step + 1);
+    bool wanted = train_save_wanted(), last = t->state.step == t->max_steps || train_interrupted();
+    if ((wanted || (r->run.save_steps > 0 && t->state.step % r->run.save_steps == 0)) && !last) {
+        save_or_warn(t);
     }
     if (!last) {
         TRY(evaluate_if_due(t));
     }
-    return train_interrupts() > 0 ? err_set(ERR_STOPPED, "stopped after step %lld", (long long)t->state.step)
-                                  : ERR_NONE;
+    return train_interrupted() && t->state.step < t->max_steps
+               ? err_set(ERR_STOPPED, "stopped after step %lld", (long long)t->state.step)
+               : ERR_NONE;
 }
 
-/* Steps that are finished are not lost to a row or a reward that stops the run. After ERR_IO the last step may not be in
- * run.db, and the disk may be full. */
+/* ---- the whole run ---- */
+
+/* Steps that are finished are not lost to whatever stops the run. Weights in the middle of an update belong to no step. */
 static enum err save_after_error(struct train *t, enum err result, int64_t first)
 {
     char text[2048];
     snprintf(text, sizeof text, "%s", err_text());
-    if (result != ERR_IO && t->state.step > first && save(t) == ERR_NONE) {
+    if (t->state.step == first || t->optim.step != t->state.optim_step) {
+        return err_set(result, "%s", text);
+    }
+    if (save(t) == ERR_NONE) {
         return err_set(result, "%s (saved at step %lld; the same command goes on from there)", text,
                        (long long)t->state.step);
     }
-    return err_set(result, "%s", text);
+    char reason[1024];
+    snprintf(reason, sizeof reason, "%s", err_text());
+    return err_set(result, "%s (step %lld could not be saved: %s)", text, (long long)t->state.step, reason);
+}
+
+/* The user asked for it. */
+static enum err stop(struct train *t, int64_t first)
+{
+    if (t->state.step > first) {
+        TRY(save(t));
+    }
+    log_info("%s at step %lld of %lld; the same command goes on from there",
+             t->state.step > first ? "saved" : "stopped", (long long)t->state.step, (long long)t->max_steps);
+    return err_set(ERR_STOPPED, "stopped at step %lld", (long long)t->state.step);
 }
 
 static enum err train_loop(struct train *t)
 {
     int64_t first = t->state.step;
-    enum err result = evaluate_if_due(t);
+    bool as_it_was = first >= t->max_steps && t->changed.length > 0;
+    enum err result = as_it_was ? ERR_NONE : evaluate_if_due(t);
     while (result == ERR_NONE && t->state.step < t->max_steps) {
-        result = train_next(t);
+        train_signals_step(t->state.step + 1);
+        result = train_interrupted() ? err_set(ERR_STOPPED, "stopped") : train_next(t);
     }
     if (result == ERR_STOPPED) {
-        TRY(save(t));
-        log_info("saved at step %lld of %lld; the same command goes on from there", (long long)t->state.step,
-                 (long long)t->max_steps);
-        return ERR_NONE;
+        return stop(t, first);
     }
     if (result != ERR_NONE) {
         return save_after_error(t, result, first);
@@ -403,33 +454,60 @@ static enum err train_loop(struct train *t)
     if (t->state.step > first) {
         TRY(save(t));
     }
-    return evaluate_if_due(t);
+    if (as_it_was) {
+        return ERR_NONE;
+    }
+    result = evaluate_if_due(t);
+    return result == ERR_STOPPED ? stop(t, t->state.step) : result;
+}
+
+/* Curves and report.html, of a run that was stopped too. What cannot be shown does not make it fail. */
+static void show(const struct train *t)
+{
+    const char *folder = t->recipe->run.output_dir;
+    if (report_draw(folder) != ERR_NONE) {
+        log_warning("no curves: %s", err_text());
+    }
+    if (!t->wrote) {
+        return;
+    }
+    if (report_write(folder, NULL) != ERR_NONE) {
+        log_warning("no report: %s", err_text());
+    } else {
+        log_info("the report is %s/report.html", folder);
+    }
+}
+
+/* What came of the run, and what a person does next. */
+static void announce_end(const char *folder, int64_t step)
+{
+    struct strbuf line = STRBUF_INIT;
+    if (report_sum_up(folder, step, &line) == ERR_NONE) {
+        log_info("%s", line.data);
+        log_info("next: open %s/report.html; strop chat %s; strop eval %s", folder, folder, folder);
+    }
+    strbuf_release(&line);
 }
 
 enum err train_run(struct recipe *recipe, const char *command)
 {
     struct train t = {0};
-    struct sigaction action = {.sa_handler = on_interrupt}, old[2];
+    char reason[2048];
+    train_signals_begin();
     enum err result = train_open(&t, recipe, command);
     if (result == ERR_NONE) {
-        interrupts = 0;
-        sigaction(SIGINT, &action, &old[0]);
-        sigaction(SIGTERM, &action, &old[1]);
         progress_begin(&t.progress, t.state.step, t.max_steps);
         result = train_loop(&t);
         progress_end(&t.progress);
-        sigaction(SIGINT, &old[0], NULL);
-        sigaction(SIGTERM, &old[1], NULL);
     }
+    snprintf(reason, sizeof reason, "%s", err_text());
     train_close(&t);
-    if (result == ERR_NONE) {
-        result = report_draw(recipe->run.output_dir);
+    if (result == ERR_NONE || result == ERR_STOPPED) {
+        show(&t);
     }
-    if (result == ERR_NONE) {
-        result = report_write(recipe->run.output_dir, NULL);
+    if (result == ERR_NONE && t.wrote) {
+        announce_end(recipe->run.output_dir, t.state.step);
     }
-    if (result == ERR_NONE) {
-        log_info("the report is %s/report.html", recipe->run.output_dir);
-    }
-    return result;
+    train_signals_end();
+    return result == ERR_NONE ? ERR_NONE : err_set(result, "%s", reason);
 }

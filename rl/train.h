@@ -1,7 +1,7 @@
 /* rl/train.h - a training run from its recipe to its last checkpoint.
  *
- * Interrupts (Ctrl-C, SIGTERM): once, the present step is finished and saved; twice, the last finished step is saved at once;
- * three times, the program ends.
+ * Interrupts (Ctrl-C, SIGTERM, SIGHUP, SIGXCPU): once, the step in progress is finished and saved; twice, the last finished step
+ * is saved at once; three times, the program ends. SIGUSR1 and SIGUSR2: a checkpoint after the step in progress.
  *
  * SPDX-License-Identifier: Apache-2.0 */
 #ifndef RL_TRAIN_H
@@ -12,8 +12,10 @@
 #include "rl/recipe/recipe.h"
 
 /* Runs, or goes on with, the recipe (finished by recipe_finish). All memory of the device is planned and taken before the first
- * step; a recipe that does not fit is refused like by train_check. `command` is kept with the run, to reproduce it. */
+ * step; a recipe that does not fit is refused like by train_check. `command` is kept with the run, to reproduce it. ERR_STOPPED,
+ * after a save, if a signal ended it before its last step. Paths of the recipe become absolute. */
 enum err train_run(struct recipe *recipe, const char *command);
+int train_stop_signal(void); /* that the last run was stopped by; 0: none */
 
 #define TRAIN_ASSUMED_GIB ((size_t)80) /* of a GPU that is not there */
 

@@ -1,4 +1,5 @@
-/* rl/train_internal.h - the state of a run, shared by train.c (what it does), train_setup.c (how it begins) and sft.c.
+/* rl/train_internal.h - the state of a run, shared by train.c (what it does), train_setup.c (how it begins),
+ * train_resume.c (how it continues) and sft.c.
  *
  * SPDX-License-Identifier: Apache-2.0 */
 #ifndef RL_TRAIN_INTERNAL_H
@@ -29,7 +30,12 @@ struct train {
     struct checkpoint_state state; /* after the last finished step */
     struct metrics metrics;        /* of the step under way */
     int64_t max_steps;
-    int n_failing; /* rollouts in a row whose rewards failed too often */
+    int64_t saved_step;    /* of the newest checkpoint; -1: none */
+    bool wrote;            /* a step or an evaluation, since the start */
+    bool compared;         /* with the last start: what follows is known */
+    bool base_changed;     /* what model_name_or_path names is no longer the model that the run began with */
+    struct strbuf changed; /* keys with other values than at the last start */
+    int n_failing;         /* rollouts in a row whose rewards failed too often */
     struct collapse collapse;
     double step_start;
 };
@@ -58,7 +64,17 @@ enum err refill_groups(struct train *t, struct iteration *it);
 /* The end of a step: metrics to the store, progress, state; then a checkpoint or an evaluation where one is due. */
 enum err train_finish_step(struct train *t, const struct optim_stats *stats);
 
-int train_interrupts(void); /* received so far */
-bool train_stops_now(void); /* two of them: what is under way is given up */
+/* ---- signals (rl/train_signals.c) ----
+ *
+ * SIGINT (Ctrl-C), SIGTERM, SIGHUP and SIGXCPU ask the run to stop: once, after the step in progress; twice, at once, with what is
+ * finished saved; three times, the program ends. SIGUSR1 and SIGUSR2 ask for a checkpoint after the step in progress. Each is
+ * acknowledged on stderr at once. */
+void train_signals_begin(void);
+void train_signals_end(void);
+void train_signals_step(int64_t step); /* in progress; 0: none yet */
+int train_interrupts(void);            /* requests to stop, so far */
+bool train_interrupted(void);          /* whether there was one */
+bool train_stops_now(void);            /* two of them: what is under way is given up */
+bool train_save_wanted(void);          /* since the last call */
 
 #endif

@@ -9,6 +9,7 @@
 #include "base/log.h"
 #include "rl/score.h"
 #include "rl/train_plan.h"
+#include "rl/train_resume.h"
 
 int train_longest_sequence(const struct recipe *r)
 {
@@ -28,24 +29,15 @@ bool train_has_masters(const struct recipe *r)
     return r->optim.kind == OPTIM_ADAMW;
 }
 
-/* The policy: from the checkpoint if there is one, else from the recipe's path, or random in its shape. */
-static enum err open_policy(struct train *t, const char *checkpoint)
+/* The policy: from the files of a checkpoint, or (NULL) from the recipe's path, or random in its shape. */
+static enum err open_policy(struct train *t, const char *files)
 {
     struct recipe *r = t->recipe;
-    const char *path = recipe_path(r, r->model.model_name_or_path);
-    int positions = train_longest_sequence(r);
+    const char *path = files ? files : recipe_path(r, r->model.model_name_or_path);
     enum err (*open)(struct model **, const char *, struct device *, int) =
         train_has_masters(r) ? model_open_trainable : model_open;
-    if (checkpoint) {
-        TRY(open(&t->policy, checkpoint, t->device, positions));
-        if (file_exists(path)) { /* saving copies files from there, and this checkpoint will be removed one day */
-            free(t->policy->source);
-            t->policy->source = mem_strdup(path);
-        }
-        return ERR_NONE;
-    }
-    TRY(open(&t->policy, path, t->device, positions));
-    if (r->model.init_weights == INIT_RANDOM) {
+    TRY(open(&t->policy, path, t->device, train_longest_sequence(r)));
+    if (!files && r->model.init_weights == INIT_RANDOM) {
         model_init_random(t->policy, r->run.seed);
     }
     return ERR_NONE;
@@ -224,40 +216,21 @@ static enum err open_device(struct train *t, const char *path, int *kv_pages)
 
 /* ---- the run's folder ---- */
 
+static bool has(const char *folder, const char *name)
+{
+    char path[FILE_PATH_BYTES];
+    return file_join(path, sizeof path, folder, name) == ERR_NONE && file_exists(path);
+}
+
+static bool has_store(const char *folder)
+{
+    return has(folder, "run.db");
+}
+
 /* Whether a run has been in the folder. */
 static bool is_used(const char *folder)
 {
-    static const char *const names[] = {"run.db", "checkpoints"};
-    char path[FILE_PATH_BYTES];
-    for (int i = 0; i < 2; i++) {
-        if (file_join(path, sizeof path, folder, names[i]) == ERR_NONE && file_exists(path)) {
-            return true;
-        }
-    }
-    return false;
-}
-
-static enum err find_checkpoint(struct train *t, char *path, size_t capacity, bool *found)
-{
-    const struct run_recipe *r = &t->recipe->run;
-    *found = false;
-    if (strcmp(r->resume_from_checkpoint, "none") == 0) {
-        return ERR_NONE;
-    }
-    if (strcmp(r->resume_from_checkpoint, "auto") == 0) {
-        return checkpoint_find(r->output_dir, path, capacity, found);
-    }
-    TRY(file_join(path, capacity, r->resume_from_checkpoint, "MANIFEST.json"));
-    if (!file_exists(path)) {
-        return err_set(ERR_USAGE,
-                       "resume_from_checkpoint: %s is no checkpoint, %s is missing; name a folder such as "
-                       "RUN/checkpoints/step-000100, or auto",
-                       r->resume_from_checkpoint, path);
-    }
-    TRY(checkpoint_verify(r->resume_from_checkpoint));
-    snprintf(path, capacity, "%s", r->resume_from_checkpoint);
-    *found = true;
-    return ERR_NONE;
+    return has_store(folder) || has(folder, "checkpoints");
 }
 
 /* Positions in the order of the data set mean other rows when the data has changed. */
@@ -267,70 +240,53 @@ static enum err save_data_hash(struct train *t)
     struct arena scratch = ARENA_INIT;
     snprintf(hash, sizeof hash, "%016llx", (unsigned long long)dataset_fingerprint(t->dataset));
     const char *before = store_get_meta(t->store, "dataset_xxh3", &scratch);
+    enum err told = ERR_NONE;
     if (before && strcmp(before, hash) != 0) {
-        log_warning("the data set %s is not the one that %s began with; going on with the new one",
-                    t->recipe->data.dataset_name, t->recipe->run.output_dir);
+        told = train_tell(t, "data", "the data set %s is not the one that %s began with; going on with the new one",
+                          t->recipe->data.dataset_name, t->recipe->run.output_dir);
     }
-    enum err result = store_set_meta(t->store, "dataset_xxh3", hash);
+    enum err result = told != ERR_NONE ? told : store_set_meta(t->store, "dataset_xxh3", hash);
     arena_release(&scratch);
     return result;
+}
+
+/* The effective recipe, as a run's own recipe.yaml has it: its output_dir is a path that opens from anywhere. */
+static void write_recipe(struct recipe *recipe, struct strbuf *out)
+{
+    const char *as_given = recipe->run.output_dir;
+    char *real = realpath(as_given, NULL);
+    recipe->run.output_dir = real ? real : as_given;
+    recipe_write(recipe, out);
+    recipe->run.output_dir = as_given;
+    free(real);
+}
+
+static enum err save_recipe_text(struct train *t, const char *text, const char *command)
+{
+    char path[FILE_PATH_BYTES], max_steps[32];
+    snprintf(max_steps, sizeof max_steps, "%lld", (long long)t->max_steps);
+    TRY(store_set_meta(t->store, "recipe", text));
+    TRY(store_set_meta(t->store, "command", command));
+    TRY(store_set_meta(t->store, "recipe_path",
+                       t->recipe->path));                  /* commands in rewards are relative to where it was */
+    TRY(store_set_meta(t->store, "max_steps", max_steps)); /* for `strop runs`: the recipe may name epochs instead */
+    TRY(file_join(path, sizeof path, t->recipe->run.output_dir, "recipe.yaml"));
+    return file_write_atomic(path, text, strlen(text));
 }
 
 static enum err save_recipe(struct train *t, const char *command)
 {
-    char path[FILE_PATH_BYTES];
-    struct arena scratch = ARENA_INIT;
     struct strbuf text = STRBUF_INIT;
-    recipe_write(t->recipe, &text);
-    const char *before = store_get_meta(t->store, "recipe", &scratch);
-    if (before && strcmp(before, text.data) != 0) {
-        log_warning("the recipe differs from the one that %s began with; going on with the new one",
-                    t->recipe->run.output_dir);
-    }
-    enum err result = store_set_meta(t->store, "recipe", text.data);
-    if (result == ERR_NONE) {
-        result = store_set_meta(t->store, "command", command);
-    }
-    if (result == ERR_NONE) { /* paths of the recipe are relative to its folder */
-        result = store_set_meta(t->store, "recipe_path", t->recipe->path);
-    }
-    if (result == ERR_NONE) { /* for `strop runs`: the recipe may name epochs instead */
-        result = store_set_meta(t->store, "max_steps", arena_printf(&scratch, "%lld", (long long)t->max_steps));
-    }
-    if (result == ERR_NONE) {
-        result = file_join(path, sizeof path, t->recipe->run.output_dir, "recipe.yaml");
-    }
-    if (result == ERR_NONE) {
-        result = file_write_atomic(path, text.data, text.length);
-    }
+    write_recipe(t->recipe, &text);
+    TRY(store_begin(t->store));
+    enum err result = store_end(t->store, save_recipe_text(t, text.data, command));
     strbuf_release(&text);
-    arena_release(&scratch);
     return result;
 }
 
-static enum err resume(struct train *t, const char *checkpoint)
+/* What can be known about the folder before anything is opened. */
+static enum err check_folder(const struct run_recipe *r, bool used)
 {
-    TRY(checkpoint_read_state(checkpoint, &t->state));
-    TRY(checkpoint_read_optim(checkpoint, &t->optim, t->policy));
-    t->optim.step = t->state.optim_step;
-    t->optim.n_skipped = t->state.optim_skipped;
-    TRY(checkpoint_set_aside(t->recipe->run.output_dir, t->state.step));
-    if (t->state.step >= t->max_steps) {
-        log_info("%s is finished: %lld of %lld steps; raise max_steps to go on, or choose another output_dir",
-                 t->recipe->run.output_dir, (long long)t->state.step, (long long)t->max_steps);
-    } else {
-        log_info("resuming from %s (step %lld)", checkpoint, (long long)t->state.step);
-    }
-    return store_rewind(t->store, t->state.step, t->state.minibatch ? t->state.iteration + 1 : t->state.iteration);
-}
-
-/* Everything that a recipe can get wrong is opened before a new run's folder is made. */
-static enum err open_all(struct train *t, const char *command)
-{
-    const struct run_recipe *r = &t->recipe->run;
-    char checkpoint[FILE_PATH_BYTES];
-    int kv_pages = 0;
-    bool found, used = is_used(r->output_dir);
     if (file_exists(r->output_dir) && !file_is_folder(r->output_dir)) {
         return err_set(ERR_USAGE, "output_dir: %s is a file; name a folder, which is made if it is missing",
                        r->output_dir);
@@ -341,32 +297,97 @@ static enum err open_all(struct train *t, const char *command)
                        "resume_from_checkpoint out to go on with it",
                        r->output_dir);
     }
-    if (used) {
-        TRY(store_open(&t->store, r->output_dir));
-    }
-    TRY(find_checkpoint(t, checkpoint, sizeof checkpoint, &found));
-    TRY(open_device(t, found ? checkpoint : recipe_path(t->recipe, t->recipe->model.model_name_or_path), &kv_pages));
-    TRY(open_policy(t, found ? checkpoint : NULL));
-    TRY(open_reference(t, found ? checkpoint : NULL));
+    return ERR_NONE;
+}
+
+static enum err open_store(struct train *t)
+{
+    TRY(store_open(&t->store, t->recipe->run.output_dir));
+    store_set_patience(t->store, STORE_PATIENCE, train_interrupted);
+    return ERR_NONE;
+}
+
+/* Device, model, data, rewards; `checkpoint` is NULL for a run that begins. `files`: what the policy is opened from. */
+static enum err open_parts(struct train *t, const char *checkpoint, const char *files)
+{
+    int kv_pages = 0;
+    TRY(open_device(t, files ? files : recipe_path(t->recipe, t->recipe->model.model_name_or_path), &kv_pages));
+    TRY(open_policy(t, files));
+    TRY(open_reference(t, checkpoint));
     TRY(open_data(t));
     TRY(open_rewards(t));
     TRY(train_alloc(t, kv_pages));
-    t->state.first_step = 1;
-    if (!used && is_used(r->output_dir)) {
-        return err_set(ERR_STATE, "%s: another run has just begun there; choose another output_dir", r->output_dir);
+    return checkpoint ? train_read_checkpoint(t, checkpoint) : ERR_NONE;
+}
+
+/* The run has all of its steps: nothing is written, and a recipe that differs is not its own. */
+static enum err stay_finished(struct train *t)
+{
+    log_info("%s is finished: %lld of %lld steps; raise max_steps to go on, or choose another output_dir",
+             t->recipe->run.output_dir, (long long)t->state.step, (long long)t->max_steps);
+    if (t->changed.length > 0) {
+        log_warning("no step follows, so that these changes are not used: %s", t->changed.data);
     }
-    if (!used) {
-        TRY(store_open(&t->store, r->output_dir));
-    }
-    TRY(found ? resume(t, checkpoint) : store_rewind(t->store, -1, 0));
+    return ERR_NONE;
+}
+
+static enum err begin_anew(struct train *t)
+{
+    TRY(store_rewind(t->store, -1, 0));
+    return store_set_meta(t->store, "saved_step", "0");
+}
+
+/* Steps follow: what the run needs to save them is made ready, and its folder written. */
+static enum err begin(struct train *t, bool used, const char *checkpoint, const char *command)
+{
+    const struct run_recipe *r = &t->recipe->run;
+    bool moved = t->reference && t->recipe->loss.sync_ref_model;
+    uint64_t bytes = checkpoint_bytes(t->policy->params.n, t->recipe->optim.kind, moved, r->save_dtype);
+    TRY(checkpoint_check_space(r->output_dir, bytes, r->save_total_limit));
+    TRY(checkpoint_prepare(r->output_dir));
+    TRY(used ? ERR_NONE : open_store(t));
+    TRY(checkpoint ? ERR_NONE : checkpoint_keep_files(r->output_dir, t->policy, r->save_dtype));
+    TRY(checkpoint ? train_go_back(t, checkpoint) : begin_anew(t));
+    TRY(used && checkpoint ? train_tell_changes(t) : train_note_base(t));
     TRY(save_data_hash(t));
     TRY(save_recipe(t, command));
     return r->report_tensorboard ? tensorboard_open(&t->tensorboard, r->output_dir) : ERR_NONE;
 }
 
+/* Everything that a recipe can get wrong is opened before a new run's folder is made. */
+static enum err open_all(struct train *t, const char *command)
+{
+    const struct run_recipe *r = &t->recipe->run;
+    char checkpoint[FILE_PATH_BYTES], files[FILE_PATH_BYTES];
+    bool found, used = is_used(r->output_dir);
+    struct checkpoint_state state = {0};
+    TRY(check_folder(r, used));
+    TRY(used ? open_store(t) : ERR_NONE);
+    TRY(train_find_checkpoint(t, checkpoint, sizeof checkpoint, &found));
+    TRY(found ? checkpoint_read_state(checkpoint, &state) : ERR_NONE);
+    bool finished = found && r->max_steps > 0 && state.step >= r->max_steps;
+    snprintf(files, sizeof files, "%s", found ? checkpoint : "");
+    bool staged = found && !finished;
+    TRY(staged ? checkpoint_stage(r->output_dir, checkpoint, files) : ERR_NONE);
+    t->state.first_step = 1;
+    TRY(open_parts(t, found ? checkpoint : NULL, found ? files : NULL));
+    if (staged) {
+        checkpoint_unstage(files);
+    }
+    t->saved_step = found ? t->state.step : -1;
+    if (used && found && t->state.step >= t->max_steps) {
+        return stay_finished(t);
+    }
+    if (!used && has_store(r->output_dir)) {
+        return err_set(ERR_STATE, "%s: another run has just begun there; choose another output_dir", r->output_dir);
+    }
+    return begin(t, used, found ? checkpoint : NULL, command);
+}
+
 enum err train_open(struct train *t, struct recipe *recipe, const char *command)
 {
     t->recipe = recipe;
+    train_resolve_paths(recipe);
     return open_all(t, command);
 }
 
@@ -468,4 +489,5 @@ void train_close(struct train *t)
     device_close(t->device);
     tensorboard_close(t->tensorboard);
     store_close(t->store);
+    strbuf_release(&t->changed);
 }

@@ -156,10 +156,10 @@ fails 'a flipped bit in the one that is named' 1 'step-000004/state/optimizer.bi
 full_disk() { # folder `disk` holds 24 MiB: one checkpoint of 12.6 MB, not two
     train good.yaml --output_dir=disk/run --max_steps=1 >log.out 2>log; same 'full disk: the first checkpoint fits' $? 0
     local first; first=$(sha256sum <disk/run/checkpoints/step-000001/model.safetensors)
-    fails 'full disk: the last checkpoint'    1 'disk/run/checkpoints needs MiB free' train_and_restore
+    fails 'full disk: the last checkpoint'    1 'disk/run/checkpoints takes MiB free' train_and_restore
     same 'full disk: the one before is as it was' "$first" "$(sha256sum <disk/run/checkpoints/step-000001/model.safetensors)"
     train good.yaml --output_dir=disk/run --max_steps=3 >log.out 2>log
-    says 'full disk: the run goes on and says so' 'no checkpoint at step 2'
+    says 'full disk: said before the first step' 'the run could not save'
 }
 # run.db and metrics.jsonl grow before the checkpoint fails, and the same command rewinds them: not a loss
 train_and_restore() {
@@ -172,7 +172,7 @@ rm -rf runs/a && train good.yaml --max_steps=2 >log.out 2>log
 limited good.yaml --max_steps=5 >log.out 2>log; same 'a write that fails: exit code' $? 1
 says 'a write that fails: the run goes on and says so' 'no checkpoint at step 3: cannot write'
 says 'a write that fails: names the file'     'optimizer.bin'
-same 'a write that fails: what was there stays' "$(ls runs/a/checkpoints | tr '\n' ' ')" 'latest step-000001 step-000002 '
+same 'a write that fails: what was there stays' "$(ls runs/a/checkpoints | tr '\n' ' ')" 'files latest step-000001 step-000002 '
 train good.yaml --max_steps=5 >log.out 2>log; same 'a write that fails: and it can go on' $? 0
 says 'a write that fails: from where it was'  'resuming from runs/a/checkpoints/step-000002'
 

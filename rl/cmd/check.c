@@ -15,16 +15,6 @@ static enum err print_keys(void)
     return ERR_NONE;
 }
 
-static enum err open_recipe(struct recipe *recipe, const struct cmd_args *args)
-{
-    TRY(cmd_open_recipe(args, recipe));
-    enum err result = recipe_finish(recipe);
-    if (result != ERR_NONE) {
-        recipe_release(recipe);
-    }
-    return result;
-}
-
 static enum err check_command(const struct cmd_args *args)
 {
     struct recipe recipe;
@@ -38,7 +28,7 @@ static enum err check_command(const struct cmd_args *args)
     if (!(memory >= 0 && memory < 1e6)) {
         return err_set(ERR_USAGE, "--memory is in GiB: a number of 0 to 1000000, such as --memory=24");
     }
-    TRY(open_recipe(&recipe, args));
+    TRY(cmd_open_training(&recipe, args));
     struct strbuf changes = STRBUF_INIT;
     recipe_write_changes(&recipe, &changes);
     printf("keys that differ from their defaults:\n%s", changes.data ? changes.data : "");

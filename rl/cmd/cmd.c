@@ -9,6 +9,7 @@
 #include "base/log.h"
 #include "base/str.h"
 #include "rl/recipe/recipe.h"
+#include "rl/train.h"
 
 struct cmd_value {
     const char *name, *value;
@@ -125,16 +126,6 @@ enum err cmd_override_recipe(const struct cmd_args *args, struct recipe *recipe)
         }
     }
     return recipe_errors_end(&errors);
-}
-
-enum err cmd_open_recipe(const struct cmd_args *args, struct recipe *recipe)
-{
-    TRY(recipe_open(recipe, cmd_positional(args, 0)));
-    enum err result = cmd_override_recipe(args, recipe);
-    if (result != ERR_NONE) {
-        recipe_release(recipe);
-    }
-    return result;
 }
 
 static enum err cmd_unknown_option(const struct command *command, const char *name)
@@ -340,6 +331,9 @@ int cmd_main(const struct command *const *commands, int argc, char **argv)
     }
     if (result == ERR_NONE) {
         return 0;
+    }
+    if (result == ERR_STOPPED) {
+        return 128 + train_stop_signal();
     }
     log_message(LOG_ERROR, "%s", err_text());
     return result == ERR_USAGE ? 2 : 1;

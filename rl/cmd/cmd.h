@@ -55,11 +55,8 @@ bool cmd_given(const struct cmd_args *args, const char *name);
 const char *cmd_repeated(const struct cmd_args *args, const char *name, int i);
 /* "key=value" of takes_recipe_keys, in order; NULL past the last. */
 const char *cmd_override(const struct cmd_args *args, int i);
-/* The recipe at the first positional argument, with all overrides; recipe_finish is left to the caller. The error names all
- * mistakes; nothing is left to release if it fails. */
+/* All overrides on a recipe that is open; recipe_finish is left to the caller. The error names all mistakes. */
 struct recipe;
-enum err cmd_open_recipe(const struct cmd_args *args, struct recipe *recipe);
-/* The same overrides on a recipe that is open. */
 enum err cmd_override_recipe(const struct cmd_args *args, struct recipe *recipe);
 /* The words as typed, for the command that reproduces a run. */
 const char *cmd_line(const struct cmd_args *args);

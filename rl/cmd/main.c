@@ -1,6 +1,7 @@
 /* rl/cmd/main.c - the table of commands.
  *
  * SPDX-License-Identifier: Apache-2.0 */
+#include <fcntl.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -36,8 +37,19 @@ static void spin_briefly(char **argv)
     }
 }
 
+/* A descriptor 0, 1 or 2 that is closed would be given to the next file that is opened, and messages written into it. */
+static void open_standard_descriptors(void)
+{
+    for (int fd = 0; fd <= 2; fd++) {
+        if (fcntl(fd, F_GETFD) < 0 && open("/dev/null", O_RDWR) != fd) {
+            _exit(1); /* there is no /dev/null either */
+        }
+    }
+}
+
 int main(int argc, char **argv)
 {
+    open_standard_descriptors();
     spin_briefly(argv);
     json_use_memory();
     return cmd_main(all_commands, argc, argv);

@@ -36,6 +36,9 @@ static void make_row(const struct run_summary *run, const char *cells[COLUMNS], 
     cells[1] = run_state_name(run->state);
     cells[2] = run->max_steps ? arena_printf(arena, "%lld/%lld", (long long)run->steps, (long long)run->max_steps)
                               : arena_printf(arena, "%lld", (long long)run->steps);
+    if (run->saved_step < run->steps && run->state != RUN_RUNNING) {
+        cells[2] = arena_printf(arena, "%s, %lld saved", cells[2], (long long)run->saved_step);
+    }
     if (!isnan(run->reward)) {
         cells[3] = arena_printf(arena, "%.3f", run->reward);
     } else if (!isnan(run->loss)) {
@@ -47,8 +50,8 @@ static void make_row(const struct run_summary *run, const char *cells[COLUMNS], 
                        : arena_printf(arena, "%.1f %% +- %.1f", 100 * run->accuracy, 100 * run->accuracy_ci95);
     }
     cells[5] = text_of_age(run->last_wall, arena);
-    cells[6] = run->model;
-    cells[7] = run->state == RUN_UNREADABLE ? run->problem : run->data;
+    cells[6] = run_path_from_here(run->model);
+    cells[7] = run->state == RUN_UNREADABLE ? run->problem : run_path_from_here(run->data);
 }
 
 static void print_table(const struct run_list *list, struct arena *arena)
@@ -101,6 +104,7 @@ static void print_json(const struct run_summary *run)
     add_text(&line, "data", run->data);
     add_text(&line, "command", run->command);
     add_number(&line, "steps", (double)run->steps);
+    add_number(&line, "saved_step", (double)run->saved_step);
     add_number(&line, "max_steps", run->max_steps ? (double)run->max_steps : (double)NAN);
     add_number(&line, "reward", run->reward);
     add_number(&line, "loss", run->loss);
@@ -144,7 +148,8 @@ const struct command command_runs = {
     .summary = "list runs: steps, reward, held-out accuracy, state",
     .details =
         "FOLDER (runs) is searched, four levels deep. The run that did something last comes first. A state is one of\n"
-        "running, finished, stopped (the command that began it goes on with it) and unreadable.\n",
+        "running, finished (all steps are done and saved), stopped (the command that began it goes on with it) and "
+        "unreadable.\n",
     .options = runs_options,
     .most_positional = 1,
     .run = runs_command,

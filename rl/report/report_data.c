@@ -9,6 +9,7 @@
 #include "base/arena.h"
 #include "base/clock.h"
 #include "rl/recipe/recipe.h"
+#include "rl/run/runs.h"
 
 #define MOST_SERIES 512
 
@@ -219,7 +220,7 @@ static void add_member(struct strbuf *out, const char *name, struct str text)
 /* "grpo of recipes/tiny/base on countdown:split=rl" and the keys that say most; the text may come from another version. */
 static void describe(struct recipe *r, struct strbuf *subtitle, struct strbuf *changes)
 {
-    const char *of = r->model.model_name_or_path, *on = r->data.dataset_name;
+    const char *of = run_path_from_here(r->model.model_name_or_path), *on = run_path_from_here(r->data.dataset_name);
     if (r->method == METHOD_SFT) {
         strbuf_printf(subtitle, "Supervised training of %s on %s", of, on);
     } else {
@@ -229,6 +230,20 @@ static void describe(struct recipe *r, struct strbuf *subtitle, struct strbuf *c
     }
     strbuf_printf(subtitle, ", seed %llu", (unsigned long long)r->run.seed);
     recipe_write_changes(r, changes);
+}
+
+/* Keys that got other values while the run was continued: the recipe is that of its last steps. */
+static enum err describe_changes(sqlite3 *db, struct strbuf *subtitle)
+{
+    sqlite3_stmt *query;
+    int last;
+    TRY(report_prepare(db, &query, "SELECT step, text FROM events WHERE kind = 'recipe' ORDER BY id"));
+    for (int n = 0; (last = sqlite3_step(query)) == SQLITE_ROW; n++) {
+        strbuf_printf(subtitle, "%s after step %lld: ", n ? ";" : ". Changed",
+                      (long long)sqlite3_column_int64(query, 0));
+        strbuf_add_str(subtitle, report_column(query, 1));
+    }
+    return report_finish(db, query, last);
 }
 
 static enum err add_recipe(sqlite3 *db, struct strbuf *out)
@@ -246,6 +261,9 @@ static enum err add_recipe(sqlite3 *db, struct strbuf *out)
     if (result == ERR_NONE && text.length && recipe_parse(&recipe, strbuf_view(&text), "recipe.yaml") == ERR_NONE) {
         describe(&recipe, &subtitle, &changes);
         recipe_release(&recipe);
+    }
+    if (result == ERR_NONE) {
+        result = describe_changes(db, &subtitle);
     }
     add_member(out, "subtitle", strbuf_view(&subtitle));
     add_member(out, "command", strbuf_view(&command));

@@ -14,128 +14,11 @@
 
 #include "base/json.h"
 #include "base/log.h"
+#include "rl/run/checkpoint_internal.h"
 #include "rl/run/manifest.h"
 
-#define ROW_FLOATS (1 << 16)
-#define STEP       "step-"
-#define ASIDE      "aside-step-"
-
-/* ---- arrays in the layout of the weights, as rows on disk ---- */
-
-/* One block of rows at a time goes through `buffer`; writing or reading is the only difference. */
-struct row_file {
-    int fd;
-    const char *path;
-    bool writing;
-    size_t width; /* bytes of a number: 4, or 2 for bf16 */
-    void *buffer;
-};
-
-static enum err row_file_block(const struct row_file *f, size_t bytes)
-{
-    if (f->writing) {
-        return file_write_all(f->fd, f->buffer, bytes, f->path);
-    }
-    char *to = f->buffer;
-    while (bytes) {
-        ssize_t n = read(f->fd, to, bytes);
-        if (n <= 0) {
-            return err_set(ERR_STATE, "%s: ends too early", f->path);
-        }
-        to += n;
-        bytes -= (size_t)n;
-    }
-    return ERR_NONE;
-}
-
-/* n rows of a tensor of `data` into the buffer, or out of it */
-static void row_file_rows(const struct row_file *f, const struct model *model, const struct param *w, void *data,
-                          int row, int n)
-{
-    const struct ops *ops = model->device->ops;
-    int cols = param_width(w);
-    void *tensor = data ? (char *)data + w->offset * f->width : NULL;
-    if (!data && f->writing) {
-        params_export(&model->params, model->device, w, f->buffer, row, n);
-    } else if (!data) {
-        params_import(&model->params, model->device, w, f->buffer, row, n);
-    } else if (f->width == sizeof(uint16_t) && f->writing) {
-        ops->bf16_export(f->buffer, tensor, row, n, w->rows, cols);
-    } else if (f->width == sizeof(uint16_t)) {
-        ops->bf16_import(tensor, f->buffer, row, n, w->rows, cols);
-    } else if (f->writing) {
-        ops->wide_export(f->buffer, tensor, row, n, w->rows, cols);
-    } else {
-        ops->wide_import(tensor, f->buffer, row, n, w->rows, cols);
-    }
-}
-
-/* data: an array in the layout of the weights; NULL: the weights themselves, as fp32. */
-static enum err row_file_array(const struct row_file *f, const struct model *model, void *data)
-{
-    for (int i = 0; i < model->params.n_params; i++) {
-        const struct param *w = &model->params.table[i];
-        int cols = param_width(w), block = ROW_FLOATS / cols > 0 ? ROW_FLOATS / cols : 1;
-        for (int row = 0; row < w->rows; row += block) {
-            int n = w->rows - row < block ? w->rows - row : block;
-            if (f->writing) {
-                row_file_rows(f, model, w, data, row, n);
-            }
-            TRY(row_file_block(f, (size_t)n * (size_t)cols * f->width));
-            if (!f->writing) {
-                row_file_rows(f, model, w, data, row, n);
-            }
-        }
-    }
-    return ERR_NONE;
-}
-
-/* All arrays, of numbers of `width` bytes, one after the other, to or from a file. */
-static enum err row_file_run(const char *folder, const char *name, bool writing, const struct model *model,
-                             size_t width, void **arrays, int n)
-{
-    char path[FILE_PATH_BYTES];
-    TRY(file_join(path, sizeof path, folder, name));
-    int widest = ROW_FLOATS;
-    for (int i = 0; i < model->params.n_params; i++) {
-        widest = model->params.table[i].cols > widest ? model->params.table[i].cols : widest;
-    }
-    struct row_file f = {.path = path, .writing = writing, .width = width};
-    if (!writing) {
-        TRY(file_open(&f.fd, path));
-    } else if ((f.fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666)) < 0) {
-        return err_set(ERR_IO, "cannot open %s: %s", path, strerror(errno));
-    }
-    f.buffer = mem_alloc((size_t)widest * width);
-    enum err result = ERR_NONE;
-    for (int i = 0; i < n && result == ERR_NONE; i++) {
-        result = row_file_array(&f, model, arrays[i]);
-    }
-    if (writing && result == ERR_NONE && fsync(f.fd) != 0) {
-        result = err_set(ERR_IO, "cannot fsync %s: %s", path, strerror(errno));
-    }
-    close(f.fd);
-    free(f.buffer);
-    return result;
-}
-
-/* The weights (or the masters), all bits of them. */
-static enum err row_file_weights(const char *folder, const char *name, bool writing, const struct model *model)
-{
-    return row_file_run(folder, name, writing, model, sizeof(float), (void *[]){NULL}, 1);
-}
-
-static const char *moments_name(enum optim_kind kind)
-{
-    return kind == OPTIM_ADAMW_BF16_SR ? "state/optimizer_bf16.bin" : "state/optimizer.bin";
-}
-
-static enum err row_file_moments(const char *folder, bool writing, const struct model *model, const struct optim *optim)
-{
-    enum optim_kind kind = optim->options.kind;
-    void *arrays[] = {optim->m, optim->v};
-    return row_file_run(folder, moments_name(kind), writing, model, optim_moment_bytes(kind), arrays, 2);
-}
+#define STEP  "step-"
+#define ASIDE "aside-step-"
 
 /* ---- saving ---- */
 
@@ -152,6 +35,7 @@ static const struct {
     {"num_tokens", offsetof(struct checkpoint_state, num_tokens)},
     {"optim_step", offsetof(struct checkpoint_state, optim_step)},
     {"optim_skipped", offsetof(struct checkpoint_state, optim_skipped)},
+    {"bits", offsetof(struct checkpoint_state, bits)},
 };
 
 static enum err write_state(const char *folder, const struct checkpoint_state *state)
@@ -182,7 +66,10 @@ enum err checkpoint_read_state(const char *folder, struct checkpoint_state *out)
     enum err result = ERR_NONE;
     for (size_t i = 0; i < sizeof state_fields / sizeof *state_fields && result == ERR_NONE; i++) {
         int64_t value = 0;
-        result = json_get_int(document, state_fields[i].name, path, &value);
+        bool optional =
+            state_fields[i].offset == offsetof(struct checkpoint_state, bits); /* earlier versions lack it */
+        result = optional ? json_want_int(document, state_fields[i].name, path, &value)
+                          : json_get_int(document, state_fields[i].name, path, &value);
         memcpy((char *)&state + state_fields[i].offset, &value, sizeof value);
     }
     json_decref(document);
@@ -191,11 +78,17 @@ enum err checkpoint_read_state(const char *folder, struct checkpoint_state *out)
     return ERR_NONE;
 }
 
-static enum err check_space(const char *folder, const struct model *policy, const struct optim *optim, bool reference)
+uint64_t checkpoint_bytes(size_t n_weights, enum optim_kind kind, bool reference, const char *dtype)
 {
-    size_t moments = 2 * optim_moment_bytes(optim->options.kind), weights = sizeof(float) * (reference ? 2 : 1);
-    uint64_t left, need = (uint64_t)policy->params.n * (weights + moments);
-    need += need / 20 + ((uint64_t)1 << 20);
+    bool wide = strcmp(dtype, "float32") == 0;
+    uint64_t weights = wide ? sizeof(float) : sizeof(uint16_t) + sizeof(float); /* state/weights.bin */
+    uint64_t bytes = n_weights * (weights + 2 * optim_moment_bytes(kind) + (reference ? sizeof(float) : 0));
+    return bytes + bytes / 20 + ((uint64_t)1 << 20);
+}
+
+static enum err check_space(const char *folder, uint64_t need)
+{
+    uint64_t left;
     TRY(file_space_left(folder, &left));
     if (left < need) {
         return err_set(ERR_IO, "%s: a checkpoint needs %llu MiB, but only %llu MiB are free", folder,
@@ -312,39 +205,250 @@ enum err checkpoint_set_aside(const char *folder, int64_t step)
     return result;
 }
 
+/* Of at least two checkpoints the oldest goes when the next one finds no room, if a newer one is whole. */
+static enum err make_room(const char *checkpoints, bool *made)
+{
+    char name[32], path[FILE_PATH_BYTES];
+    int64_t *steps = NULL;
+    int n = 0;
+    *made = false;
+    enum err result = list_steps(checkpoints, STR(STEP), &steps, &n);
+    for (int i = 0; steps && i + 1 < n && result == ERR_NONE && !*made; i++) {
+        step_name(name, steps[i]);
+        result = file_join(path, sizeof path, checkpoints, name);
+        *made = result == ERR_NONE && checkpoint_verify(path) == ERR_NONE;
+    }
+    if (steps && *made) {
+        step_name(name, steps[n - 1]);
+        result = file_join(path, sizeof path, checkpoints, name);
+        log_warning("%s goes before its time: there is no room for the next checkpoint", name);
+        result = result == ERR_NONE ? file_remove_folder(path) : result;
+    }
+    free(steps);
+    return result;
+}
+
+struct save {
+    const struct checkpoint_state *state;
+    const struct model *policy, *reference;
+    const struct optim *optim;
+    const char *dtype;
+};
+
+static uint64_t save_bytes(const struct save *save)
+{
+    return checkpoint_bytes(save->policy->params.n, save->optim->options.kind, save->reference != NULL, save->dtype);
+}
+
+/* The folder of a checkpoint, complete and on disk, or nothing. */
+static enum err write_whole(const char *checkpoints, const char *folder, const struct save *save)
+{
+    enum err result = check_space(checkpoints, save_bytes(save));
+    if (result == ERR_NONE) {
+        result = write_files(folder, save->state, save->policy, save->optim, save->reference, save->dtype);
+    }
+    if (result != ERR_NONE) {
+        char reason[1024];
+        snprintf(reason, sizeof reason, "%s", err_text());
+        file_remove_folder(folder);
+        return err_set(result, "%s", reason);
+    }
+    return ERR_NONE;
+}
+
+/* A full disk is no end while there are older checkpoints; another failure is. */
+static enum err write_with_room(const char *checkpoints, const char *folder, const struct save *save)
+{
+    uint64_t need = save_bytes(save);
+    for (;;) {
+        bool made = false;
+        char reason[1024];
+        enum err result = write_whole(checkpoints, folder, save);
+        if (result == ERR_NONE) {
+            return ERR_NONE;
+        }
+        snprintf(reason, sizeof reason, "%s", err_text());
+        if (check_space(checkpoints, need) == ERR_NONE || make_room(checkpoints, &made) != ERR_NONE || !made) {
+            return err_set(result, "%s", reason);
+        }
+    }
+}
+
+/* The checkpoint is in place: what fails from here on does not undo it. */
+static void tidy(const char *checkpoints, const char *name, int limit, const char *source)
+{
+    if (point_latest(checkpoints, name) != ERR_NONE) {
+        log_warning("%s is saved, but %s/latest does not point to it: %s", name, checkpoints, err_text());
+    }
+    if (remove_old(checkpoints, STR(ASIDE), 0, source) != ERR_NONE ||
+        (limit > 0 && remove_old(checkpoints, STR(STEP), limit, source) != ERR_NONE)) {
+        log_warning("%s is saved, but an older checkpoint could not be removed: %s", name, err_text());
+    }
+}
+
 enum err checkpoint_save(const char *folder, const struct checkpoint_state *state, const struct model *policy,
                          const struct optim *optim, const struct model *reference, const char *dtype, int limit)
 {
     char checkpoints[FILE_PATH_BYTES], temporary[FILE_PATH_BYTES], path[FILE_PATH_BYTES], name[32];
+    struct save save = {state, policy, reference, optim, dtype};
     step_name(name, state->step);
     TRY(file_join(checkpoints, sizeof checkpoints, folder, "checkpoints"));
     TRY(file_join(temporary, sizeof temporary, checkpoints, "unfinished"));
     TRY(file_join(path, sizeof path, checkpoints, name));
     TRY(file_make_folders(checkpoints));
     TRY(file_remove_folder(temporary));
-    TRY(check_space(checkpoints, policy, optim, reference != NULL));
-    enum err result = write_files(temporary, state, policy, optim, reference, dtype);
-    if (result == ERR_NONE) {
-        result = file_remove_folder(path); /* of a run that was taken up again from before this step */
+    TRY(write_with_room(checkpoints, temporary, &save));
+    TRY(file_remove_folder(path)); /* of a run that was continued from before this step */
+    TRY(file_rename_synced(temporary, path));
+    tidy(checkpoints, name, limit, policy->source);
+    return ERR_NONE;
+}
+
+/* ---- before the first step ---- */
+
+enum err checkpoint_prepare(const char *folder)
+{
+    char checkpoints[FILE_PATH_BYTES], probe[FILE_PATH_BYTES];
+    TRY(file_join(checkpoints, sizeof checkpoints, folder, "checkpoints"));
+    TRY(file_join(probe, sizeof probe, checkpoints, "probe"));
+    struct stat status;
+    if (lstat(checkpoints, &status) == 0 && !file_is_folder(checkpoints)) {
+        return err_set(ERR_STATE,
+                       "%s is no folder that can be opened (a link to a disk that is not mounted?): the run could "
+                       "not save; put it back, or remove it",
+                       checkpoints);
     }
-    if (result == ERR_NONE) {
-        result = file_rename_synced(temporary, path);
-    }
+    TRY(file_make_folders(checkpoints));
+    enum err result = file_write_atomic(probe, "", 0);
     if (result != ERR_NONE) {
-        char reason[1024];
-        snprintf(reason, sizeof reason, "%s", err_text());
-        file_remove_folder(temporary);
-        return err_set(result, "%s", reason);
+        return err_wrap(result, "%s cannot be written, so the run could not save", checkpoints);
     }
-    TRY(point_latest(checkpoints, name));
-    TRY(remove_old(checkpoints, STR(ASIDE), 0, policy->source));
-    return limit > 0 ? remove_old(checkpoints, STR(STEP), limit, policy->source) : ERR_NONE;
+    unlink(probe);
+    return ERR_NONE;
+}
+
+/* Of the disk that `path` will be on: of its nearest folder that exists. */
+static enum err space_for(const char *path, uint64_t *left)
+{
+    char folder[FILE_PATH_BYTES];
+    snprintf(folder, sizeof folder, "%s", path);
+    while (!file_exists(folder)) {
+        char *slash = strrchr(folder, '/');
+        if (!slash) {
+            return file_space_left(".", left);
+        }
+        slash[slash == folder] = '\0';
+    }
+    return file_space_left(folder, left);
+}
+
+enum err checkpoint_check_space(const char *folder, uint64_t bytes, int limit)
+{
+    char checkpoints[FILE_PATH_BYTES];
+    int64_t *steps = NULL;
+    int n = 0;
+    uint64_t left;
+    TRY(file_join(checkpoints, sizeof checkpoints, folder, "checkpoints"));
+    TRY(list_steps(checkpoints, STR(STEP), &steps, &n));
+    free(steps);
+    TRY(space_for(checkpoints, &left));
+    int more = limit + 1 - n; /* one is in the making while `limit` are kept */
+    if (left < bytes && n < 2) {
+        return err_set(ERR_IO,
+                       "%s: a checkpoint takes %llu MiB, but only %llu MiB are free: the run could not save; make "
+                       "room, or choose another output_dir",
+                       checkpoints, (unsigned long long)(bytes >> 20), (unsigned long long)(left >> 20));
+    }
+    if (more > 0 && left < (uint64_t)more * bytes) {
+        log_warning("%s: %d more checkpoints of %llu MiB will be there (save_total_limit, and one in the making), but "
+                    "only %llu MiB are free: older ones will go before their time",
+                    checkpoints, more, (unsigned long long)(bytes >> 20), (unsigned long long)(left >> 20));
+    }
+    return ERR_NONE;
+}
+
+/* One listed file of a checkpoint: weights as a link, the others as copies. */
+static enum err stage_file(const char *checkpoint, const char *files, const char *name)
+{
+    char from[FILE_PATH_BYTES], to[FILE_PATH_BYTES], *real;
+    TRY(file_join(from, sizeof from, checkpoint, name));
+    TRY(file_join(to, sizeof to, files, name));
+    if (!str_ends(str_of(name), STR(".safetensors"))) {
+        return file_copy(from, to);
+    }
+    real = realpath(from, NULL);
+    int status = real ? symlink(real, to) : -1;
+    free(real);
+    return status == 0 ? ERR_NONE : err_set(ERR_IO, "cannot link %s to %s: %s", to, from, strerror(errno));
+}
+
+static enum err files_path(const char *folder, char files[FILE_PATH_BYTES])
+{
+    char checkpoints[FILE_PATH_BYTES];
+    TRY(file_join(checkpoints, sizeof checkpoints, folder, "checkpoints"));
+    return file_join(files, FILE_PATH_BYTES, checkpoints, "files");
+}
+
+enum err checkpoint_stage(const char *folder, const char *checkpoint, char files[FILE_PATH_BYTES])
+{
+    json_t *list, *entry;
+    const char *name;
+    enum err result = ERR_NONE;
+    TRY(files_path(folder, files));
+    TRY(manifest_read(&list, checkpoint));
+    result = file_remove_folder(files);
+    result = result == ERR_NONE ? file_make_folders(files) : result;
+    json_object_foreach(list, name, entry)
+    {
+        if (result == ERR_NONE && !strchr(name, '/')) {
+            result = stage_file(checkpoint, files, name);
+        }
+    }
+    json_decref(list);
+    return result;
+}
+
+void checkpoint_unstage(const char *files)
+{
+    char weights[FILE_PATH_BYTES];
+    struct stat status;
+    if (file_join(weights, sizeof weights, files, "model.safetensors") == ERR_NONE && lstat(weights, &status) == 0 &&
+        S_ISLNK(status.st_mode)) {
+        unlink(weights);
+    }
+}
+
+enum err checkpoint_keep_files(const char *folder, struct model *policy, const char *dtype)
+{
+    char files[FILE_PATH_BYTES];
+    TRY(files_path(folder, files));
+    TRY(file_remove_folder(files));
+    TRY(file_make_folders(files));
+    TRY(model_save_files(policy, files, dtype));
+    free(policy->source);
+    policy->source = mem_strdup(files);
+    return ERR_NONE;
 }
 
 /* ---- finding and reading ---- */
 
 enum err checkpoint_verify(const char *path)
 {
+    static const char *const needed[] = {"config.json", "model.safetensors", "state/train.json"};
+    json_t *files;
+    TRY(manifest_read(&files, path));
+    const char *missing = NULL;
+    for (size_t i = 0; i < sizeof needed / sizeof *needed; i++) {
+        missing = json_object_get(files, needed[i]) ? missing : needed[i];
+    }
+    if (!json_object_get(files, row_file_moments_name(OPTIM_ADAMW)) &&
+        !json_object_get(files, row_file_moments_name(OPTIM_ADAMW_BF16_SR))) {
+        missing = row_file_moments_name(OPTIM_ADAMW);
+    }
+    json_decref(files);
+    if (missing) {
+        return err_set(ERR_STATE, "%s: its manifest does not list %s: it is no whole checkpoint", path, missing);
+    }
     return manifest_verify(path);
 }
 
@@ -375,7 +479,20 @@ static enum err settle_latest(const char *checkpoints, const char *name)
     return strcmp(is, name) == 0 ? ERR_NONE : point_latest(checkpoints, name);
 }
 
-enum err checkpoint_find(const char *folder, char *path, size_t capacity, bool *found)
+/* Whole, of the step that its name says, and one that the caller can continue from. */
+static enum err try_checkpoint(const char *path, int64_t step, checkpoint_accept *accept, void *context)
+{
+    struct checkpoint_state state;
+    TRY(checkpoint_verify(path));
+    TRY(checkpoint_read_state(path, &state));
+    if (state.step != step) {
+        return err_set(ERR_STATE, "its state/train.json is of step %lld: a copy of another one", (long long)state.step);
+    }
+    return accept ? accept(context, path, &state) : ERR_NONE;
+}
+
+enum err checkpoint_find(const char *folder, char *path, size_t capacity, bool *found, checkpoint_accept *accept,
+                         void *context)
 {
     char checkpoints[FILE_PATH_BYTES], name[32];
     int64_t *steps = NULL;
@@ -387,8 +504,12 @@ enum err checkpoint_find(const char *folder, char *path, size_t capacity, bool *
     *found = false;
     for (int i = 0; i < n && !*found && result == ERR_NONE; i++) {
         step_name(name, steps[i]);
-        *found = file_join(path, capacity, checkpoints, name) == ERR_NONE && checkpoint_verify(path) == ERR_NONE;
-        if (!*found) {
+        result = file_join(path, capacity, checkpoints, name);
+        enum err tried = result == ERR_NONE ? try_checkpoint(path, steps[i], accept, context) : result;
+        *found = tried == ERR_NONE;
+        if (tried == ERR_USAGE) {
+            result = tried;
+        } else if (!*found) {
             log_warning("checkpoint %s is passed over: %s", name, err_text());
         }
     }
@@ -407,9 +528,7 @@ static enum err check_moments(const char *path, enum optim_kind kind)
 {
     static const char *const names[] = {[OPTIM_ADAMW] = "adamw", [OPTIM_ADAMW_BF16_SR] = "adamw_bf16_sr"};
     enum optim_kind other = kind == OPTIM_ADAMW ? OPTIM_ADAMW_BF16_SR : OPTIM_ADAMW;
-    char file[FILE_PATH_BYTES];
-    TRY(file_join(file, sizeof file, path, moments_name(other)));
-    if (file_exists(file)) {
+    if (manifest_lists(path, row_file_moments_name(other))) {
         return err_set(
             ERR_USAGE,
             "%s was saved with optim: %s, but the recipe has optim: %s, whose moments are of another kind; set "
@@ -421,11 +540,9 @@ static enum err check_moments(const char *path, enum optim_kind kind)
 
 enum err checkpoint_read_optim(const char *path, struct optim *optim, const struct model *policy)
 {
-    char weights[FILE_PATH_BYTES];
     TRY(check_moments(path, optim->options.kind));
     TRY(row_file_moments(path, false, policy, optim));
-    TRY(file_join(weights, sizeof weights, path, "state/weights.bin"));
-    if (file_exists(weights)) {
+    if (manifest_lists(path, "state/weights.bin")) {
         TRY(row_file_weights(path, "state/weights.bin", false, policy));
     }
     return ERR_NONE;
@@ -433,8 +550,7 @@ enum err checkpoint_read_optim(const char *path, struct optim *optim, const stru
 
 bool checkpoint_has_reference(const char *path)
 {
-    char file[FILE_PATH_BYTES];
-    return file_join(file, sizeof file, path, "state/reference.bin") == ERR_NONE && file_exists(file);
+    return manifest_lists(path, "state/reference.bin");
 }
 
 enum err checkpoint_read_reference(const char *path, struct model *reference)

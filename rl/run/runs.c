@@ -25,6 +25,14 @@ bool run_is_folder(const char *path)
     return file_join(db, sizeof db, path, "run.db") == ERR_NONE && file_exists(db);
 }
 
+const char *run_path_from_here(const char *path)
+{
+    char here[FILE_PATH_BYTES];
+    size_t length = getcwd(here, sizeof here) ? strlen(here) : 0;
+    bool inside = length > 1 && strncmp(path, here, length) == 0 && path[length] == '/' && path[length + 1];
+    return inside ? path + length + 1 : path;
+}
+
 const char *run_state_name(enum run_state state)
 {
     static const char *const names[] = {"running", "finished", "stopped", "unreadable"};
@@ -131,6 +139,24 @@ static void read_run(sqlite3 *db, struct arena *arena, struct run_summary *out)
     out->last_wall = query_number(db, "SELECT wall FROM steps ORDER BY step DESC LIMIT 1", "");
 }
 
+/* The step of the newest checkpoint by its name; whether it is whole is not looked at. */
+static int64_t newest_checkpoint(const char *folder)
+{
+    char path[FILE_PATH_BYTES];
+    int64_t newest = 0, step;
+    DIR *dir = file_join(path, sizeof path, folder, "checkpoints") == ERR_NONE ? opendir(path) : NULL;
+    for (struct dirent *entry; dir && (entry = readdir(dir));) {
+        struct str name = str_of(entry->d_name);
+        if (str_starts(name, STR("step-")) && str_to_int(str_slice(name, 5, name.length), &step)) {
+            newest = step > newest ? step : newest;
+        }
+    }
+    if (dir) {
+        closedir(dir);
+    }
+    return newest;
+}
+
 /* When the database was last written, for a run without a step. */
 static double file_wall(const char *folder)
 {
@@ -177,7 +203,8 @@ void run_summarise(const char *folder, struct arena *arena, struct run_summary *
     if (isnan(out->last_wall)) {
         out->last_wall = file_wall(folder);
     }
-    bool done = out->max_steps > 0 && out->steps >= out->max_steps;
+    out->saved_step = newest_checkpoint(folder);
+    bool done = out->max_steps > 0 && out->saved_step >= out->max_steps;
     out->state = is_locked(folder) ? RUN_RUNNING : done ? RUN_FINISHED : RUN_STOPPED;
     if (result != ERR_NONE) {
         out->state = RUN_UNREADABLE;

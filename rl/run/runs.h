@@ -14,7 +14,7 @@
 
 enum run_state {
     RUN_RUNNING,    /* a process holds its lock */
-    RUN_FINISHED,   /* all of its steps are done */
+    RUN_FINISHED,   /* all of its steps are done and saved */
     RUN_STOPPED,    /* the same command goes on with it */
     RUN_UNREADABLE, /* see `problem`; nothing else is known but the folder */
 };
@@ -29,6 +29,7 @@ struct run_summary {
     const char *template_name, *system_prompt;
     const char *example;            /* the first prompt that was trained on, in its template */
     int64_t steps, max_steps;       /* max_steps 0: unknown */
+    int64_t saved_step;             /* of its newest checkpoint; 0: none */
     double reward, loss, length;    /* of the last step that has one */
     double accuracy, accuracy_ci95; /* eval/pass@1 of the last evaluation */
     int64_t accuracy_step;
@@ -41,6 +42,8 @@ struct run_list {
     int n;
 };
 
+/* A path inside the working directory without it, for people; others as they are. Points into `path`. */
+const char *run_path_from_here(const char *path);
 bool run_is_folder(const char *path); /* does it hold a run? */
 const char *run_state_name(enum run_state state);
 /* The run in `folder`. A run.db that cannot be read is RUN_UNREADABLE. */

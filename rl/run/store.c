@@ -10,15 +10,23 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/file.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/clock.h"
 #include "base/file.h"
+#include "base/log.h"
 #include "rl/run/store.sql.h"
 #include "rl/run/store_internal.h"
 
 static enum err store_fail(const struct store *store, const char *what)
 {
+    if (sqlite3_errcode(store->db) == SQLITE_BUSY) {
+        return err_set(ERR_IO,
+                       "%s: cannot %s: another program holds it (a backup, a notebook, sqlite3?); close that one and "
+                       "run the same command again",
+                       store->path, what);
+    }
     return err_set(ERR_IO, "%s: cannot %s: %s", store->path, what, sqlite3_errmsg(store->db));
 }
 
@@ -48,6 +56,34 @@ enum err store_end(struct store *store, enum err result)
         sqlite3_exec(store->db, "ROLLBACK", NULL, NULL, NULL);
     }
     return result;
+}
+
+void store_set_patience(struct store *store, double seconds, bool (*give_up)(void))
+{
+    store->patience = seconds;
+    store->give_up = give_up;
+}
+
+/* Called by SQLite while another program holds a lock, for the n-th time; true: try again. */
+static int store_wait(void *context, int n)
+{
+    struct store *store = context;
+    double now = clock_seconds();
+    if (n == 0) {
+        store->waiting_since = now;
+        store->said = false;
+    }
+    double waited = now - store->waiting_since;
+    if (waited > store->patience || (store->give_up && store->give_up())) {
+        return 0;
+    }
+    if (waited > 1 && !store->said) {
+        store->said = true;
+        log_warning("%s is held by another program; waiting for it, %.0f seconds at most", store->path,
+                    store->patience);
+    }
+    nanosleep(&(struct timespec){.tv_nsec = 20000000}, NULL);
+    return 1;
 }
 
 /* The folder's lock: a file that names its owner; the system lets go of it when the process ends. */
@@ -103,7 +139,7 @@ static enum err store_open_db(struct store *store)
     if (sqlite3_open_v2(store->path, &store->db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE, NULL) != SQLITE_OK) {
         return store_fail(store, "open");
     }
-    sqlite3_busy_timeout(store->db, 1000);
+    sqlite3_busy_handler(store->db, store_wait, store);
     TRY(store_exec(store, "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA foreign_keys=OFF;"));
     TRY(store_exec(store, STORE_SCHEMA));
     struct arena scratch = ARENA_INIT;
@@ -123,6 +159,7 @@ enum err store_open(struct store **out, const char *folder)
 {
     struct store *store = mem_zero(sizeof *store);
     store->lock = -1;
+    store->patience = STORE_PATIENCE;
     enum err result = file_make_folders(folder);
     if (result == ERR_NONE) {
         result = file_join(store->path, sizeof store->path, folder, "run.db");
@@ -176,14 +213,85 @@ enum err store_open_reader(sqlite3 **out, const char *folder)
     return ERR_NONE;
 }
 
-/* A statement that is stepped once for each set of values. Types: i int64, d double, s C string, S struct str as text,
- * b blob (pointer, int bytes). */
 enum err store_prepare(struct store *store, sqlite3_stmt **statement, const char *sql)
 {
     return sqlite3_prepare_v2(store->db, sql, -1, statement, NULL) == SQLITE_OK ? ERR_NONE
                                                                                 : store_fail(store, "prepare");
 }
 
+void store_fold(XXH3_state_t *hash, int type, const void *data, size_t bytes)
+{
+    uint64_t head[2] = {(uint64_t)type, bytes};
+    XXH3_64bits_update(hash, head, sizeof head);
+    if (bytes > 0) {
+        XXH3_64bits_update(hash, data, bytes);
+    }
+}
+
+void store_fold_int(XXH3_state_t *hash, int64_t number)
+{
+    store_fold(hash, SQLITE_INTEGER, &number, sizeof number);
+}
+
+void store_fold_real(XXH3_state_t *hash, double number)
+{
+    number = number == 0 ? 0 : number;
+    store_fold(hash, SQLITE_FLOAT, &number, sizeof number);
+}
+
+void store_fold_shape(XXH3_state_t *hash, const struct store_shape *shape)
+{
+    store_fold_int(hash, shape->n_prompts);
+    store_fold_int(hash, shape->G);
+    store_fold_int(hash, shape->n_steps);
+    store_fold(hash, SQLITE_TEXT, shape->keys, strlen(shape->keys));
+}
+
+void store_fold_end(XXH3_state_t *hash, char text[17])
+{
+    snprintf(text, 17, "%016llx", (unsigned long long)XXH3_64bits_digest(hash));
+    XXH3_freeState(hash);
+}
+
+static void store_bind_int(struct store *store, sqlite3_stmt *statement, int i, int64_t number)
+{
+    sqlite3_bind_int64(statement, i, number);
+    if (store->hash) {
+        store_fold_int(store->hash, number);
+    }
+}
+
+/* Not-a-number is NULL. */
+static void store_bind_real(struct store *store, sqlite3_stmt *statement, int i, double number)
+{
+    if (isnan(number)) {
+        sqlite3_bind_null(statement, i);
+    } else {
+        sqlite3_bind_double(statement, i, number);
+    }
+    if (store->hash && isnan(number)) {
+        store_fold(store->hash, SQLITE_NULL, NULL, 0);
+    } else if (store->hash) {
+        store_fold_real(store->hash, number);
+    }
+}
+
+static void store_bind_bytes(struct store *store, sqlite3_stmt *statement, int i, int type, const void *data,
+                             size_t bytes)
+{
+    data = data ? data : "";
+    if (type == SQLITE_TEXT) {
+        sqlite3_bind_text(statement, i, data, (int)bytes, SQLITE_STATIC);
+    } else {
+        sqlite3_bind_blob(statement, i, data, (int)bytes, SQLITE_STATIC);
+    }
+    if (store->hash) {
+        store_fold(store->hash, type, data, bytes);
+    }
+}
+
+/* Steps a statement once with these values. Types: i int64, d double, s C string, S struct str as text, b blob (pointer, int
+ * bytes). */
 static enum err store_insert(struct store *store, sqlite3_stmt *statement, const char *types, ...)
 {
     va_list args;
@@ -191,21 +299,20 @@ static enum err store_insert(struct store *store, sqlite3_stmt *statement, const
     for (int i = 1; types[i - 1]; i++) {
         struct str text;
         const void *blob;
-        double number;
         switch (types[i - 1]) {
-        case 'i': sqlite3_bind_int64(statement, i, va_arg(args, int64_t)); break;
-        case 'd':
-            number = va_arg(args, double);
-            isnan(number) ? sqlite3_bind_null(statement, i) : sqlite3_bind_double(statement, i, number);
+        case 'i': store_bind_int(store, statement, i, va_arg(args, int64_t)); break;
+        case 'd': store_bind_real(store, statement, i, va_arg(args, double)); break;
+        case 's':
+            text = str_of(va_arg(args, const char *));
+            store_bind_bytes(store, statement, i, SQLITE_TEXT, text.data, text.length);
             break;
-        case 's': sqlite3_bind_text(statement, i, va_arg(args, const char *), -1, SQLITE_STATIC); break;
         case 'S':
             text = va_arg(args, struct str);
-            sqlite3_bind_text(statement, i, text.data ? text.data : "", (int)text.length, SQLITE_STATIC);
+            store_bind_bytes(store, statement, i, SQLITE_TEXT, text.data, text.length);
             break;
         case 'b':
             blob = va_arg(args, const void *);
-            sqlite3_bind_blob(statement, i, blob, va_arg(args, int), SQLITE_STATIC);
+            store_bind_bytes(store, statement, i, SQLITE_BLOB, blob, (size_t)va_arg(args, int));
             break;
         default: BUG_ON(true);
         }
@@ -257,51 +364,86 @@ static enum err store_write_prompts(struct store *store, const struct iteration 
     return result;
 }
 
-static enum err store_write_parts(struct store *store, sqlite3_stmt *insert, const struct iteration *it, int i,
-                                  const struct reward_set *rewards)
+static enum err store_write_samples(struct store *store, const struct iteration *it)
 {
-    static const char *const kinds[] = {"ok", "abstain", "error"};
-    const struct sample *s = &it->samples[i];
-    for (int part = 0; part < reward_set_count(rewards); part++) {
-        const struct verdict *v = &s->judgement.parts[part];
-        TRY(store_insert(store, insert, "iiiissdsSd", it->number, (int64_t)(i / it->G), (int64_t)(i % it->G),
-                         (int64_t)part, reward_set_label(rewards, part), kinds[v->kind],
-                         v->kind == VERDICT_OK ? v->score : (double)NAN, v->reason ? v->reason : "", v->extracted,
-                         s->judgement.seconds[part]));
-    }
-    return ERR_NONE;
-}
-
-static enum err store_write_samples(struct store *store, const struct iteration *it, const struct reward_set *rewards)
-{
-    sqlite3_stmt *insert, *parts;
+    sqlite3_stmt *insert;
     TRY(store_prepare(store, &insert, "INSERT OR REPLACE INTO completions VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"));
-    enum err result =
-        store_prepare(store, &parts, "INSERT OR REPLACE INTO rewards VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?, ?)");
+    enum err result = ERR_NONE;
     for (int i = 0; i < it->n_samples && result == ERR_NONE; i++) {
         const struct sample *s = &it->samples[i];
         const struct completion *c = s->completion;
         int bytes = 4 * c->n_tokens;
-        result =
-            store_insert(store, insert, "iiibbbbbiddi", it->number, (int64_t)(i / it->G), (int64_t)(i % it->G),
-                         (const void *)(c->text.data ? c->text.data : ""), (int)c->text.length, (const void *)c->tokens,
-                         bytes, (const void *)c->logprob, bytes, (const void *)c->lse, bytes, (const void *)c->entropy,
-                         bytes, (int64_t)c->finish, s->reward, s->advantage, (int64_t)s->dropped);
-        if (result == ERR_NONE) {
-            result = store_write_parts(store, parts, it, i, rewards);
+        result = store_insert(store, insert, "iiibbbbbiddi", it->number, (int64_t)(i / it->G), (int64_t)(i % it->G),
+                              (const void *)c->text.data, (int)c->text.length, (const void *)c->tokens, bytes,
+                              (const void *)c->logprob, bytes, (const void *)c->lse, bytes, (const void *)c->entropy,
+                              bytes, (int64_t)c->finish, s->reward, s->advantage, (int64_t)s->dropped);
+    }
+    sqlite3_finalize(insert);
+    return result;
+}
+
+/* A reward's part of a sample; its seconds are not hashed, like all that depends on the clock. */
+static enum err store_write_part(struct store *store, sqlite3_stmt *insert, const struct iteration *it, int i, int part,
+                                 const char *label)
+{
+    static const char *const kinds[] = {"ok", "abstain", "error"};
+    const struct judgement *judgement = &it->samples[i].judgement;
+    const struct verdict *v = &judgement->parts[part];
+    sqlite3_bind_double(insert, 10, judgement->seconds[part]);
+    return store_insert(store, insert, "iiiissdsS", it->number, (int64_t)(i / it->G), (int64_t)(i % it->G),
+                        (int64_t)part, label, kinds[v->kind], v->kind == VERDICT_OK ? v->score : (double)NAN,
+                        v->reason ? v->reason : "", v->extracted);
+}
+
+static enum err store_write_parts(struct store *store, const struct iteration *it, const struct reward_set *rewards)
+{
+    sqlite3_stmt *insert;
+    TRY(store_prepare(store, &insert, "INSERT OR REPLACE INTO rewards VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"));
+    enum err result = ERR_NONE;
+    for (int i = 0; i < it->n_samples && result == ERR_NONE; i++) {
+        for (int part = 0; part < reward_set_count(rewards) && result == ERR_NONE; part++) {
+            result = store_write_part(store, insert, it, i, part, reward_set_label(rewards, part));
         }
     }
     sqlite3_finalize(insert);
-    sqlite3_finalize(parts);
+    return result;
+}
+
+static enum err store_write_rows(struct store *store, const struct iteration *it, const struct reward_set *rewards)
+{
+    TRY(store_write_prompts(store, it));
+    TRY(store_write_samples(store, it));
+    return store_write_parts(store, it, rewards);
+}
+
+/* The row that says what the others must be; the hash that they have been added to becomes a part of it. */
+static enum err store_write_shape(struct store *store, const struct iteration *it, XXH3_state_t *hash)
+{
+    char text[17];
+    sqlite3_stmt *insert;
+    const char *keys = it->keys ? it->keys : "";
+    store_fold_shape(hash, &(struct store_shape){it->n_prompts, it->G, it->n_steps, keys});
+    store_fold_end(hash, text);
+    TRY(store_prepare(store, &insert, "INSERT OR REPLACE INTO rollouts VALUES(?, ?, ?, ?, ?, ?)"));
+    enum err result = store_insert(store, insert, "iiiiss", it->number, (int64_t)it->n_prompts, (int64_t)it->G,
+                                   (int64_t)it->n_steps, keys, text);
+    sqlite3_finalize(insert);
     return result;
 }
 
 enum err store_rollout(struct store *store, const struct iteration *it, const struct reward_set *rewards)
 {
     TRY(store_begin(store));
-    enum err result = store_write_prompts(store, it);
+    XXH3_state_t *hash = XXH3_createState();
+    BUG_ON(!hash);
+    XXH3_64bits_reset(hash);
+    store->hash = hash;
+    enum err result = store_write_rows(store, it, rewards);
+    store->hash = NULL;
     if (result == ERR_NONE) {
-        result = store_write_samples(store, it, rewards);
+        result = store_write_shape(store, it, hash);
+    } else {
+        XXH3_freeState(hash);
     }
     return store_end(store, result);
 }
@@ -318,9 +460,9 @@ static enum err store_write_metrics(struct store *store, const char *sql, int64_
     return result;
 }
 
-static enum err store_append_metrics(struct store *store, const struct strbuf *lines, bool from_nothing)
+static enum err store_append_metrics(struct store *store, const struct strbuf *lines)
 {
-    int fd = open(store->metrics_path, O_WRONLY | O_CREAT | O_CLOEXEC | (from_nothing ? O_TRUNC : O_APPEND), 0666);
+    int fd = open(store->metrics_path, O_WRONLY | O_CREAT | O_CLOEXEC | O_APPEND, 0666);
     if (fd < 0) {
         return err_set(ERR_IO, "cannot open %s: %s", store->metrics_path, strerror(errno));
     }
@@ -329,7 +471,7 @@ static enum err store_append_metrics(struct store *store, const struct strbuf *l
     return result;
 }
 
-enum err store_step(struct store *store, int64_t step, int64_t iteration, const struct metrics *metrics)
+static enum err store_write_step(struct store *store, int64_t step, int64_t iteration, const struct metrics *metrics)
 {
     sqlite3_stmt *insert;
     TRY(store_begin(store));
@@ -341,12 +483,19 @@ enum err store_step(struct store *store, int64_t step, int64_t iteration, const 
     if (result == ERR_NONE) {
         result = store_write_metrics(store, "INSERT OR REPLACE INTO metrics VALUES(?, ?, ?, ?)", step, metrics);
     }
-    TRY(store_end(store, result));
+    return store_end(store, result);
+}
+
+enum err store_step(struct store *store, int64_t step, int64_t iteration, const struct metrics *metrics)
+{
+    char reason[1024];
     struct strbuf line = STRBUF_INIT;
+    enum err result = store_write_step(store, step, iteration, metrics);
+    snprintf(reason, sizeof reason, "%s", err_text());
     metrics_to_json(metrics, step, &line);
-    result = store_append_metrics(store, &line, false);
+    enum err appended = store_append_metrics(store, &line);
     strbuf_release(&line);
-    return result;
+    return result != ERR_NONE ? err_set(result, "%s", reason) : appended;
 }
 
 enum err store_eval(struct store *store, int64_t step, const struct metrics *metrics)

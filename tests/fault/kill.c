@@ -262,7 +262,7 @@ static const char *difference(const char *run, const struct run_digest *want)
     }
     what = litter(run, "", " run.db run.db-wal run.db-shm metrics.jsonl recipe.yaml lock report.html checkpoints ");
     if (!what) { /* a kill between two removals leaves one checkpoint more until the next save */
-        what = litter(run, "/checkpoints", " latest latest.tmp step-000012 step-000011 step-000010 ");
+        what = litter(run, "/checkpoints", " latest latest.tmp files step-000012 step-000011 step-000010 ");
     }
     if (what) {
         snprintf(text, sizeof text, "%s was left behind", what);

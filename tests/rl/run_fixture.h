@@ -224,6 +224,7 @@ static inline void run_db_text(const char *folder, struct strbuf *out)
 {
     static const char *const queries[] = {
         "SELECT step, iteration FROM steps ORDER BY step",
+        "SELECT * FROM rollouts ORDER BY iteration",
         "SELECT * FROM prompts ORDER BY iteration, prompt",
         "SELECT * FROM completions ORDER BY iteration, prompt, sample",
         ("SELECT iteration, prompt, sample, part, label, verdict, score, reason, extracted FROM rewards"

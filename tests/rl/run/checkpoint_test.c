@@ -79,7 +79,7 @@ static const char *found(void)
 {
     static char path[FILE_PATH_BYTES];
     bool is_there = false;
-    MUST(checkpoint_find(run, path, sizeof path, &is_there));
+    MUST(checkpoint_find(run, path, sizeof path, &is_there, NULL, NULL));
     return is_there ? strrchr(path, '/') + 1 : "";
 }
 
@@ -142,7 +142,7 @@ static void check_round_trip(const struct checkpoint_state *in, const char *dtyp
 static void every_bit_comes_back(void **state)
 {
     (void)state;
-    const struct checkpoint_state in = {3, 2, 1, 99, 4, (uint64_t)1 << 40, 12345, 3, 1};
+    const struct checkpoint_state in = {3, 2, 1, 99, 4, (uint64_t)1 << 40, 12345, 3, 1, -77};
     uint64_t before = hash_weights(model);
     struct model *reference = NULL;
     MUST(model_clone(&reference, model));
@@ -282,7 +282,7 @@ static void the_newest_whole_one_is_found(void **state)
     snprintf(path, sizeof path, "%s/state/train.json", path_of("step-000002"));
     flip(path, 3, 1);
     bool is_there = true;
-    assert_int_equal(checkpoint_find(run, path, sizeof path, &is_there), ERR_STATE);
+    assert_int_equal(checkpoint_find(run, path, sizeof path, &is_there, NULL, NULL), ERR_STATE);
     assert_false(is_there);
     assert_non_null(strstr(err_text(), "none of its 3 checkpoints is whole"));
 }

@@ -101,6 +101,11 @@ static void a_run_with_all_its_steps_is_finished(void **state)
     struct store *store = begin_run("a", 4);
     must(store_set_meta(store, "max_steps", "4"));
     store_close(store);
+    must(file_make_folders(path_of("a/checkpoints/step-000003")));
+    run_summarise(path_of("a"), &arena, &run);
+    assert_int_equal(run.state, RUN_STOPPED); /* the last step is not saved */
+    assert_int_equal(run.saved_step, 3);
+    must(file_make_folders(path_of("a/checkpoints/step-000004")));
     run_summarise(path_of("a"), &arena, &run);
     assert_int_equal(run.state, RUN_FINISHED);
     assert_int_equal(run.max_steps, 4);
