@@ -1,7 +1,8 @@
 /* rl/collapse.h - a policy that learns nothing any more is announced.
  *
  * When in every group all rewards are equal, each advantage is 0, and so is the gradient of the policy. One such rollout is bad luck;
- * COLLAPSE_ROLLOUTS in a row are a collapse, or, when there was never another, a reward that cannot tell completions apart.
+ * COLLAPSE_ROLLOUTS in a row are a collapse, or, when there was no other since the run was started, a reward that cannot tell
+ * completions apart. A run that ends before that says so at its last rollout.
  *
  * SPDX-License-Identifier: Apache-2.0 */
 #ifndef RL_COLLAPSE_H
@@ -11,7 +12,7 @@
 
 #define COLLAPSE_ROLLOUTS 5
 
-/* Zeroed at the beginning of a run. */
+/* Zeroed when a run is started. */
 struct collapse {
     int n_flat;      /* rollouts in a row whose groups were all flat */
     bool had_signal; /* some rollout before had a group that was not */
@@ -19,6 +20,6 @@ struct collapse {
 };
 
 /* Takes in a rollout's statistics. The sentence to say, once at each onset, in c->text; else NULL. */
-const char *collapse_watch(struct collapse *c, const struct advantage_stats *stats);
+const char *collapse_watch(struct collapse *c, const struct advantage_stats *stats, bool last_rollout);
 
 #endif

@@ -60,7 +60,8 @@ static void iteration_metrics(struct train *t, struct iteration *it, const struc
 
 static enum err announce_collapse(struct train *t, const struct advantage_stats *stats)
 {
-    const char *text = collapse_watch(&t->collapse, stats);
+    bool last = t->state.step + recipe_steps_per_iteration(t->recipe) >= t->max_steps;
+    const char *text = collapse_watch(&t->collapse, stats, last);
     if (!text) {
         return ERR_NONE;
     }
