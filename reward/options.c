@@ -124,6 +124,10 @@ static enum err set_option(struct reward_values *values, const char *name, const
         }
         return ERR_NONE;
     }
+    if (strcmp(name, "only_if_right") == 0) {
+        values->only_if_right = strcmp(value, "true") == 0;
+        return check_option(reward, &(struct reward_option){.name = name, .type = OPTION_BOOL}, value);
+    }
     int i = option_index(values->kind, name);
     if (i < 0) {
         return unknown_option(values->kind, name);

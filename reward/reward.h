@@ -117,8 +117,9 @@ const struct reward_kind *reward_find(const char *name);
  *
  * Text of a reward: its name, then options behind a colon, divided by commas: "format:mode=graded,weight=0.1". A value with
  * commas stands in single quotes, in which '' is a quote: "cosine_length:correct='countdown:needs_format,label=c'". A bare
- * name is true: "countdown:needs_format". `weight` (1) and `label` (the reward's name) are options of all; labels of a set
- * differ from each other. */
+ * name is true: "countdown:needs_format". `weight` (1), `label` (the reward's name) and `only_if_right` are options of all;
+ * labels of a set differ from each other. A part with only_if_right is judged like the others, and added to the sum only
+ * where the first part without it gave 1 or more: a format that anyone can have is paid for right answers alone. */
 
 enum reward_on_error { ON_ERROR_DROP, ON_ERROR_ZERO, ON_ERROR_ABORT };
 

@@ -79,6 +79,18 @@ static int set_threads(int n_threads)
     return sched_getaffinity(0, sizeof processors, &processors) == 0 ? CPU_COUNT(&processors) : 1;
 }
 
+/* Parts with only_if_right need one to wait for. */
+static enum err check_order(const struct reward_set *set)
+{
+    int waiting = 0;
+    for (int i = 0; i < set->n_parts; i++) {
+        waiting += set->parts[i].values.only_if_right;
+    }
+    return waiting && waiting == set->n_parts
+               ? err_set(ERR_USAGE, "every reward has only_if_right; one of them must say what is right")
+               : ERR_NONE;
+}
+
 static enum err set_open_parts(struct reward_set *set, const struct reward_spec *specs, int n_specs)
 {
     for (int i = 0; i < n_specs; i++) {
@@ -91,7 +103,7 @@ static enum err set_open_parts(struct reward_set *set, const struct reward_spec 
             }
         }
     }
-    return ERR_NONE;
+    return check_order(set);
 }
 
 enum err reward_set_open(struct reward_set **out, const struct reward_spec *specs, int n_specs,
@@ -229,10 +241,21 @@ static void judge_job(void *context, int job, int worker)
     }
 }
 
+/* Did the first part that others may wait for (only_if_right) give all? */
+static bool is_right(const struct reward_set *set, const struct judgement *judgement)
+{
+    int p = 0;
+    while (p < set->n_parts && set->parts[p].values.only_if_right) {
+        p++;
+    }
+    return p < set->n_parts && judgement->parts[p].kind == VERDICT_OK && judgement->parts[p].score >= 1;
+}
+
 /* The weighted sum; and copies of what lies in a worker's arena. */
 static enum err finish_item(const struct reward_set *set, int i, struct judgement *judgement, struct arena *arena)
 {
     int n_ok = 0;
+    bool right = is_right(set, judgement);
     for (int p = 0; p < set->n_parts; p++) {
         struct verdict *v = &judgement->parts[p];
         v->extracted.data = arena_strndup(arena, v->extracted.data, v->extracted.length);
@@ -241,7 +264,8 @@ static enum err finish_item(const struct reward_set *set, int i, struct judgemen
             return err_set(ERR_STATE, "the reward %s failed on item %d: %s", reward_set_label(set, p), i, v->reason);
         }
         judgement->dropped |= v->kind == VERDICT_ERROR && set->on_error == ON_ERROR_DROP;
-        judgement->total += v->kind == VERDICT_OK ? set->parts[p].values.weight * v->score : 0;
+        bool counts = v->kind == VERDICT_OK && (right || !set->parts[p].values.only_if_right);
+        judgement->total += counts ? set->parts[p].values.weight * v->score : 0;
         n_ok += v->kind == VERDICT_OK || (v->kind == VERDICT_ERROR && set->on_error == ON_ERROR_ZERO);
     }
     judgement->dropped |= n_ok == 0;

@@ -369,7 +369,9 @@ static void print_kinds(void)
             print_option(o);
         }
     }
-    printf("\nand of every reward: weight=X (1), label=TEXT (its name)\n");
+    printf("\nand of every reward: weight=X (1), label=TEXT (its name), only_if_right (false; added only where the "
+           "first reward "
+           "without it gives 1)\n");
 }
 
 static enum err score_command(const struct cmd_args *args)

@@ -44,6 +44,34 @@ static void the_total_is_the_weighted_sum(void **state)
     arena_release(&arena);
 }
 
+static double total_of(const struct reward_spec *specs, int n, const char *completion)
+{
+    struct reward_set *set;
+    struct arena arena = ARENA_INIT;
+    struct judgement j;
+    json_t *row = json_loads(FIELDS, 0, NULL);
+    struct reward_item item = {.completion = str_of(completion), .fields = row, .n_tokens = -1};
+    assert_int_equal(reward_set_open(&set, specs, n, ON_ERROR_DROP, 10, 1), ERR_NONE);
+    assert_int_equal(reward_judge(set, &item, 1, &arena, &j), ERR_NONE);
+    double total = j.total;
+    reward_set_close(set);
+    arena_release(&arena);
+    json_decref(row);
+    return total;
+}
+
+static void a_part_may_wait_for_the_right_answer(void **state)
+{
+    (void)state;
+    const struct reward_spec specs[] = {{"format:weight=0.5,only_if_right"}, {"countdown"}};
+    assert_near(total_of(specs, 2, RIGHT), 1.5);
+    assert_near(total_of(specs, 2, "<think>x</think><answer>3+4</answer>"), 0);
+    assert_near(total_of(specs, 2, "<answer>3*4</answer>"), 1);
+    struct reward_set *set;
+    assert_int_equal(reward_set_open(&set, specs, 1, ON_ERROR_DROP, 10, 1), ERR_USAGE);
+    assert_string_equal(err_text(), "every reward has only_if_right; one of them must say what is right");
+}
+
 static void errors_drop_count_as_zero_or_abort(void **state)
 {
     (void)state;
@@ -227,6 +255,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_total_is_the_weighted_sum),
+        cmocka_unit_test(a_part_may_wait_for_the_right_answer),
         cmocka_unit_test(errors_drop_count_as_zero_or_abort),
         cmocka_unit_test(labels_differ),
         cmocka_unit_test(a_score_is_finite),
