@@ -14,13 +14,14 @@ static void inside(struct str part, struct str whole)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct str text = {(const char *)data, size};
-    for (unsigned m = 0; m < 64; m++) {
+    for (unsigned m = 0; m < 128; m++) {
         struct answer_options options = {.answer_tags = m & 1,
                                          .hashes = m & 2,
                                          .phrases = m & 4,
                                          .bare = m & 8,
                                          .last_number = m & 16,
-                                         .lenient = m & 32};
+                                         .lenient = m & 32,
+                                         .prefilled = m & 64};
         struct answer answer;
         if (answer_find(text, &options, &answer)) {
             continue;

@@ -15,6 +15,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 /* More than the bare names: options that change the way through the code, or must be given. */
 static const char *const specs[] = {
     "format:mode=graded,prefilled",
+    "think_format:mode=trl",
+    "gsm8k:answer_tags,prefilled",
+    "gsm8k:last_number,label=g2",
+    "math:fallback",
+    "choice:fallback",
     "countdown:allow_equals",
     "exact:ignore_case,white_space=collapse",
     "exact:part=thinking,white_space=remove,label=e2",
