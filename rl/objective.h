@@ -37,11 +37,10 @@ struct objective {
     int64_t n_uncertain;  /* tokens of the minibatch that are not below */
 };
 
+/* Clip shares are of the minibatch's tokens, or at the sequence level of its samples, as TRL logs them. */
 struct loss_stats {
     struct grpo_loss_sums sums; /* over the tokens that were computed */
-    double loss;
-    double clip_low,
-        clip_high;    /* shares of the minibatch's tokens, at the sequence level of its samples, as TRL logs them */
+    double loss, clip_low, clip_high;
     int64_t n_tokens; /* of the minibatch */
     int64_t bits_compared, bits_different;
 };

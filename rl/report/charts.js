@@ -10,7 +10,7 @@ function chartCards() {
   return [
     { title: "Held-out accuracy", wide: true, percent: true, from: data.evals, band: "eval/pass@1_ci95",
       lines: [["eval/pass@1", "pass@1, 95 % interval"], ...atK.map((n) => [n, n.slice(5)])] },
-    { title: "Reward", wide: true, lines: [["reward", "total"], ...(parts.length > 1 ? parts : [])] },
+    { title: "Reward", wide: true, lines: [["reward", "total"], ["kept/reward", "of groups trained on"], ...(parts.length > 1 ? parts : [])] },
     { title: "Completion length", unit: "tokens",
       lines: [["completions/mean_length", "mean"], ["completions/mean_terminated_length", "of those that ended"]] },
     { title: "Reflective words", unit: "per completion", stacked: true, total: "aha/all",
@@ -23,7 +23,7 @@ function chartCards() {
       lines: [["clip_ratio/low_mean", "low"], ["clip_ratio/high_mean", "high"], ["clip_ratio/region_mean", "both"]] },
     { title: "Shares", percent: true,
       lines: [["frac_reward_zero_std", "groups of equal reward"], ["completions/clipped_ratio", "cut off"],
-        ["completions/dropped_ratio", "dropped"]] },
+        ["completions/dropped_ratio", "unjudged"]] },
     { title: "Learning rate", lines: [["learning_rate", "learning rate"]] },
     { title: "Time per step", unit: "s", stacked: true, total: "step_time",
       lines: [["timing_s/rollout", "rollout"], ["timing_s/reward", "reward"], ["timing_s/train", "train"],

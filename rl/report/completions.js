@@ -128,7 +128,7 @@ function fullRow(completion, found) {
   if (completion.advantage !== null) facts.push(`advantage ${formatNumber(completion.advantage)}`);
   facts.push(`${completion.tokens} tokens`);
   if (FINISH[completion.finish]) facts.push(`ended by ${FINISH[completion.finish]}`);
-  if (completion.dropped) facts.push("not trained on");
+  if (completion.dropped) facts.push("no reward judged it");
   if (prompt.fields && prompt.fields !== "{}") facts.push(prompt.fields);
   cell.append(element("h4", {}, "Facts"), element("span", { class: "quiet" }, facts.join(" · ")));
   return element("tr", {}, cell);
@@ -144,7 +144,7 @@ function completionRow(completion, found) {
   const row = element("tr", { class: "row" }, element("td", { class: "number" }, String(completion.step)),
     element("td", { class: "preview" }, open),
     element("td", { class: "number" }, formatNumber(completion.reward)),
-    element("td", {}, ...partChips(completion), ...(completion.dropped ? [element("span", { class: "chip" }, "dropped")] : [])),
+    element("td", {}, ...partChips(completion), ...(completion.dropped ? [element("span", { class: "chip" }, "unjudged")] : [])),
     element("td", { class: "number" }, advantage),
     element("td", { class: "number" }, String(completion.tokens)));
   let full = null;
