@@ -19,6 +19,7 @@ enum err {
     ERR_IO,      /* the system refused: open, write, full disk ... */
     ERR_LIMIT,   /* the input is legal but larger than a stated limit */
     ERR_STATE,   /* files of a run do not fit together: wrong checkpoint, run in use ... */
+    ERR_NUMBERS, /* weights, log-probabilities or a gradient are not finite: what is in memory is not worth saving */
     ERR_DEVICE,  /* no such device, or it cannot do what is asked */
     ERR_STOPPED, /* the user asked to stop */
 };

@@ -3,7 +3,10 @@
  * SPDX-License-Identifier: Apache-2.0 */
 #include "model/finite.h"
 
+#include <stdlib.h>
 #include <string.h>
+
+#include "base/arena.h"
 
 #define CHUNK 32768 /* numbers that are counted in lanes as narrow as they are */
 
@@ -55,4 +58,27 @@ enum err not_finite_refuse(const char *path, const char *tensor, uint64_t bad, u
                          "%s: %llu of the %llu numbers of tensor '%s' are not finite (NaN or infinity); the model was "
                          "damaged or its training diverged: take another copy or an earlier checkpoint",
                          path, (unsigned long long)bad, (unsigned long long)n, tensor);
+}
+
+const struct param_part *not_finite_find(const struct params *params, const struct device *device, const float *array)
+{
+    const struct param_part *found = NULL;
+    float *rows = NULL;
+    for (int i = 0; i < params->n_parts && !found; i++) {
+        const struct param_part *part = &params->parts[i];
+        const struct param *p = &params->table[part->param];
+        int cols = param_width(p), block = CHUNK / cols > 64 ? CHUNK / cols / 16 * 16 : 64;
+        rows = mem_grow(rows, (size_t)block * (size_t)cols * sizeof *rows);
+        for (int row = 0; row < part->rows && !found; row += block) {
+            int n = part->rows - row < block ? part->rows - row : block;
+            if (array) {
+                device->ops->wide_export(rows, array + p->offset, part->row + row, n, p->rows, cols);
+            } else {
+                params_export(params, device, p, rows, part->row + row, n);
+            }
+            found = not_finite_count(rows, DTYPE_F32, (uint64_t)n * (uint64_t)cols) > 0 ? part : NULL;
+        }
+    }
+    free(rows);
+    return found;
 }

@@ -80,7 +80,8 @@ void model_mix_weights(struct model *to, const struct model *from, float share);
 void model_close(struct model *model);
 
 /* Writes a Hugging Face directory (config.json, generation_config.json and tokenizer files as they were opened,
- * model.safetensors, format "pt", in `dtype`: "float32" or "bfloat16"); each file fsynced. The folder exists. */
+ * model.safetensors, format "pt", in `dtype`: "float32" or "bfloat16"); each file fsynced. The folder exists. ERR_NUMBERS, and no
+ * model.safetensors, if a weight is not finite. */
 enum err model_save(const struct model *model, const char *folder, const char *dtype);
 /* The same without model.safetensors. */
 enum err model_save_files(const struct model *model, const char *folder, const char *dtype);

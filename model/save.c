@@ -4,8 +4,10 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "base/json.h"
+#include "model/finite.h"
 #include "model/gguf_model.h"
 #include "model/model.h"
 #include "model/safetensors.h"
@@ -149,7 +151,18 @@ struct export
     const struct model *model;
     float *rows;     /* [EXPORT_ROWS, cols] */
     int part, first; /* which rows are there */
+    uint64_t bad;    /* numbers of `broken` that are not finite */
+    const struct param_part *broken;
 };
+
+/* Counts in the first tensor that has any. */
+static void look_at(struct export *e, const struct param_part *part, uint64_t n)
+{
+    if (!e->broken || e->broken == part) {
+        e->bad += not_finite_count(e->rows, DTYPE_F32, n);
+        e->broken = e->bad > 0 ? part : NULL;
+    }
+}
 
 /* n elements of part i from `at` on, cut out of whole rows that are exported a block at a time. */
 static void read_part(void *context, int i, uint64_t at, uint64_t n, float *out)
@@ -165,6 +178,7 @@ static void read_part(void *context, int i, uint64_t at, uint64_t n, float *out)
             params_export(&e->model->params, e->model->device, p, e->rows, part->row + first, n_rows);
             e->part = i;
             e->first = first;
+            look_at(e, part, (uint64_t)n_rows * cols);
         }
         uint64_t from = at + done - (uint64_t)first * cols, there = (uint64_t)n_rows * cols - from;
         uint64_t n_here = there < n - done ? there : n - done;
@@ -189,10 +203,16 @@ enum err model_save(const struct model *model, const char *folder, const char *d
         sources[i] = (struct tensor_source){part->name, cols ? 2 : 1, {part->rows, cols}};
         widest = cols > widest ? cols : widest;
     }
-    struct export export = {model, mem_alloc(EXPORT_ROWS * (size_t)widest * sizeof(float)), -1, 0};
+    struct export export = {
+        .model = model, .rows = mem_alloc(EXPORT_ROWS * (size_t)widest * sizeof(float)), .part = -1};
     enum err result =
         safetensors_write(path, sources, params->n_parts, whole ? DTYPE_F32 : DTYPE_BF16, read_part, &export);
     free(export.rows);
     free(sources);
+    if (result == ERR_NONE && export.broken) {
+        unlink(path);
+        result = err_set(ERR_NUMBERS, "%s is not saved: %llu numbers of tensor '%s' are not finite (NaN or infinity)",
+                         path, (unsigned long long)export.bad, export.broken->name);
+    }
     return result;
 }

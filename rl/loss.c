@@ -7,6 +7,8 @@
 #include <string.h>
 #include <xxhash.h>
 
+#include "model/finite.h"
+
 void loss_init(struct loss *loss, const struct loss_options *o)
 {
     *loss = (struct loss){
@@ -119,6 +121,10 @@ static void micro_batch_backward(struct loss *loss, const struct objective *obje
         memcpy(loss->logprob, loss->old, (size_t)mb->batch.n_targets * sizeof(float));
     } else {
         logprobs_of(loss, o->policy, &mb->batch, loss->logprob, loss->lse, loss->entropy);
+    }
+    stats->n_not_finite += (int64_t)not_finite_count(loss->logprob, DTYPE_F32, (uint64_t)mb->batch.n_targets);
+    if (o->reference) {
+        stats->n_not_finite += (int64_t)not_finite_count(loss->ref, DTYPE_F32, (uint64_t)mb->batch.n_targets);
     }
     objective_add(objective, mb,
                   &(struct objective_targets){.logprob = loss->logprob,

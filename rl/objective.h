@@ -43,6 +43,7 @@ struct loss_stats {
     double loss, clip_low, clip_high;
     int64_t n_tokens; /* of the minibatch */
     int64_t bits_compared, bits_different;
+    int64_t n_not_finite; /* log-probabilities of the policy or the reference that are NaN or infinite */
 };
 
 /* Of a micro-batch's targets. */

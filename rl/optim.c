@@ -5,7 +5,9 @@
 
 #include <math.h>
 
+#include "base/log.h"
 #include "kernels/rng.h"
+#include "model/finite.h"
 
 #define OPTIM_MOST_SKIPPED 3
 
@@ -83,6 +85,40 @@ static void optim_apply(struct optim *optim, struct model *model, double learnin
     }
 }
 
+/* Each of these three steps in a row leaves the weights as they are; the third ends the run. */
+static enum err skip_step(struct optim *optim, const struct model *model, int64_t schedule_step, double learning_rate)
+{
+    const struct param_part *w = not_finite_find(&model->params, model->device, optim->grads);
+    const char *where = w ? w->name : "none: their squares overflow";
+    if (++optim->n_skipped < OPTIM_MOST_SKIPPED) {
+        log_warning("step %lld: the gradient is not finite (first in %s); the update is left out",
+                    (long long)schedule_step, where);
+        return ERR_NONE;
+    }
+    return err_set(
+        ERR_NUMBERS,
+        "step %lld: the gradient is not finite (first in %s), for the %dth time in a row; the checkpoints are "
+        "as they were; resume from the last one with a smaller learning_rate (now %g)",
+        (long long)schedule_step, where, OPTIM_MOST_SKIPPED, learning_rate);
+}
+
+/* Of bf16 weights without masters the next forward pass tells, and the next save. */
+static enum err check_weights(const struct model *model, int64_t schedule_step, double learning_rate)
+{
+    const struct params *params = &model->params;
+    const float *trained = params->master                               ? params->master
+                           : params->bytes == params->n * sizeof(float) ? params->data
+                                                                        : NULL;
+    if (!trained || isfinite(model->device->ops->sum_squares(trained, params->n))) {
+        return ERR_NONE;
+    }
+    const struct param_part *w = not_finite_find(params, model->device, NULL);
+    return err_set(ERR_NUMBERS,
+                   "step %lld: after the update the weights are not finite (first in %s); the checkpoints are as they "
+                   "were; resume from the last one with a smaller learning_rate (now %g)",
+                   (long long)schedule_step, w ? w->name : "none: their squares overflow", learning_rate);
+}
+
 enum err optim_step(struct optim *optim, struct model *model, int64_t schedule_step, struct optim_stats *stats)
 {
     const struct optim_options *o = &optim->options;
@@ -90,17 +126,11 @@ enum err optim_step(struct optim *optim, struct model *model, int64_t schedule_s
     double learning_rate = optim_learning_rate(o, schedule_step);
     *stats = (struct optim_stats){.grad_norm = norm, .learning_rate = learning_rate, .skipped = !isfinite(norm)};
     if (stats->skipped) {
-        if (++optim->n_skipped >= OPTIM_MOST_SKIPPED) {
-            return err_set(ERR_STATE,
-                           "step %lld: the gradient is not finite for the %dth time in a row; resume from the "
-                           "last checkpoint with a smaller learning_rate (now %g)",
-                           (long long)schedule_step, OPTIM_MOST_SKIPPED, learning_rate);
-        }
-        return ERR_NONE;
+        return skip_step(optim, model, schedule_step, learning_rate);
     }
     optim->n_skipped = 0;
     optim->step++;
     double scale = o->max_grad_norm > 0 && norm > o->max_grad_norm ? o->max_grad_norm / (norm + 1e-6) : 1;
     optim_apply(optim, model, learning_rate, scale);
-    return ERR_NONE;
+    return check_weights(model, schedule_step, learning_rate);
 }

@@ -1,7 +1,7 @@
 /* rl/optim.h - AdamW with clipping and a learning-rate schedule.
  *
  * State: m and v in the layout of the weights. Norms and biases do not decay, as in TRL. A step whose gradient is not finite is
- * skipped and counted: the weights stay as they are.
+ * skipped, said and counted: the weights stay as they are.
  *
  *   kind                   bytes a parameter on a GPU: element + master + gradient + m + v
  *   OPTIM_ADAMW            2 + 4 + 4 + 4 + 4 = 18   everything that lasts is fp32
@@ -62,7 +62,8 @@ void optim_zero_grads(struct optim *optim, const struct model *model);
  * the first after the warm-up has the full rate, and the last one share: with linear, (N - s + 1) / (N - W) in step s. During the
  * warm-up transformers has (s - 1) / W, and so wastes its first step. Beyond N the rate of step N stays. */
 double optim_learning_rate(const struct optim_options *options, int64_t step);
-/* weights -= update; `schedule_step` counts from 1. ERR_STATE after three gradients in a row that are not finite. */
+/* weights -= update; `schedule_step` counts from 1. ERR_NUMBERS, with a tensor's name, after three gradients in a row that are not
+ * finite, or if the weights no longer are. */
 enum err optim_step(struct optim *optim, struct model *model, int64_t schedule_step, struct optim_stats *stats);
 
 #endif

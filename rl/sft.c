@@ -77,6 +77,7 @@ enum err sft_step(struct train *t)
         sum += loss_backward_likelihood(&t->loss, &batch, 1 / n_learnt);
     }
     struct optim_stats stats;
+    TRY(train_check_loss(t, isfinite(sum)));
     TRY(optim_step(&t->optim, t->policy, t->state.step + 1, &stats));
     double seconds = clock_seconds() - start;
     metrics_set(&t->metrics, sum / fmax(n_learnt, 1), "loss");

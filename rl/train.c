@@ -129,6 +129,17 @@ static void sync_reference(struct train *t)
     model_mix_weights(t->reference, t->policy, (float)r->ref_model_mixup_alpha);
 }
 
+enum err train_check_loss(const struct train *t, bool is_finite)
+{
+    return is_finite
+               ? ERR_NONE
+               : err_set(ERR_NUMBERS,
+                         "step %lld: log-probabilities of the training pass are not finite, so the weights or the "
+                         "activations are broken (not a number, or too large); the checkpoints are as they were; "
+                         "resume from the last one with a smaller learning_rate",
+                         (long long)t->state.step + 1);
+}
+
 /* One update of the policy. */
 static enum err update(struct train *t, struct iteration *it, int i)
 {
@@ -139,6 +150,7 @@ static enum err update(struct train *t, struct iteration *it, int i)
     optim_zero_grads(&t->optim, t->policy);
     loss_backward(&t->loss, it, &it->minibatches[i], i == 0, &loss);
     TRY(check_bits(t, &loss));
+    TRY(train_check_loss(t, loss.n_not_finite == 0));
     TRY(optim_step(&t->optim, t->policy, t->state.step + 1, &optim));
     sync_reference(t);
     metrics_set(&t->metrics, clock_seconds() - start, "timing_s/train");
@@ -414,7 +426,7 @@ static enum err save_after_error(struct train *t, enum err result, int64_t first
 {
     char text[2048];
     snprintf(text, sizeof text, "%s", err_text());
-    if (t->state.step == first || t->optim.step != t->state.optim_step) {
+    if (result == ERR_NUMBERS || t->state.step == first || t->optim.step != t->state.optim_step) {
         return err_set(result, "%s", text);
     }
     if (save(t) == ERR_NONE) {

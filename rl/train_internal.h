@@ -62,6 +62,8 @@ enum err sample_groups(struct train *t, struct iteration *it);
 enum err refill_groups(struct train *t, struct iteration *it);
 
 /* The end of a step: metrics to the store, progress, state; then a checkpoint or an evaluation where one is due. */
+/* ERR_NUMBERS, with the step, unless the log-probabilities that the loss was made of are finite. */
+enum err train_check_loss(const struct train *t, bool is_finite);
 enum err train_finish_step(struct train *t, const struct optim_stats *stats);
 
 /* ---- signals (rl/train_signals.c) ----

@@ -194,7 +194,7 @@ bool engine_take(struct engine *e, struct arena *arena, struct finished *out)
     struct sequence_group *group = pop_finished(e);
     *out = (struct finished){.id = group->id};
     if (group->error) {
-        out->result = ERR_STATE;
+        out->result = ERR_NUMBERS;
         out->error = arena_strdup(arena, group->error);
     } else {
         out->group.n_completions = group->n_samples;

@@ -69,7 +69,7 @@ struct request {
 /* A request that has ended. */
 struct finished {
     int64_t id;
-    enum err result;    /* ERR_STATE: a number was not finite; the group is then empty */
+    enum err result;    /* ERR_NUMBERS: a number was not finite; the group is then empty */
     const char *error;  /* which sample and token; NULL without an error */
     struct group group; /* n_samples completions */
 };

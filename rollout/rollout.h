@@ -50,7 +50,7 @@ int rollout_rows(int max_batch_tokens, int max_sequences);
 
 /* Samples all prompts, in the memory of DEVICE_ROLLOUT (kernels/device.h); groups [n_prompts], one per prompt and in
  * their order, live in `arena`. ERR_FORMAT or ERR_LIMIT for a prompt that can never be computed, before anything is;
- * ERR_STATE when a number is not finite. `progress` (may be NULL) is called up to ten times a second with the tokens
+ * ERR_NUMBERS when a number is not finite. `progress` (may be NULL) is called up to ten times a second with the tokens
  * drawn so far and the sequences finished; a true return stops the rollout with ERR_STOPPED. */
 typedef bool rollout_progress(void *context, int64_t tokens, int finished, int total);
 enum err rollout_run(struct rollout *rollout, const struct rollout_prompt *prompts, int n_prompts, struct arena *arena,

@@ -7,6 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "model/finite.h"
 #include "rl/run/checkpoint_internal.h"
 
 #define ROW_FLOATS (1 << 16)
@@ -59,6 +60,15 @@ static void row_file_rows(const struct row_file *f, const struct model *model, c
     }
 }
 
+/* Of n numbers that are about to be written. */
+static enum err check_block(const struct row_file *f, const struct model *model, const struct param *w, uint64_t n)
+{
+    uint64_t bad = not_finite_count(f->buffer, f->width == sizeof(float) ? DTYPE_F32 : DTYPE_BF16, n);
+    return bad == 0 ? ERR_NONE
+                    : err_set(ERR_NUMBERS, "%s: the numbers of '%s' are not finite (NaN or infinity)", f->path,
+                              model->params.parts[w->first_part].name);
+}
+
 /* data: an array in the layout of the weights; NULL: the weights themselves, as fp32. */
 static enum err row_file_array(const struct row_file *f, const struct model *model, void *data)
 {
@@ -69,6 +79,7 @@ static enum err row_file_array(const struct row_file *f, const struct model *mod
             int n = w->rows - row < block ? w->rows - row : block;
             if (f->writing) {
                 row_file_rows(f, model, w, data, row, n);
+                TRY(check_block(f, model, w, (uint64_t)n * (uint64_t)cols));
             }
             TRY(row_file_block(f, (size_t)n * (size_t)cols * f->width));
             if (!f->writing) {

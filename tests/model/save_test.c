@@ -3,6 +3,7 @@
  * SPDX-License-Identifier: Apache-2.0 */
 #include "model/safetensors.h"
 #include "model/tokenizer.h"
+#include "model/finite.h"
 #include "tests/model/fixture.h"
 
 static void file_text(struct strbuf *out, const char *folder, const char *name)
@@ -84,6 +85,34 @@ static void files_beside_the_weights_are_kept(void **state)
     FIXTURE_ASSERT(file_remove_folder(second));
 }
 
+/* The last number of a tensor in the middle. */
+static void what_is_not_finite_is_not_saved(void **state)
+{
+    char folder[] = "/tmp/strop_save_XXXXXX", path[64];
+    assert_non_null(mkdtemp(folder));
+    snprintf(path, sizeof path, "%s/model.safetensors", folder);
+    struct model_config config = fixture_config(FAMILY_QWEN3);
+    struct model *model = NULL;
+    FIXTURE_ASSERT(model_new(&model, &config, NULL, *state, 0, 1));
+    const struct param_part *part = params_find(&model->params, "model.layers.1.mlp.down_proj.weight");
+    const struct param *w = &model->params.table[part->param];
+    float *rows = mem_alloc((size_t)w->rows * (size_t)w->cols * sizeof *rows);
+    params_export(&model->params, model->device, w, rows, 0, w->rows);
+    assert_null(not_finite_find(&model->params, model->device, NULL));
+    rows[w->rows * w->cols - 1] = (float)NAN;
+    params_import(&model->params, model->device, w, rows, 0, w->rows);
+    assert_ptr_equal(not_finite_find(&model->params, model->device, NULL), part);
+    static const char *const dtypes[] = {"float32", "bfloat16"};
+    for (int i = 0; i < 2; i++) {
+        assert_int_equal(model_save(model, folder, dtypes[i]), ERR_NUMBERS);
+        assert_non_null(strstr(err_text(), "1 numbers of tensor 'model.layers.1.mlp.down_proj.weight'"));
+        assert_false(file_exists(path));
+    }
+    free(rows);
+    model_close(model);
+    FIXTURE_ASSERT(file_remove_folder(folder));
+}
+
 static void gguf_models_become_folders(void **state)
 {
     char folder[] = "/tmp/strop_save_XXXXXX";
@@ -153,6 +182,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(new_models_come_back_bit_for_bit, fixture_open, fixture_close),
         cmocka_unit_test_setup_teardown(files_beside_the_weights_are_kept, fixture_open, fixture_close),
+        cmocka_unit_test_setup_teardown(what_is_not_finite_is_not_saved, fixture_open, fixture_close),
         cmocka_unit_test_setup_teardown(gguf_models_become_folders, fixture_open, fixture_close),
         cmocka_unit_test_setup_teardown(tokenizers_follow_a_new_model, fixture_open, fixture_close),
         cmocka_unit_test_setup_teardown(a_missing_folder_is_an_error, fixture_open, fixture_close),

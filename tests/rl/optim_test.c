@@ -95,6 +95,8 @@ struct bench {
     struct model model;
     struct optim optim;
     struct param table[8];
+    struct param_part parts[8];
+    char names[8][16];
 };
 
 static void bench_open(struct bench *b, const struct optim_options *options)
@@ -111,13 +113,20 @@ static void bench_open(struct bench *b, const struct optim_options *options)
         w->cols = (int)json_integer_value(json_array_get(shape, 1));
         w->decays = strcmp(json_string_value(json_object_get(tensor, "kind")), "matrix") == 0;
         w->trains = true;
+        snprintf(b->names[i], sizeof b->names[i], "tensor %zu", i);
+        b->parts[i] = (struct param_part){.name = b->names[i], .param = (int)i, .rows = w->rows};
         w->n = w->cols ? b->device->ops->matrix_elements(w->rows, w->cols) : (size_t)w->rows;
         w->offset = at;
         w->at = at * sizeof(float);
         at += (w->n + 15) / 16 * 16;
     }
     b->model.device = b->device;
-    b->model.params = (struct params){.table = b->table, .n_params = (int)i, .n = at};
+    b->model.params = (struct params){.table = b->table,
+                                      .parts = b->parts,
+                                      .n_params = (int)i,
+                                      .n_parts = (int)i,
+                                      .n = at,
+                                      .bytes = at * sizeof(float)};
     b->model.params.data = device_alloc(b->device, at * sizeof(float), "weights");
     memset(b->model.params.data, 0, at * sizeof(float));
     optim_init(&b->optim, options, &b->model);
@@ -220,7 +229,8 @@ static void a_gradient_that_is_not_finite_is_skipped(void **state)
         bench_fill(&b, b.optim.grads, 0);
         b.optim.grads[b.table[i].offset] = i == 2 ? (float)INFINITY : (float)NAN;
         enum err result = optim_step(&b.optim, &b.model, i, &stats);
-        assert_int_equal(result, i < 3 ? ERR_NONE : ERR_STATE); /* three in a row are too many */
+        assert_int_equal(result, i < 3 ? ERR_NONE : ERR_NUMBERS); /* three in a row are too many */
+        assert_true(i < 3 || strstr(err_text(), b.names[i]));
         assert_true(stats.skipped);
         assert_memory_equal(before, b.model.params.data, bytes);
         assert_int_equal(b.optim.step, 0);
@@ -231,6 +241,23 @@ static void a_gradient_that_is_not_finite_is_skipped(void **state)
     assert_int_equal(b.optim.step, 1);
     assert_memory_not_equal(before, b.model.params.data, bytes);
     free(before);
+    bench_close(&b);
+}
+
+static void an_update_that_overflows_is_an_error(void **state)
+{
+    (void)state;
+    struct optim_options options = golden_options();
+    struct optim_stats stats;
+    struct bench b;
+    options.learning_rate = 1e39; /* infinite in fp32 */
+    bench_open(&b, &options);
+    bench_fill(&b, b.model.params.data, -1);
+    bench_fill(&b, b.optim.grads, 0);
+    assert_int_equal(optim_step(&b.optim, &b.model, 1, &stats), ERR_NUMBERS);
+    assert_non_null(strstr(err_text(), "step 1: after the update"));
+    assert_non_null(strstr(err_text(), b.names[0]));
+    assert_false(stats.skipped);
     bench_close(&b);
 }
 
@@ -293,6 +320,7 @@ int main(void)
         cmocka_unit_test(every_step_has_a_rate),
         cmocka_unit_test(updates_are_those_of_torch),
         cmocka_unit_test(a_gradient_that_is_not_finite_is_skipped),
+        cmocka_unit_test(an_update_that_overflows_is_an_error),
         cmocka_unit_test(bf16_moments_go_down_alike),
     };
     return cmocka_run_group_tests(tests, open_golden, close_golden);

@@ -627,7 +627,7 @@ static void numbers_that_are_not_finite_end_their_request(void **state)
         int64_t bad_id = submit(engine, &bad), good = submit(engine, &f.requests[0]);
         run_out(engine);
         assert_true(engine_take(engine, &f.arena, &finished) && finished.id == bad_id);
-        assert_int_equal(finished.result, ERR_STATE);
+        assert_int_equal(finished.result, ERR_NUMBERS);
         assert_int_equal(finished.group.n_completions, 0);
         assert_non_null(strstr(finished.error, "sample 0, token 0 (position 140"));
         assert_non_null(strstr(finished.error, "nan"));
@@ -651,7 +651,7 @@ static void numbers_that_are_not_finite_end_a_rollout(void **state)
     struct rollout *rollout;
     break_embedding(model, 202);
     FIXTURE_ASSERT(rollout_open(&rollout, model, &options));
-    assert_int_equal(rollout_run(rollout, prompts, 2, &arena, groups, NULL, NULL), ERR_STATE);
+    assert_int_equal(rollout_run(rollout, prompts, 2, &arena, groups, NULL, NULL), ERR_NUMBERS);
     assert_non_null(strstr(err_text(), "prompt 1, sample 0, token 0 (position 3"));
     assert_int_equal(groups[0].n_completions, -7);
     FIXTURE_ASSERT(rollout_run(rollout, prompts, 1, &arena, groups, NULL, NULL));

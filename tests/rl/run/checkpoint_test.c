@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include <cmocka.h>
+#include <math.h>
 
 #include "rl/run/manifest.h"
 #include "tests/rl/run_fixture.h"
@@ -171,7 +172,8 @@ static void bf16_moments_come_back(void **state)
     optim_init(&other, &narrow, model);
     for (size_t i = 0; i < 2 * model->params.n; i++) {
         uint16_t *moment = i % 2 ? saved.m : saved.v;
-        moment[i / 2] = (uint16_t)(i * 40503); /* all bits in use */
+        uint16_t bits = (uint16_t)(i * 40503); /* all bits in use, but for numbers that are not finite */
+        moment[i / 2] = (bits & 0x7F80) == 0x7F80 ? (uint16_t)(bits ^ 0x0080) : bits;
     }
     MUST(checkpoint_save(run, &at, model, &saved, NULL, "float32", 2));
     snprintf(path, sizeof path, "%s", path_of("step-000003"));
@@ -190,6 +192,25 @@ static void bf16_moments_come_back(void **state)
                 run_hash_file(path_of("step-000004"), "state/optimizer_bf16.bin"));
     optim_release(&saved, model);
     optim_release(&other, model);
+}
+
+/* Of a policy, its moments or its reference: the checkpoint before it stays the last. */
+static void numbers_that_are_not_finite_are_not_saved(void **state)
+{
+    (void)state;
+    const struct checkpoint_state at = {.step = 3}, next = {.step = 4};
+    float *arrays[] = {model->params.data, optim.m, optim.v};
+    MUST(checkpoint_save(run, &at, model, &optim, NULL, "bfloat16", 1));
+    for (int i = 0; i < 3; i++) {
+        float kept = arrays[i][5];
+        arrays[i][5] = i == 1 ? (float)INFINITY : (float)NAN;
+        assert_int_equal(checkpoint_save(run, &next, model, &optim, NULL, "bfloat16", 1), ERR_NUMBERS);
+        assert_non_null(strstr(err_text(), "model.embed_tokens.weight"));
+        assert_true(file_exists(path_of("step-000003")) && !file_exists(path_of("step-000004")));
+        MUST(checkpoint_verify(path_of("step-000003")));
+        arrays[i][5] = kept;
+    }
+    MUST(checkpoint_save(run, &next, model, &optim, NULL, "bfloat16", 1));
 }
 
 /* Neither kind of moments is read as the other. */
@@ -386,6 +407,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_teardown(every_bit_comes_back, forget_run),
         cmocka_unit_test_teardown(bf16_moments_come_back, forget_run),
+        cmocka_unit_test_teardown(numbers_that_are_not_finite_are_not_saved, forget_run),
         cmocka_unit_test_teardown(moments_of_another_kind_are_refused, forget_run),
         cmocka_unit_test_teardown(every_flipped_byte_is_seen, forget_run),
         cmocka_unit_test_teardown(a_missing_file_is_seen, forget_run),
