@@ -3,7 +3,7 @@
  * SPDX-License-Identifier: Apache-2.0 */
 #include "kernels/cpu/cpu.h"
 
-#define ROWS_A_PART 64 /* rows whose share of dweight is summed apart; the parts are added in order */
+#define ROWS_PER_PART 64 /* rows whose share of dweight is summed apart; the parts are added in order */
 
 static vec load_part(const float *p, int i, int n)
 {
@@ -71,14 +71,14 @@ static void rmsnorm_grad_slice(const struct rmsnorm_grad_args *a, int t, int h, 
 
 void ISA_NAME(rmsnorm_grad)(const struct rmsnorm_grad_args *a)
 {
-    int parts = (a->T + ROWS_A_PART - 1) / ROWS_A_PART;
+    int parts = (a->T + ROWS_PER_PART - 1) / ROWS_PER_PART;
     float *sums = cpu_scratch(SCRATCH_STATS, (size_t)parts * (size_t)a->width);
     memset(sums, 0, (size_t)parts * (size_t)a->width * sizeof *sums);
     int threads = cpu_threads_for((double)a->T * a->n_heads * a->width * 8);
 #pragma omp parallel for num_threads(threads) if (threads > 1)
     for (int part = 0; part < parts; part++) {
-        int end = (part + 1) * ROWS_A_PART < a->T ? (part + 1) * ROWS_A_PART : a->T;
-        for (int t = part * ROWS_A_PART; t < end; t++) {
+        int end = (part + 1) * ROWS_PER_PART < a->T ? (part + 1) * ROWS_PER_PART : a->T;
+        for (int t = part * ROWS_PER_PART; t < end; t++) {
             for (int h = 0; h < a->n_heads; h++) {
                 rmsnorm_grad_slice(a, t, h, sums + (ptrdiff_t)part * a->width);
             }

@@ -7,8 +7,8 @@ extern "C" {
 #include "base/err.h"
 }
 
-#define THREADS       256
-#define SQUARES_BLOCK CUDA_SQUARES
+static constexpr int THREADS = 256;
+static constexpr int SQUARES_BLOCK = CUDA_SQUARES;
 
 struct state {
     float w, m, v;

@@ -18,10 +18,10 @@ extern "C" {
 #include "base/err.h"
 }
 
-#define THREADS   128
-#define MANY_ROWS 64 /* rows of a block, 16 a warp */
-#define FEW_ROWS  16 /* rows of a block whose warps share the keys instead */
-#define NEVER     (-CUDART_INF_F)
+static constexpr int THREADS = 128;
+static constexpr int MANY_ROWS = 64; /* rows of a block, 16 a warp */
+static constexpr int FEW_ROWS = 16;  /* rows of a block whose warps share the keys instead */
+static constexpr float NEVER = -__builtin_inff();
 
 struct block {
     const struct cuda_task *tasks;

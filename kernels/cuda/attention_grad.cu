@@ -13,8 +13,8 @@ extern "C" {
 #include "base/err.h"
 }
 
-#define THREADS 128
-#define ROWS    CUDA_GRAD_ROWS /* of a block, 16 a warp */
+static constexpr int THREADS = 128;
+static constexpr int ROWS = CUDA_GRAD_ROWS; /* of a block, 16 a warp */
 
 struct grad {
     const struct context *contexts;

@@ -15,9 +15,9 @@
 
 typedef __nv_bfloat16 bf16;
 
-#define LANES  32
-#define LOG2_E 1.4426950408889634f
-#define LN_2   0.6931471805599453f
+static constexpr int LANES = 32;
+static constexpr float LOG2_E = 1.4426950408889634f;
+static constexpr float LN_2 = 0.6931471805599453f;
 
 static inline int ceil_div(int a, int b)
 {

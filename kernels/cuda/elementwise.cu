@@ -3,7 +3,7 @@
  * SPDX-License-Identifier: Apache-2.0 */
 #include "kernels/cuda/device.cuh"
 
-#define THREADS 256
+static constexpr int THREADS = 256;
 
 static unsigned blocks_of(size_t n)
 {

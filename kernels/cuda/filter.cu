@@ -8,9 +8,9 @@
  * SPDX-License-Identifier: Apache-2.0 */
 #include "kernels/cuda/filter.cuh"
 
-#define THREADS 512
-#define BYTES   7                /* of a key: 4 of the logit, 3 of the token */
-#define UNIT    1099511627776.0f /* 2^40 */
+static constexpr int THREADS = 512;
+static constexpr int BYTES = 7;                 /* of a key: 4 of the logit, 3 of the token */
+static constexpr float UNIT = 1099511627776.0f; /* 2^40 */
 
 typedef unsigned long long u64;
 

@@ -13,13 +13,13 @@
 
 #include "kernels/cuda/gemm.cuh"
 
-#define FLOW_ROWS    128
-#define FLOW_COLUMNS 256
-#define FLOW_K       64
-#define FLOW_STAGES  4
-#define FLOW_THREADS 384 /* warpgroup 0 fetches, 1 and 2 multiply */
-#define FLOW_BEHIND  3   /* stages from the first that multiplies to the second */
-#define FLOW_BARRIER 1   /* where the second waits for the first, once */
+static constexpr int FLOW_ROWS = 128;
+static constexpr int FLOW_COLUMNS = 256;
+static constexpr int FLOW_K = 64;
+static constexpr int FLOW_STAGES = 4;
+static constexpr int FLOW_THREADS = 384; /* warpgroup 0 fetches, 1 and 2 multiply */
+static constexpr int FLOW_BEHIND = 3;    /* stages from the first that multiplies to the second */
+static constexpr int FLOW_BARRIER = 1;   /* where the second waits for the first, once */
 
 struct flow_stage {
     bf16 a[FLOW_ROWS * FLOW_K], b[FLOW_COLUMNS * FLOW_K];

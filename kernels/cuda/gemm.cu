@@ -3,7 +3,7 @@
  * SPDX-License-Identifier: Apache-2.0 */
 #include "kernels/cuda/gemm.cuh"
 
-#define BM 128
+static constexpr int BM = 128;
 
 /* One element: the sum, then bias, then residual or what was there, each rounded; then the element. */
 __device__ __forceinline__ void put(const struct cuda_product &p, int m, int n, float x)
@@ -109,7 +109,7 @@ void cuda_product_run(const struct cuda_product *p)
 
 /* ---- for trials (kernels/cuda/blas.c) ---- */
 
-#define TRIAL_THREADS 256
+static constexpr int TRIAL_THREADS = 256;
 
 /* (-1)^s 2^(shift - e) (1 + f), e in 0 .. 15: wider than an accumulator can hold, so that every order of adding rounds
  * otherwise. In two halves that cancel, what is left of a sum is nothing but those roundings. */
@@ -204,8 +204,8 @@ void cuda_matmul_input_grad(const struct matmul_input_grad_args *a)
 }
 
 /* dbias: parts of 64 rows, a thread a column; the parts are added in order. */
-#define BIAS_ROWS    CUDA_PART_ROWS
-#define BIAS_THREADS 128
+static constexpr int BIAS_ROWS = CUDA_PART_ROWS;
+static constexpr int BIAS_THREADS = 128;
 
 __global__ void bias_parts_kernel(int T, int N, const bf16 *dy, size_t stride, float *parts)
 {
@@ -239,9 +239,9 @@ __global__ void add_bias_parts_kernel(int N, int n_parts, const float *parts, fl
  * It has few tiles of 128 x 128, and a sum over all tokens: so tokens are cut into parts, as many as keep the GPU busy, and the
  * sums of the parts are added in order. How they are cut depends on the shape alone. */
 
-#define BUSY_TILES 128 /* blocks that keep a GPU busy */
-#define FEW_TILES  32  /* fewer than these are helped */
-#define PART_ROWS  512 /* tokens of a part, at least */
+static constexpr int BUSY_TILES = 128; /* blocks that keep a GPU busy */
+static constexpr int FEW_TILES = 32;   /* fewer than these are helped */
+static constexpr int PART_ROWS = 512;  /* tokens of a part, at least */
 
 __global__ void __launch_bounds__(gemm_threads<BM>(), 2)
     product_parts_kernel(struct cuda_product p, int part, float *sums)

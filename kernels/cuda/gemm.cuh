@@ -10,10 +10,10 @@
 
 #include "kernels/cuda/device.cuh"
 
-#define GEMM_BN     128
-#define GEMM_BK     32
-#define GEMM_STAGES 4
-#define GEMM_PAD    8 /* elements after each row of shared memory, so that ldmatrix meets no bank twice */
+static constexpr int GEMM_BN = 128;
+static constexpr int GEMM_BK = 32;
+static constexpr int GEMM_STAGES = 4;
+static constexpr int GEMM_PAD = 8; /* elements after each row of shared memory, so that ldmatrix meets no bank twice */
 
 /* X(r, k) at p[r * ld + k], or turned p[k * ld + r]; zero outside of rows x depth */
 struct operand {

@@ -1,6 +1,6 @@
 /* kernels/cuda/head.cu - the LM head fused with log-softmax and sampling; logits stay on the chip.
  *
- * A block multiplies 128 rows with a vocabulary tile of 128 tokens and leaves, for each row, what the tile says (struct tile);
+ * A block multiplies 128 rows with a vocabulary tile of 128 tokens and leaves, for each row, what the tile says (struct head_tile);
  * a second kernel puts a row's tiles together. On Hopper the tiles are made otherwise (kernels/cuda/head_flow.cu), with the same
  * arithmetic (kernels/cuda/head.cuh). Training and decoding use the same kernels, so their bits agree.
  *
@@ -10,13 +10,13 @@
 #include "kernels/cuda/filter.cuh"
 #include "kernels/cuda/head.cuh"
 
-#define PASS_ROWS 2048
-#define FEW_ROWS  256 /* rows of a pass that stores its logits */
+static constexpr int PASS_ROWS = 2048;
+static constexpr int FEW_ROWS = 256; /* rows of a pass that stores its logits */
 
 static_assert(PASS_ROWS == CUDA_PASS_ROWS && FEW_ROWS == CUDA_FEW_ROWS, "kernels/slots.h");
 
 /* A warp does a few rows at once, so that the latency of one hides behind the others. */
-#define ROWS_AT_ONCE 4
+static constexpr int ROWS_AT_ONCE = 4;
 
 /* Of a tile lane i has the pairs i and i + 32: tokens 2 i, 2 i + 1, 2 i + 64, 2 i + 65. */
 static __device__ __forceinline__ int token_of(int lane, int k)
@@ -40,7 +40,7 @@ static __device__ __forceinline__ void warp_sums(float x[ROWS_AT_ONCE][2])
     }
 }
 
-static __device__ __forceinline__ void tile_stats(const float x[ROWS_AT_ONCE][4], struct tile tiles[ROWS_AT_ONCE])
+static __device__ __forceinline__ void tile_stats(const float x[ROWS_AT_ONCE][4], struct head_tile tiles[ROWS_AT_ONCE])
 {
     float sum[ROWS_AT_ONCE][2], weighted[ROWS_AT_ONCE][2];
 #pragma unroll
@@ -73,8 +73,8 @@ static __device__ __forceinline__ void warp_best(float &best, float &logit, int3
 }
 
 /* x: the logits of the lane's tokens in the tile that begins with `first` */
-static __device__ __forceinline__ void tile_draw(const float x[4], const struct draw &d, int first, int n_valid,
-                                                 struct tile *tile)
+static __device__ __forceinline__ void tile_draw(const float x[4], const struct head_draw &d, int first, int n_valid,
+                                                 struct head_tile *tile)
 {
     int lane = threadIdx.x % LANES;
     uint32_t group = (uint32_t)(first + lane / 2 * 4) / 4;
@@ -91,13 +91,13 @@ static __device__ __forceinline__ void tile_draw(const float x[4], const struct 
 
 /* What is known of a block's rows before the sums are. */
 struct row_facts {
-    struct draw draw[BM]; /* inv_temperature alone without draws */
-    int target[BM];       /* -1: none */
+    struct head_draw draw[HEAD_ROWS]; /* inv_temperature alone without draws */
+    int target[HEAD_ROWS];            /* -1: none */
 };
 
 static __device__ __forceinline__ void load_facts(const struct head &h, int row0, struct row_facts *facts)
 {
-    for (int r = threadIdx.x; r < BM; r += THREADS) {
+    for (int r = threadIdx.x; r < HEAD_ROWS; r += HEAD_THREADS) {
         bool there = row0 + r < h.n_rows;
         facts->draw[r].inv_temperature = h.inv_temperature;
         if (h.draws && there) {
@@ -111,19 +111,19 @@ static __device__ __forceinline__ void load_facts(const struct head &h, int row0
 static __device__ __forceinline__ void tile_rows(const struct head &h, const struct row_facts &facts,
                                                  const float *lines, int row0, int i, int i_tile)
 {
-    int lane = threadIdx.x % LANES, warp = (int)threadIdx.x / LANES, first = i_tile * TILE;
+    int lane = threadIdx.x % LANES, warp = (int)threadIdx.x / LANES, first = i_tile * HEAD_TILE;
     float x[ROWS_AT_ONCE][4];
-    struct tile tiles[ROWS_AT_ONCE];
+    struct head_tile tiles[ROWS_AT_ONCE];
 #pragma unroll
     for (int q = 0; q < ROWS_AT_ONCE; q++) {
-        int r = warp + (i + q) * WARPS_A_BLOCK, row = row0 + r, target = facts.target[r];
+        int r = warp + (i + q) * HEAD_WARPS, row = row0 + r, target = facts.target[r];
         float scale = facts.draw[r].inv_temperature;
 #pragma unroll
         for (int k = 0; k < 4; k++) {
             int token = first + token_of(lane, k);
-            float sum = lines[r * LINE + token_of(lane, k)];
+            float sum = lines[r * HEAD_LINE + token_of(lane, k)];
             bool there = token < h.V;
-            x[q][k] = there ? __fmul_rn(sum, scale) : NO_LOGIT;
+            x[q][k] = there ? __fmul_rn(sum, scale) : HEAD_NO_LOGIT;
             if (there && h.logits && row < h.n_rows) {
                 h.logits[(size_t)row * (size_t)h.V + (size_t)token] = sum;
             }
@@ -135,9 +135,9 @@ static __device__ __forceinline__ void tile_rows(const struct head &h, const str
     tile_stats(x, tiles);
 #pragma unroll
     for (int q = 0; q < ROWS_AT_ONCE; q++) {
-        int row = row0 + warp + (i + q) * WARPS_A_BLOCK;
+        int row = row0 + warp + (i + q) * HEAD_WARPS;
         if (h.draws && !h.logits) {
-            tile_draw(x[q], facts.draw[warp + (i + q) * WARPS_A_BLOCK], first, h.n_valid, &tiles[q]);
+            tile_draw(x[q], facts.draw[warp + (i + q) * HEAD_WARPS], first, h.n_valid, &tiles[q]);
             warp_best(tiles[q].best, tiles[q].logit, tiles[q].token);
         }
         if (lane == q && row < h.n_rows) {
@@ -146,15 +146,15 @@ static __device__ __forceinline__ void tile_rows(const struct head &h, const str
     }
 }
 
-template <bool FAST> __global__ void __launch_bounds__(THREADS, 2) head_kernel(struct head h)
+template <bool FAST> __global__ void __launch_bounds__(HEAD_THREADS, 2) head_kernel(struct head h)
 {
     extern __shared__ uint4 shared[];
     struct operand a = {h.hidden, (size_t)h.d, h.n_rows, h.d}, b = {h.w, (size_t)h.d, h.V, h.d};
-    int row0 = (int)blockIdx.x * BM, i_tile = (int)blockIdx.y;
+    int row0 = (int)blockIdx.x * HEAD_ROWS, i_tile = (int)blockIdx.y;
     __shared__ struct row_facts facts;
     load_facts(h, row0, &facts); /* in place when the sums are */
-    const float *lines = block_sums<FAST>(a, b, row0, i_tile * TILE, shared);
-    for (int i = 0; i < ROWS_A_WARP && row0 + i * WARPS_A_BLOCK < h.n_rows; i += ROWS_AT_ONCE) {
+    const float *lines = block_sums<FAST>(a, b, row0, i_tile * HEAD_TILE, shared);
+    for (int i = 0; i < HEAD_ROWS_PER_WARP && row0 + i * HEAD_WARPS < h.n_rows; i += ROWS_AT_ONCE) {
         tile_rows(h, facts, lines, row0, i, i_tile);
     }
 }
@@ -168,7 +168,7 @@ struct outcome {
 __global__ void combine_kernel(struct head h, struct outcome out)
 {
     int row = (int)blockIdx.x, lane = (int)threadIdx.x;
-    const struct tile *tiles = h.tiles + (size_t)row * (size_t)h.n_tiles;
+    const struct head_tile *tiles = h.tiles + (size_t)row * (size_t)h.n_tiles;
     float most = -CUDART_INF_F, best = -CUDART_INF_F, logit = 0, sum = 0, weighted = 0;
     int32_t token = -1;
     for (int i = lane; i < h.n_tiles; i += LANES) {
@@ -205,18 +205,18 @@ template <bool FAST> static void launch_head(const struct head *h)
 {
     constexpr size_t bytes = block_sums_bytes();
     allow_shared<head_kernel<FAST>>(bytes);
-    dim3 grid((unsigned)ceil_div(h->n_rows, BM), (unsigned)h->n_tiles);
-    head_kernel<FAST><<<grid, THREADS, bytes, cuda.stream>>>(*h);
+    dim3 grid((unsigned)ceil_div(h->n_rows, HEAD_ROWS), (unsigned)h->n_tiles);
+    head_kernel<FAST><<<grid, HEAD_THREADS, bytes, cuda.stream>>>(*h);
     cuda_launched("head");
 }
 
 /* Makes the tiles and puts them together. */
 static void run(struct head *h, const struct outcome *out)
 {
-    h->n_tiles = ceil_div(h->V, TILE);
-    size_t n = (size_t)h->n_rows * (size_t)h->n_tiles * sizeof(struct tile);
+    h->n_tiles = ceil_div(h->V, HEAD_TILE);
+    size_t n = (size_t)h->n_rows * (size_t)h->n_tiles * sizeof(struct head_tile);
     char *memory = (char *)cuda_slot(CUDA_SLOT_TILES, n + (size_t)h->n_rows * sizeof(float));
-    h->tiles = (struct tile *)memory;
+    h->tiles = (struct head_tile *)memory;
     h->target_logit = (float *)(memory + n);
     switch (way_of(h->hidden, h->w, h->d)) {
     case WARPGROUPS: head_flow(h); break;
@@ -243,9 +243,9 @@ void cuda_head(const struct head_args *a)
 
 /* ---- sampling ---- */
 
-static struct draw draw_of(const struct sampling *s)
+static struct head_draw draw_of(const struct sampling *s)
 {
-    struct draw d = {};
+    struct head_draw d = {};
     d.inv_temperature = s->temperature > 0 ? 1.0f / s->temperature : 1.0f;
     d.noisy = s->temperature > 0;
     d.position = s->position;
@@ -256,7 +256,7 @@ static struct draw draw_of(const struct sampling *s)
 
 static struct filter filter_of(const struct sampling *s, int seen)
 {
-    struct draw d = draw_of(s);
+    struct head_draw d = draw_of(s);
     struct filter f = {};
     f.inv_temperature = d.inv_temperature, f.top_p = s->top_p, f.min_p = s->min_p, f.top_k = s->top_k;
     f.penalty = s->repetition_penalty, f.seen = seen, f.n_seen = s->repetition_penalty != 1.0f ? s->n_seen : 0;
@@ -293,7 +293,7 @@ static void draw_filtered(const struct head_sample_args *a, int row, const struc
 
 static void sample_rows(const struct head_sample_args *a, int row, int n, bool filtered)
 {
-    struct draw draws[PASS_ROWS], *on_device = (struct draw *)cuda_slot(CUDA_SLOT_SAMPLING, sizeof draws);
+    struct head_draw draws[PASS_ROWS], *on_device = (struct head_draw *)cuda_slot(CUDA_SLOT_SAMPLING, sizeof draws);
     for (int i = 0; i < n; i++) {
         draws[i] = draw_of(&a->sampling[row + i]);
     }

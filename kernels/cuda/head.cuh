@@ -1,6 +1,6 @@
 /* kernels/cuda/head.cuh - what the files of the LM head share: the shape of its work, and the arithmetic of a tile.
  *
- * Logits are made 128 rows at a time, and the vocabulary is cut into tiles of 128 tokens: struct tile is all that is known of a
+ * Logits are made 128 rows at a time, and the vocabulary is cut into tiles of 128 tokens: struct head_tile is all that is known of a
  * row's tile. How its 128 numbers are added is fixed here, whoever has them: neighbours 2 p and 2 p + 1 (pair_stats), and of the
  * 64 pairs p with p ^ 32, then p ^ 16, 8, 4, then 1, then 2.
  *
@@ -10,31 +10,32 @@
 
 #include "kernels/cuda/gemm.cuh"
 
-#define TILE     GEMM_BN  /* tokens */
-#define NO_LOGIT (-3e38f) /* of tokens past the end */
+static constexpr int HEAD_TILE = GEMM_BN;      /* tokens */
+static constexpr float HEAD_NO_LOGIT = -3e38f; /* of tokens past the end */
 
 /* Other than by head_flow, a block of 128 rows has one tile, and its warps take turns at the rows. */
-#define BM            128
-#define LINE          (TILE + 4) /* floats of a row of logits in shared memory */
-#define THREADS       gemm_threads<BM>()
-#define WARPS_A_BLOCK (THREADS / LANES)
-#define ROWS_A_WARP   (BM / WARPS_A_BLOCK)
+static constexpr int HEAD_ROWS = 128;
+static constexpr int HEAD_LINE = HEAD_TILE + 4; /* floats of a row of logits in shared memory */
+static constexpr int HEAD_THREADS = gemm_threads<HEAD_ROWS>();
+static constexpr int HEAD_WARPS = HEAD_THREADS / LANES;
+static constexpr int HEAD_ROWS_PER_WARP = HEAD_ROWS / HEAD_WARPS;
 
-static_assert(TILE == CUDA_TILE, "kernels/slots.h");
+static_assert(HEAD_TILE == CUDA_TILE, "kernels/slots.h");
 
-struct tile {
+struct head_tile {
     float most, sum, weighted; /* maximum; sum of exp(x - most); sum of exp(x - most) x */
     float best, logit;         /* largest x + noise; its x: where tokens are drawn */
     int32_t token;             /* that has it; -1: none may be drawn */
 };
 
 /* How one row is drawn, on the device. */
-struct draw {
+struct head_draw {
     float inv_temperature;
     uint32_t noisy, position, seed_low, seed_high, sequence_low, sequence_high;
 };
 
-static_assert(sizeof(struct tile) <= CUDA_TILE_BYTES && sizeof(struct draw) <= CUDA_DRAW_BYTES, "kernels/slots.h");
+static_assert(sizeof(struct head_tile) <= CUDA_TILE_BYTES && sizeof(struct head_draw) <= CUDA_DRAW_BYTES,
+              "kernels/slots.h");
 
 /* What the tiles are made from, and where they go; all arrays are the caller's, on the device. */
 struct head {
@@ -42,8 +43,8 @@ struct head {
     const bf16 *hidden, *w;             /* [n_rows, d], [V, d] */
     float inv_temperature;              /* where there are no draws */
     const int32_t *targets;             /* [n_rows], where there are no draws */
-    const struct draw *draws;           /* [n_rows] or NULL */
-    struct tile *tiles;                 /* [n_rows, n_tiles] */
+    const struct head_draw *draws;      /* [n_rows] or NULL */
+    struct head_tile *tiles;            /* [n_rows, n_tiles] */
     float *target_logit;                /* [n_rows]; with targets */
     float *logits;                      /* [n_rows, V] before the temperature, or NULL */
 };
@@ -99,7 +100,7 @@ static __device__ __forceinline__ bool better(float value, int32_t token, float 
 /* A philox call has words for four tokens in a row, and two lanes share them: two tokens each, the even lane the first two. Of
  * two such groups the even lane makes the words of `a`, the odd lane those of `b`, and each hands the other its half.
  * noise: of two tokens of a, of two of b; 0 where the row is drawn without */
-static __device__ __forceinline__ void make_noise(const struct draw &d, uint32_t a, uint32_t b, float noise[4])
+static __device__ __forceinline__ void make_noise(const struct head_draw &d, uint32_t a, uint32_t b, float noise[4])
 {
     bool odd = threadIdx.x % 2;
     uint4 w = philox(odd ? b : a, d.position, d.sequence_low, d.sequence_high, d.seed_low, d.seed_high);
@@ -114,7 +115,7 @@ static __device__ __forceinline__ void make_noise(const struct draw &d, uint32_t
 }
 
 /* Takes the token if it is better than the tile's, without a branch; tokens come ascending. */
-static __device__ __forceinline__ void take_better(float value, float x, int token, int n_valid, struct tile *tile)
+static __device__ __forceinline__ void take_better(float value, float x, int token, int n_valid, struct head_tile *tile)
 {
     bool take = (token < n_valid) & ((tile->token < 0) | (value > tile->best));
     tile->best = take ? value : tile->best;
@@ -147,7 +148,7 @@ static __device__ __forceinline__ float dlogit_of(const struct grad_facts &f, fl
     return __fmul_rn(p, __fmul_rn(slope, inv_temperature));
 }
 
-/* The sums of a block of THREADS threads go through shared memory: lines of 128. */
+/* The sums of a block of HEAD_THREADS threads go through shared memory: lines of 128. */
 static __device__ __forceinline__ float *spread(const struct sums &s, uint4 *shared)
 {
     float *lines = reinterpret_cast<float *>(shared);
@@ -157,7 +158,7 @@ static __device__ __forceinline__ float *spread(const struct sums &s, uint4 *sha
         for (int j = 0; j < 4; j++) {
 #pragma unroll
             for (int e = 0; e < 4; e += 2) {
-                *reinterpret_cast<float2 *>(lines + sum_row(i, e) * LINE + sum_column(j, e)) =
+                *reinterpret_cast<float2 *>(lines + sum_row(i, e) * HEAD_LINE + sum_column(j, e)) =
                     make_float2(s.c[i][j][e], s.c[i][j][e + 1]);
             }
         }
@@ -166,19 +167,19 @@ static __device__ __forceinline__ float *spread(const struct sums &s, uint4 *sha
     return lines;
 }
 
-/* Sums of rows row .. and tokens token .. as lines of LINE floats; FAST as in gemm.cuh */
+/* Sums of rows row .. and tokens token .. as lines of HEAD_LINE floats; FAST as in gemm.cuh */
 template <bool FAST>
 static __device__ __forceinline__ const float *block_sums(const struct operand &a, const struct operand &b, int row,
                                                           int token, uint4 *shared)
 {
     struct sums s = {};
-    multiply<BM, false, false, FAST>(s, a, b, row, token, reinterpret_cast<bf16 *>(shared));
+    multiply<HEAD_ROWS, false, false, FAST>(s, a, b, row, token, reinterpret_cast<bf16 *>(shared));
     return spread(s, shared);
 }
 
 static constexpr size_t block_sums_bytes()
 {
-    size_t stages = gemm_shared_bytes<BM, false, false>(), lines = (size_t)BM * LINE * sizeof(float);
+    size_t stages = gemm_shared_bytes<HEAD_ROWS, false, false>(), lines = (size_t)HEAD_ROWS * HEAD_LINE * sizeof(float);
     return stages > lines ? stages : lines;
 }
 

@@ -7,7 +7,7 @@
 #include "kernels/cuda/flow.cuh"
 #include "kernels/cuda/head.cuh"
 
-static_assert(FLOW_COLUMNS == 2 * TILE, "two vocabulary tiles");
+static_assert(FLOW_COLUMNS == 2 * HEAD_TILE, "two vocabulary tiles");
 
 /* Where a thread's first sum is. Its other row is 8 further on. */
 struct flow_at {
@@ -73,17 +73,17 @@ static __device__ __forceinline__ void store_logits(const struct head &h, const 
 /* Turns sums into logits; their maximum, in all four lanes. left: tokens that exist, from the lane's first on */
 template <bool WHOLE> static __device__ __forceinline__ float make_logits(float x[32], float inv_temperature, int left)
 {
-    float most = NO_LOGIT;
+    float most = HEAD_NO_LOGIT;
 #pragma unroll
     for (int k = 0; k < 32; k++) {
         x[k] = __fmul_rn(x[k], inv_temperature);
-        x[k] = WHOLE || k / 2 * 8 + k % 2 < left ? x[k] : NO_LOGIT;
+        x[k] = WHOLE || k / 2 * 8 + k % 2 < left ? x[k] : HEAD_NO_LOGIT;
         most = fmaxf(most, x[k]);
     }
     return quad_most(most);
 }
 
-static __device__ __forceinline__ void quad_stats(const float x[32], float most, struct tile *tile)
+static __device__ __forceinline__ void quad_stats(const float x[32], float most, struct head_tile *tile)
 {
     float sum[16], weighted[16];
 #pragma unroll
@@ -96,7 +96,7 @@ static __device__ __forceinline__ void quad_stats(const float x[32], float most,
 /* at: of the target, from the lane's first token on */
 static __device__ __forceinline__ void store_target(const float x[32], unsigned at, float *to)
 {
-    if (at < TILE) {
+    if (at < HEAD_TILE) {
 #pragma unroll
         for (int k = 0; k < 32; k++) {
             if (at == k / 2 * 8 + k % 2) {
@@ -108,8 +108,8 @@ static __device__ __forceinline__ void store_target(const float x[32], unsigned 
 
 /* The best of the lane's tokens. NOISY: any of the warp's rows is; they make noise together. */
 template <bool NOISY>
-static __device__ __forceinline__ void lane_draw(const float x[32], const struct draw &d, int token, int n_valid,
-                                                 struct tile *tile)
+static __device__ __forceinline__ void lane_draw(const float x[32], const struct head_draw &d, int token, int n_valid,
+                                                 struct head_tile *tile)
 {
     uint32_t group = (uint32_t)token / 4; /* the lane's first two tokens are in it, its next in group + 2 */
 #pragma unroll
@@ -125,8 +125,8 @@ static __device__ __forceinline__ void lane_draw(const float x[32], const struct
     }
 }
 
-static __device__ __forceinline__ void quad_draw(const float x[32], const struct draw &d, int token, int n_valid,
-                                                 struct tile *tile)
+static __device__ __forceinline__ void quad_draw(const float x[32], const struct head_draw &d, int token, int n_valid,
+                                                 struct head_tile *tile)
 {
     tile->best = -CUDART_INF_F, tile->logit = 0, tile->token = -1;
     if (__any_sync(0xFFFFFFFFu, (int)d.noisy)) {
@@ -150,8 +150,8 @@ template <bool DRAWS, bool WHOLE>
 static __device__ __forceinline__ void tile_of_row(const struct head &h, float x[32], int row, int token)
 {
     bool there = row < h.n_rows;
-    struct draw draw = {h.inv_temperature};
-    struct tile tile = {0, 0, 0, 0, 0, -1};
+    struct head_draw draw = {h.inv_temperature};
+    struct head_tile tile = {0, 0, 0, 0, 0, -1};
     if (DRAWS && there) {
         draw = h.draws[row];
     }
@@ -167,7 +167,7 @@ static __device__ __forceinline__ void tile_of_row(const struct head &h, float x
         quad_draw(x, draw, token, h.n_valid, &tile);
     }
     if (there && threadIdx.x % 4 == 0) {
-        h.tiles[(size_t)row * (size_t)h.n_tiles + (size_t)(token / TILE)] = tile;
+        h.tiles[(size_t)row * (size_t)h.n_tiles + (size_t)(token / HEAD_TILE)] = tile;
     }
 }
 
@@ -179,8 +179,8 @@ static __device__ __forceinline__ void tiles_of_rows(const struct head &h, const
 #pragma unroll(DRAWS ? 1 : 4)
     for (int part = 0; part < 4; part++) {
         float x[32];
-        int row = part % 2 * 8, token = at.column + part / 2 * TILE;
-        if (first + row < h.n_rows && token / TILE < h.n_tiles) {
+        int row = part % 2 * 8, token = at.column + part / 2 * HEAD_TILE;
+        if (first + row < h.n_rows && token / HEAD_TILE < h.n_tiles) {
             take_part(s, part, x);
             tile_of_row<DRAWS, WHOLE>(h, x, at.row + row, token);
         }

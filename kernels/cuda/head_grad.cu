@@ -4,23 +4,23 @@
  * SPDX-License-Identifier: Apache-2.0 */
 #include "kernels/cuda/head.cuh"
 
-#define GRAD_ROWS CUDA_DLOGIT_ROWS /* rows whose gradients of logits are stored at once */
+static constexpr int GRAD_ROWS = CUDA_DLOGIT_ROWS; /* rows whose gradients of logits are stored at once */
 
 /* A warp has every eighth row of the block, a lane four tokens of it. */
-template <bool FAST> __global__ void __launch_bounds__(THREADS, 2) head_grad_kernel(struct head_grad g)
+template <bool FAST> __global__ void __launch_bounds__(HEAD_THREADS, 2) head_grad_kernel(struct head_grad g)
 {
     extern __shared__ uint4 shared[];
     struct operand a = {g.hidden, (size_t)g.d, g.n_rows, g.d}, b = {g.w, (size_t)g.d, g.V, g.d};
-    int row0 = (int)blockIdx.x * BM, first = (int)blockIdx.y * TILE, lane = (int)threadIdx.x % LANES;
+    int row0 = (int)blockIdx.x * HEAD_ROWS, first = (int)blockIdx.y * HEAD_TILE, lane = (int)threadIdx.x % LANES;
     int warp = (int)threadIdx.x / LANES, token = first + 4 * lane;
     const float *lines = block_sums<FAST>(a, b, row0, first, shared);
-    for (int q = 0; q < ROWS_A_WARP; q++) {
-        int r = warp + q * WARPS_A_BLOCK, row = row0 + r;
+    for (int q = 0; q < HEAD_ROWS_PER_WARP; q++) {
+        int r = warp + q * HEAD_WARPS, row = row0 + r;
         struct grad_facts facts = grad_facts_of(g, row);
         float x[4];
 #pragma unroll
         for (int i = 0; i < 4; i++) {
-            x[i] = token + i < g.V ? dlogit_of<true>(facts, lines[r * LINE + 4 * lane + i], g.inv_temperature) : 0;
+            x[i] = token + i < g.V ? dlogit_of<true>(facts, lines[r * HEAD_LINE + 4 * lane + i], g.inv_temperature) : 0;
             if (token + i == facts.target) {
                 x[i] = __fadd_rn(x[i], __fmul_rn(facts.d_logprob, g.inv_temperature));
             }
@@ -36,8 +36,8 @@ template <bool FAST> static void launch_grad(const struct head_grad *g)
 {
     constexpr size_t bytes = block_sums_bytes();
     allow_shared<head_grad_kernel<FAST>>(bytes);
-    dim3 grid((unsigned)ceil_div(g->n_rows, BM), (unsigned)ceil_div(g->V, TILE));
-    head_grad_kernel<FAST><<<grid, THREADS, bytes, cuda.stream>>>(*g);
+    dim3 grid((unsigned)ceil_div(g->n_rows, HEAD_ROWS), (unsigned)ceil_div(g->V, HEAD_TILE));
+    head_grad_kernel<FAST><<<grid, HEAD_THREADS, bytes, cuda.stream>>>(*g);
     cuda_launched("head_grad");
 }
 

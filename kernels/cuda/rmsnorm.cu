@@ -10,9 +10,10 @@ extern "C" {
 #include "base/err.h"
 }
 
-#define WIDE        256 /* wider slices have a block of their own */
-#define THREADS     128
-#define ROWS_A_PART CUDA_PART_ROWS /* slices whose share of dweight is summed apart; the parts are added in order */
+static constexpr int WIDE = 256; /* wider slices have a block of their own */
+static constexpr int THREADS = 128;
+static constexpr int ROWS_PER_PART =
+    CUDA_PART_ROWS; /* slices whose share of dweight is summed apart; the parts are added in order */
 
 template <int GROUP> __device__ __forceinline__ float group_sum(float x, float *parts)
 {
@@ -139,8 +140,8 @@ template <int GROUP, int RUN> __global__ void rms_inverse_kernel(struct rmsnorm_
 __global__ void rms_dweight_kernel(struct rmsnorm_grad_args a, const float *r, float *parts)
 {
     int k = (int)(blockIdx.x * THREADS + threadIdx.x) * 2;
-    long n = (long)a.T * a.n_heads, first = (long)blockIdx.y * ROWS_A_PART;
-    long end = first + ROWS_A_PART < n ? first + ROWS_A_PART : n;
+    long n = (long)a.T * a.n_heads, first = (long)blockIdx.y * ROWS_PER_PART;
+    long end = first + ROWS_PER_PART < n ? first + ROWS_PER_PART : n;
     if (k >= a.width) {
         return;
     }
@@ -205,15 +206,15 @@ template <int GROUP, int RUN> __global__ void rms_dx_kernel(struct rmsnorm_grad_
     }
 }
 
-/* All of it in one pass over rows of whole runs: a warp a row, RUNS runs a lane, in registers. A block has ROWS_A_PART rows, and
+/* All of it in one pass over rows of whole runs: a warp a row, RUNS runs a lane, in registers. A block has ROWS_PER_PART rows, and
  * its share of dweight is the sum over its warps, each of which has every WARPS-th row. */
-#define WARPS (THREADS / LANES)
+static constexpr int WARPS = THREADS / LANES;
 
 template <int RUNS> __global__ void __launch_bounds__(THREADS) rms_grad_kernel(struct rmsnorm_grad_args a, float *parts)
 {
     extern __shared__ float shares[]; /* [WARPS, width] */
-    int warp = threadIdx.x / LANES, lane = threadIdx.x % LANES, first = (int)blockIdx.x * ROWS_A_PART;
-    int end = first + ROWS_A_PART < a.T ? first + ROWS_A_PART : a.T;
+    int warp = threadIdx.x / LANES, lane = threadIdx.x % LANES, first = (int)blockIdx.x * ROWS_PER_PART;
+    int end = first + ROWS_PER_PART < a.T ? first + ROWS_PER_PART : a.T;
     const bf16 *weight = (const bf16 *)a.weight;
     float dweight[RUNS][8] = {};
     for (int t = first + warp; t < end; t += WARPS) {
@@ -309,7 +310,7 @@ static void add_parts(const struct rmsnorm_grad_args *a, int n_parts, const floa
 
 void cuda_rmsnorm_grad(const struct rmsnorm_grad_args *a)
 {
-    int n = a->T * a->n_heads, n_parts = ceil_div(n, ROWS_A_PART);
+    int n = a->T * a->n_heads, n_parts = ceil_div(n, ROWS_PER_PART);
     if (n == 0) {
         return;
     }

@@ -6,7 +6,7 @@
  * SPDX-License-Identifier: Apache-2.0 */
 #include "kernels/cuda/device.cuh"
 
-#define THREADS 128
+static constexpr int THREADS = 128;
 
 __global__ void gather_kernel(int width, const int32_t *rows, const bf16 *x, bf16 *y)
 {
