@@ -141,7 +141,6 @@ struct jvalue jstrftime(struct jrun *run, struct str format)
     time_t seconds = (time_t)run->now;
     struct tm now;
     localtime_r(&seconds, &now);
-    run->dated = true;
     for (size_t i = 0; i < format.length; i++) {
         char piece[8] = "%", text[80];
         size_t n = 1;

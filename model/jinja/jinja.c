@@ -93,16 +93,13 @@ static enum err render(struct jrun *run, const struct jinja *jinja, const json_t
     return ERR_NONE;
 }
 
-enum err jinja_render(const struct jinja *jinja, const json_t *variables, double now, bool *dated, struct strbuf *out)
+enum err jinja_render(const struct jinja *jinja, const json_t *variables, double now, struct strbuf *out)
 {
     struct jbuf buf = {0};
     struct jrun run = {.now = now, .out = &buf, .line = 1};
     enum err err = render(&run, jinja, variables);
     if (err == ERR_NONE) {
         strbuf_add_str(out, jbuf_view(&buf));
-        if (dated && run.dated) {
-            *dated = true;
-        }
     }
     arena_release(&run.arena);
     return err;

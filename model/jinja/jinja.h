@@ -24,9 +24,8 @@ enum err jinja_open(struct jinja **out, struct str source);
 void jinja_close(struct jinja *jinja); /* NULL is allowed */
 
 /* Appends the rendering with the variables of a JSON object. Integers, texts, lists and objects are Python's int, str, list and
- * dict. `now`: what strftime_now takes for the present, in seconds since 1970; *dated is set to true if it was asked, and may
- * be NULL. ERR_FORMAT with the template's own sentence (raise_exception) or what is wrong, ERR_LIMIT for one that grows beyond
+ * dict. `now`: what strftime_now takes for the present, in seconds since 1970. ERR_FORMAT with the template's own sentence (raise_exception) or what is wrong, ERR_LIMIT for one that grows beyond
  * all measure; nothing is appended then. */
-enum err jinja_render(const struct jinja *jinja, const json_t *variables, double now, bool *dated, struct strbuf *out);
+enum err jinja_render(const struct jinja *jinja, const json_t *variables, double now, struct strbuf *out);
 
 #endif

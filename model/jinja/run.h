@@ -50,7 +50,6 @@ struct jrun {
     struct jvalue context; /* a dict: the variables of the call */
     struct jscope *scope;
     struct jbuf *out;
-    bool dated; /* strftime_now was called */
     jmp_buf failed;
     enum err code;
 };

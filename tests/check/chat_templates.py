@@ -2,8 +2,9 @@
 
     python3 tests/check/chat_templates.py PROGRAM FOLDER ...
 
-PROGRAM is tests/check/jinja. Every *.jinja file in the folders is rendered; what strop renders must be what jinja2 renders, byte for
-byte. A template that strop refuses is counted apart, and one where both raise an error. Exit code 1: a rendering differs.
+PROGRAM is tests/check/jinja. Every *.jinja file in the folders is rendered, as it is and with each of the edits below
+that fits it; what strop renders must be what jinja2 renders, byte for byte. A template that strop refuses is counted apart, and one
+where both raise an error. Exit code 1: a rendering differs.
 SPDX-License-Identifier: Apache-2.0
 """
 import collections
@@ -66,6 +67,56 @@ CONVERSATIONS = {
 }
 
 
+# What people change in a template: a text and what takes its place; "" in front: put before or after the whole.
+EDITS = [
+    ("<", "{{ bos_token }}"),
+    ("<", "{%- set enable_thinking = false %}"),
+    ("<", "{# You are Qwen, created by Alibaba Cloud. #}"),
+    ("<", "{% if tools %}nothing{% else %}"),
+    (">", "<think>\n"),
+    (">", "{% if not enable_thinking %}</think>{% endif %}"),
+    (">", "\n\n"),
+    ("message['content']", "(message['content'] | trim)"),
+    ("message.content", "(message.content | trim)"),
+    ("<|im_start|>assistant\\n", "<|im_start|>assistant\\n<think>\\n"),
+    ("<|im_start|>assistant\\n", "<|im_start|>assistant\\n<think>\\n\\n</think>\\n\\n"),
+    ("<|im_start|>assistant\\n", "<|im_start|>assistant\\nLet me solve this.\\n"),
+    ("<|im_end|>\\n", "<|im_end|>"),
+    ("'<|im_end|>' + '\\n'", "'<|im_end|>'"),
+    ("You are Qwen, created by Alibaba Cloud. You are a helpful assistant.", "You are a helpful assistant."),
+    ("You are Qwen, created by Alibaba Cloud. You are a helpful assistant.", ""),
+    ("Please reason step by step, and put your final answer within \\\\boxed{}.", "Answer with one number."),
+    ("add_generation_prompt", "true"),
+    ("add_generation_prompt", "false"),
+    ("enable_thinking is defined and enable_thinking is false", "enable_thinking is not defined or enable_thinking is false"),
+    ("system_message = \"\"", "system_message = \"You are a helpful assistant.\""),
+    ("26 Jul 2024", "1 Jan 2025"),
+    ("{{'<｜Assistant｜><think>\\n'}}", "{% if enable_thinking %}{{'<｜Assistant｜><think>\\n'}}{% else %}{{'<｜Assistant｜>'}}{% endif %}"),
+    ("<｜Assistant｜><think>\\n", "<｜Assistant｜>"),
+    ("'<｜User｜>' + message['content']", "'<｜User｜>' + message['content'] + '<｜end▁of▁sentence｜>'"),
+    ("split('</think>')[-1]", "split('</think>')[0]"),
+    ("strip('\\n')", "strip()"),
+    (" | trim", ""),
+    ("loop.last", "loop.first"),
+    ("loop.index0", "loop.revindex0"),
+    ("messages[0]", "messages[-1]"),
+    ("-%}", "%}"),
+    ("{%-", "{%"),
+    ("{{-", "{{"),
+    ("== 'user'", "!= 'user'"),
+    ("\n", "\r\n"),
+]
+
+
+def edited(source, old, new):
+    """None: the edit does not fit."""
+    if old == "<":
+        return new + source + ("{% endif %}" if new.endswith("else %}") else "")
+    if old == ">":
+        return source + new
+    return source.replace(old, new) if old in source else None
+
+
 def variables(conversation):
     return {"bos_token": "<BOS>", "eos_token": "<EOS>", "unk_token": "<UNK>", "pad_token": "<PAD>", "tools": None,
             "documents": None, "add_generation_prompt": True, **conversation}
@@ -77,34 +128,52 @@ def by_strop(program, cases):
     return [json.loads(line) for line in done.stdout.decode().split("\n") if line]
 
 
-def verdict(want, why, got):
+def verdict(want, got):
     if want is None:
         return "both fail" if "error" in got else "DIFFERENT"
     return "refused" if "error" in got else "same" if got["text"] == want else "DIFFERENT"
 
 
+def compare(program, source, conversations, name):
+    """How often what came out; says what differs or is refused."""
+    cases = [{"template": source, "now": jinja_reference.NOW, "variables": variables(CONVERSATIONS[c])} for c in conversations]
+    counts, told = collections.Counter(), set()
+    for conversation, case, got in zip(conversations, cases, by_strop(program, cases)):
+        want, why = jinja_reference.render(source, case["variables"])
+        kind = verdict(want, got)
+        counts[kind] += 1
+        if kind in ("DIFFERENT", "refused") and got.get("error") not in told:
+            told.add(got.get("error"))
+            print(f"  {kind}: {name} with '{conversation}': {got.get('error', why or 'another text')}")
+    return counts
+
+
+def words(counts):
+    return ", ".join(f"{n} {kind}" for kind, n in sorted(counts.items()))
+
+
 def main():
     program, folders = sys.argv[1], sys.argv[2:]
     files = sorted(path for folder in folders for path in pathlib.Path(folder).rglob("*.jinja"))
-    total, seen = collections.Counter(), set()
+    total, edits, n_edits, seen = collections.Counter(), collections.Counter(), 0, set()
     for path in files:
         source = path.read_bytes().decode()
         if source in seen:
             continue
         seen.add(source)
-        cases = [{"template": source, "now": jinja_reference.NOW, "variables": variables(c)} for c in CONVERSATIONS.values()]
-        counts = collections.Counter()
-        for name, case, got in zip(CONVERSATIONS, cases, by_strop(program, cases)):
-            want, why = jinja_reference.render(source, case["variables"])
-            kind = verdict(want, why, got)
-            counts[kind] += 1
-            if kind in ("DIFFERENT", "refused"):
-                print(f"  {kind}: {path} with '{name}': {got.get('error', why or 'another text')}")
+        name = f"{path.parent.name}/{path.stem}"
+        counts, of_edits = compare(program, source, list(CONVERSATIONS), name), collections.Counter()
+        for old, new in EDITS:
+            text = edited(source, old, new)
+            if text is not None:
+                n_edits += 1
+                of_edits += compare(program, text, ["question", "system, turns", "tool calls"], f"{name} with {old!r} as {new!r}")
         total += counts
-        print(f"{path.parent.name}/{path.stem}: " + ", ".join(f"{n} {kind}" for kind, n in sorted(counts.items())))
-    print(f"{len(seen)} templates, {len(CONVERSATIONS)} conversations each: " +
-          ", ".join(f"{n} {kind}" for kind, n in sorted(total.items())))
-    return 1 if total["DIFFERENT"] or not seen else 0
+        edits += of_edits
+        print(f"{name}: {words(counts)}; edited: {words(of_edits)}")
+    print(f"{len(seen)} templates, {len(CONVERSATIONS)} conversations each: {words(total)}")
+    print(f"{n_edits} templates that {len(EDITS)} edits made of them, 3 conversations each: {words(edits)}")
+    return 1 if total["DIFFERENT"] + edits["DIFFERENT"] or not seen else 0
 
 
 sys.exit(main())

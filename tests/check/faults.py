@@ -93,7 +93,9 @@ def chat_template(case):
 def chat_template_edit(case):
     if "templates" not in options:
         raise NotRun("needs --templates=FOLDER with the stock templates of models")
-    import jinja2, jinja2.sandbox, jinja2.ext
+    import datetime
+    sys.path.insert(0, os.path.join(root, "tests/golden"))
+    import jinja_reference
     wanted = case["stock_text"]
     stocks = []
     for folder, _, files in os.walk(options["templates"]):
@@ -109,16 +111,11 @@ def chat_template_edit(case):
         edited = [(f, t.replace(wanted, "{% if enable_thinking %}" + wanted + "{% else %}{{'<｜Assistant｜>'}}{% endif %}")) for f, t in stocks]
     if not edited:
         raise NotRun(f"no stock template in {options['templates']} has the text that is edited")
-    environment = jinja2.sandbox.ImmutableSandboxedEnvironment(trim_blocks=True, lstrip_blocks=True, extensions=[jinja2.ext.loopcontrols])
-    environment.filters["tojson"] = lambda x, **k: json.dumps(x, ensure_ascii=False)
-    environment.globals["raise_exception"] = lambda text: (_ for _ in ()).throw(ValueError(text))
+    jinja_reference.strftime_now = lambda text: datetime.datetime.now().strftime(text)
     messages = [{"role": "user", "content": "What is 2+3?"}]
     for file, jinja in edited:
         bos = "<|begin_of_text|>"
-        try:
-            want = environment.from_string(jinja).render(messages=messages, add_generation_prompt=True, bos_token=bos, eos_token="<|endoftext|>", pad_token="<|endoftext|>")
-        except Exception:  # a template that refuses must be refused
-            want = None
+        want, _ = jinja_reference.render(jinja, {"messages": messages, "tools": None, "documents": None, "add_generation_prompt": True, "bos_token": bos})
         rc, out, err = render_strop(jinja, messages, bos)
         if rc == 0:
             got = json.loads(out.splitlines()[0])["prompt"]

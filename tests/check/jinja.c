@@ -14,7 +14,7 @@ static void answer(const char *line, size_t length)
     enum err err = jinja_open(&jinja, (struct str){json_string_value(source), json_string_length(source)});
     if (err == ERR_NONE) {
         err = jinja_render(jinja, json_object_get(question, "variables"),
-                           json_number_value(json_object_get(question, "now")), NULL, &text);
+                           json_number_value(json_object_get(question, "now")), &text);
     }
     strbuf_puts(&out, err == ERR_NONE ? "{\"text\": \"" : "{\"error\": \"");
     strbuf_add_json(&out, err == ERR_NONE ? strbuf_view(&text) : str_of(err_text()));

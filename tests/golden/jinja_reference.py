@@ -3,6 +3,7 @@
 Needs jinja2 3.1. SPDX-License-Identifier: Apache-2.0
 """
 import datetime
+import functools
 import json
 
 import jinja2
@@ -46,9 +47,14 @@ def environment():
     return made
 
 
+@functools.lru_cache(4)
+def template(source):
+    return environment().from_string(source)
+
+
 def render(source, variables):
     """The text, or None and why there is none."""
     try:
-        return environment().from_string(source).render(**variables), None
+        return template(source).render(**variables), None
     except Exception as error:  # whatever Python raises
         return None, f"{type(error).__name__}: {error}"
