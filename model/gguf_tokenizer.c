@@ -40,7 +40,6 @@ static enum err read_lists(const struct gguf *file, struct parts *p)
     return ERR_NONE;
 }
 
-/* On failure, too, *p is released by the caller. */
 /* A file that does not say whether texts begin with a token: those of Llama 3 do, as in llama.cpp. */
 static enum err read_begin(const struct gguf *file, struct tokenizer_parts *parts)
 {
@@ -55,6 +54,25 @@ static enum err read_begin(const struct gguf *file, struct tokenizer_parts *part
     return ERR_NONE;
 }
 
+/* The keys of the ids of tokenizer_names. */
+static const char *const name_keys[TOKENIZER_NAMES] = {
+    "tokenizer.ggml.bos_token_id",       "tokenizer.ggml.eos_token_id", "tokenizer.ggml.unknown_token_id",
+    "tokenizer.ggml.seperator_token_id", /* so it is written */
+    "tokenizer.ggml.padding_token_id",   "tokenizer.ggml.cls_token_id", "tokenizer.ggml.mask_token_id"};
+
+static enum err read_names(const struct gguf *file, struct tokenizer_parts *parts)
+{
+    for (int i = 0; i < TOKENIZER_NAMES; i++) {
+        int64_t id = -1;
+        TRY(gguf_want_int(file, name_keys[i], &id));
+        if (id >= 0 && id < parts->n_tokens) {
+            parts->names[i] = parts->tokens[id];
+        }
+    }
+    return ERR_NONE;
+}
+
+/* On failure, too, *p is released by the caller. */
 static enum err read_parts(const struct gguf *file, struct parts *p)
 {
     struct str model = {"", 0};
@@ -66,6 +84,8 @@ static enum err read_parts(const struct gguf *file, struct parts *p)
     TRY(read_lists(file, p));
     TRY(gguf_want_text(file, "tokenizer.ggml.pre", &p->view.pre));
     TRY(read_begin(file, &p->view));
+    TRY(read_names(file, &p->view));
+    TRY(gguf_want_text(file, "tokenizer.chat_template.tool_use", &p->view.tool_template));
     return gguf_want_text(file, "tokenizer.chat_template", &p->view.chat_template);
 }
 
@@ -212,34 +232,40 @@ static void add_tokenizer(struct strbuf *out, const struct tokenizer_parts *p, c
 
 /* ---- tokenizer_config.json ---- */
 
-static enum err add_named_tokens(struct strbuf *out, const struct gguf *file, const struct tokenizer_parts *p)
+static void add_named_tokens(struct strbuf *out, const struct tokenizer_parts *p)
 {
-    static const char *const roles[][2] = {{"bos_token", "tokenizer.ggml.bos_token_id"},
-                                           {"eos_token", "tokenizer.ggml.eos_token_id"},
-                                           {"pad_token", "tokenizer.ggml.padding_token_id"},
-                                           {"unk_token", "tokenizer.ggml.unknown_token_id"}};
-    for (size_t i = 0; i < sizeof roles / sizeof *roles; i++) {
-        int64_t id = -1;
-        TRY(gguf_want_int(file, roles[i][1], &id));
-        if (id >= 0 && id < p->n_tokens) {
-            strbuf_printf(out, ",\n  \"%s\": ", roles[i][0]);
-            add_text(out, p->tokens[id]);
+    for (int i = 0; i < TOKENIZER_NAMES; i++) {
+        if (p->names[i].length) {
+            strbuf_printf(out, ",\n  \"%s\": ", tokenizer_names[i]);
+            add_text(out, p->names[i]);
         }
     }
-    return ERR_NONE;
 }
 
-static enum err add_settings(struct strbuf *out, const struct gguf *file, const struct tokenizer_parts *p)
+/* A text, or a list where there is a second template for tools. */
+static void add_templates(struct strbuf *out, const struct tokenizer_parts *p)
+{
+    if (p->chat_template.length == 0) {
+        return;
+    }
+    bool two = p->tool_template.length > 0;
+    strbuf_puts(out, ",\n  \"chat_template\": ");
+    strbuf_puts(out, two ? "[{\"name\": \"default\", \"template\": " : "");
+    add_text(out, p->chat_template);
+    if (two) {
+        strbuf_puts(out, "}, {\"name\": \"tool_use\", \"template\": ");
+        add_text(out, p->tool_template);
+        strbuf_puts(out, "}]");
+    }
+}
+
+static void add_settings(struct strbuf *out, const struct tokenizer_parts *p)
 {
     strbuf_puts(out,
                 "{\n  \"tokenizer_class\": \"PreTrainedTokenizerFast\",\n  \"clean_up_tokenization_spaces\": false");
-    TRY(add_named_tokens(out, file, p));
-    if (p->chat_template.length > 0) {
-        strbuf_puts(out, ",\n  \"chat_template\": ");
-        add_text(out, p->chat_template);
-    }
+    add_named_tokens(out, p);
+    add_templates(out, p);
     strbuf_puts(out, "\n}\n");
-    return ERR_NONE;
 }
 
 static enum err write_text(const char *folder, const char *name, const struct strbuf *text)
@@ -257,7 +283,7 @@ static enum err save(const struct gguf *file, const char *folder, struct parts *
     add_tokenizer(text, &p->view, pre);
     TRY(write_text(folder, "tokenizer.json", text));
     strbuf_clear(text);
-    TRY(add_settings(text, file, &p->view));
+    add_settings(text, &p->view);
     return write_text(folder, "tokenizer_config.json", text);
 }
 

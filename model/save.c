@@ -103,9 +103,24 @@ static enum err save_made_config(const struct model *model, const char *folder, 
     return result;
 }
 
+/* The template for conversations with tools is in a folder of its own. */
+static enum err copy_tool_template(const char *from, const char *folder)
+{
+    static const char name[] = "additional_chat_templates/tool_use.jinja";
+    char path[FILE_PATH_BYTES];
+    TRY(file_join(path, sizeof path, from, name));
+    if (!file_exists(path)) {
+        return ERR_NONE;
+    }
+    TRY(file_join(path, sizeof path, folder, "additional_chat_templates"));
+    TRY(file_make_folders(path));
+    return copy_file(from, folder, name);
+}
+
 static enum err copy_tokenizer(const char *from, const char *folder)
 {
     TRY(refuse_same_folder(from, folder));
+    TRY(copy_tool_template(from, folder));
     for (size_t i = 0; i < sizeof tokenizer_files / sizeof *tokenizer_files; i++) {
         TRY(copy_file(from, folder, tokenizer_files[i]));
     }

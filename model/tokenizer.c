@@ -341,9 +341,22 @@ int32_t tokenizer_end(const struct tokenizer *tokenizer)
     return tokenizer->end;
 }
 
+const char *const tokenizer_names[TOKENIZER_NAMES] = {"bos_token", "eos_token", "unk_token", "sep_token",
+                                                      "pad_token", "cls_token", "mask_token"};
+
+struct str tokenizer_named(const struct tokenizer *tokenizer, int i)
+{
+    return tokenizer->names[i];
+}
+
 struct str tokenizer_chat_template(const struct tokenizer *tokenizer)
 {
     return tokenizer->chat_template;
+}
+
+struct str tokenizer_tool_template(const struct tokenizer *tokenizer)
+{
+    return tokenizer->tool_template.length ? tokenizer->tool_template : tokenizer->chat_template;
 }
 
 const char *tokenizer_source(const struct tokenizer *tokenizer)

@@ -18,7 +18,11 @@
 
 struct tokenizer;
 
-/* Opens a tokenizer.json; reads the chat template from tokenizer_config.json or chat_template.jinja beside it. */
+/* The tokens that files name for their use, and chat templates write: bos_token, eos_token ... */
+#define TOKENIZER_NAMES 7
+extern const char *const tokenizer_names[TOKENIZER_NAMES];
+
+/* Opens a tokenizer.json, and what else a folder says of it: chat templates and named tokens (tokenizer_settings.c). */
 enum err tokenizer_open(struct tokenizer **out, const char *path);
 /* The same from text; `name` opens the sentences of errors. */
 enum err tokenizer_parse(struct tokenizer **out, struct str text, const char *name);
@@ -32,8 +36,9 @@ struct tokenizer_parts {
     const struct str *merges; /* "left right" */
     int n_merges;
     struct str pre; /* names the pre-tokenizer: "qwen2", "deepseek-r1-qwen", "llama-bpe", "smollm", "gpt-2" */
-    struct str chat_template;
-    bool begins; /* a text that stands alone begins with begin_token */
+    struct str chat_template, tool_template;
+    struct str names[TOKENIZER_NAMES]; /* by tokenizer_names; not in the byte-level alphabet */
+    bool begins;                       /* a text that stands alone begins with begin_token */
     int32_t begin_token;
 };
 enum err tokenizer_from_parts(struct tokenizer **out, const struct tokenizer_parts *parts, const char *name);
@@ -59,8 +64,11 @@ struct str tokenizer_token_text(const struct tokenizer *tokenizer, int32_t id); 
 bool tokenizer_is_special(const struct tokenizer *tokenizer, int32_t id);       /* a control token */
 /* The id of eos_token, as tokenizer_config.json or special_tokens_map.json names it; -1: none, or not in the vocabulary. */
 int32_t tokenizer_end(const struct tokenizer *tokenizer);
+struct str tokenizer_named(const struct tokenizer *tokenizer, int i);  /* of tokenizer_names[i]; empty if none */
 struct str tokenizer_chat_template(const struct tokenizer *tokenizer); /* the Jinja text; empty if none */
-const char *tokenizer_source(const struct tokenizer *tokenizer);       /* the tokenizer.json it came from, or NULL */
+/* The one for conversations with tools. */
+struct str tokenizer_tool_template(const struct tokenizer *tokenizer);
+const char *tokenizer_source(const struct tokenizer *tokenizer); /* the tokenizer.json it came from, or NULL */
 
 /* Decoding token by token: bytes that are not yet a whole character are held back. */
 struct token_stream {

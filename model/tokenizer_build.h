@@ -36,9 +36,10 @@ struct tokenizer {
     int n_added;
     int added_from[257]; /* those that begin with byte b: added[added_from[b] .. added_from[b + 1]) */
     struct text_table added_texts;
-    struct str chat_template;
-    int32_t begin; /* the token in front of a text that stands alone, -1: none */
-    int32_t end;   /* eos_token of tokenizer_config.json, -1: none */
+    struct str chat_template, tool_template; /* the second: where there are tools; empty: the same */
+    struct str names[TOKENIZER_NAMES];       /* what bos_token, eos_token ... are; empty: no such token */
+    int32_t begin;                           /* the token in front of a text that stands alone, -1: none */
+    int32_t end;                             /* eos_token of tokenizer_config.json, -1: none */
     char *source;
 };
 
@@ -52,5 +53,9 @@ bool tokenizer_raw_bytes(struct str text, struct strbuf *out);
 enum err tokenizer_add_merge(struct tokenizer *tokenizer, struct str left, struct str right, int32_t rank,
                              const char *name);
 void tokenizer_finish(struct tokenizer *tokenizer);
+/* A copy of the text in the tokenizer's arena. */
+struct str tokenizer_keep(struct tokenizer *tokenizer, struct str text);
+/* What other files of the folder of `path`, a tokenizer.json, say (tokenizer_settings.c). */
+enum err tokenizer_read_settings(struct tokenizer *tokenizer, const char *path);
 
 #endif

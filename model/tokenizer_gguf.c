@@ -94,9 +94,10 @@ enum err tokenizer_from_parts(struct tokenizer **out, const struct tokenizer_par
         tokenizer_free(t);
         return err;
     }
-    if (parts->chat_template.length) {
-        struct str text = parts->chat_template;
-        t->chat_template = (struct str){arena_strndup(&t->arena, text.data, text.length), text.length};
+    t->chat_template = tokenizer_keep(t, parts->chat_template);
+    t->tool_template = tokenizer_keep(t, parts->tool_template);
+    for (int i = 0; i < TOKENIZER_NAMES; i++) {
+        t->names[i] = tokenizer_keep(t, parts->names[i]);
     }
     tokenizer_finish(t);
     *out = t;

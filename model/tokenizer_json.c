@@ -292,49 +292,6 @@ static enum err read_post_processor(struct tokenizer *t, const json_t *processor
     return ERR_NONE;
 }
 
-/* ---- chat template ---- */
-
-/* In tokenizer_config.json: a text, or a list of {name, template} of which "default" is ours. */
-static struct str config_template(const json_t *config)
-{
-    const json_t *value = json_object_get(config, "chat_template");
-    for (size_t i = 0; i < json_array_size(value); i++) {
-        const json_t *item = json_array_get(value, i);
-        if (str_equal(text_of(json_object_get(item, "name")), STR("default"))) {
-            return text_of(json_object_get(item, "template"));
-        }
-    }
-    return text_of(value);
-}
-
-static enum err read_chat_template(struct tokenizer *t, const char *path)
-{
-    enum { MOST_TEMPLATE = 4 * 1024 * 1024 };
-    const char *slash = strrchr(path, '/');
-    int folder = slash ? (int)(slash - path) + 1 : 0;
-    const char *jinja = arena_printf(&t->arena, "%.*schat_template.jinja", folder, path);
-    const char *config_path = arena_printf(&t->arena, "%.*stokenizer_config.json", folder, path);
-    if (file_exists(jinja)) {
-        struct strbuf text = STRBUF_INIT;
-        enum err err = file_read(&text, jinja, MOST_TEMPLATE);
-        if (err == ERR_NONE && text.length) {
-            t->chat_template = (struct str){arena_strndup(&t->arena, text.data, text.length), text.length};
-        }
-        strbuf_release(&text);
-        return err;
-    }
-    if (file_exists(config_path)) {
-        json_t *config;
-        TRY(json_parse_file_of_reals(&config, config_path, MOST_TEMPLATE)); /* model_max_length is often 10^30 */
-        struct str text = config_template(config);
-        if (text.length) {
-            t->chat_template = (struct str){arena_strndup(&t->arena, text.data, text.length), text.length};
-        }
-        json_decref(config);
-    }
-    return ERR_NONE;
-}
-
 /* ---- the file ---- */
 
 static enum err read_document(struct tokenizer *t, const json_t *document, const char *path)
@@ -386,7 +343,7 @@ enum err tokenizer_open(struct tokenizer **out, const char *path)
     }
     strbuf_release(&text);
     if (err == ERR_NONE) {
-        err = read_chat_template(t, path);
+        err = tokenizer_read_settings(t, path);
     }
     if (err != ERR_NONE) {
         tokenizer_free(t);
