@@ -220,27 +220,27 @@ static enum err converse(struct chat *chat)
 
 /* ---- opening ---- */
 
-/* Ends of a turn in the chat formats, beside the model's own end tokens: a base model does not know them as its end. */
-static void add_turn_ends(struct chat *chat, struct rollout_options *options)
+/* The end of a turn in the chat template, beside the model's own end tokens: a base model does not know it as its end. */
+static void add_turn_end(struct chat *chat, struct rollout_options *options)
 {
-    static const char *const names[] = {"<|im_end|>", "<|eot_id|>", "<｜end▁of▁sentence｜>"};
-    int32_t *ids = ARENA_NEW(&chat->turn, int32_t, 3);
-    for (int i = 0; i < 3; i++) {
-        int32_t id = tokenizer_token_id(chat->opened.model->tokenizer, str_of(names[i]));
-        if (id >= 0) {
-            ids[options->n_stop_tokens++] = id;
-        }
+    int32_t *ids = NULL;
+    int n = 0;
+    template_turn_end(chat->tpl, &chat->turn, &ids, &n);
+    if (n > 0) {
+        options->stop_tokens = &ids[n - 1];
+        options->n_stop_tokens = 1;
     }
-    options->stop_tokens = ids;
 }
 
 static enum err open_template(struct chat *chat, const struct cmd_args *args, const struct run_summary *run)
 {
     const char *name = cmd_text(args, "template"), *system = cmd_text(args, "system");
+    const char *kwargs = cmd_text(args, "chat_template_kwargs");
     name = name ? name : run && run->template_name[0] ? run->template_name : "chat";
     system = system ? system : run ? run->system_prompt : "";
     chat->keeps_turns = strcmp(name, "chat") == 0;
-    enum err result = template_open(&chat->tpl, name, "", chat->opened.model->tokenizer);
+    kwargs = kwargs ? kwargs : run ? run->chat_template_kwargs : "";
+    enum err result = template_open(&chat->tpl, name, "", kwargs, chat->opened.model->tokenizer);
     if (result != ERR_NONE && chat->keeps_turns) {
         return err_wrap(result, "no conversation with %s; a base model is talked to with --template=none or r1-zero",
                         chat->opened.model->source);
@@ -277,9 +277,7 @@ static enum err open_chat(struct chat *chat, const struct cmd_args *args)
     }
     chat->max_tokens = (int)cmd_int(args, "max_tokens");
     sampling_options(args, &chat->turn, &options);
-    if (chat->keeps_turns) {
-        add_turn_ends(chat, &options);
-    }
+    add_turn_end(chat, &options);
     sampling_size_cache(&options, chat->opened.model, 1, chat->opened.model->max_positions);
     TRY(rollout_open(&chat->rollout, chat->opened.model, &options));
     rollout_set_stream(chat->rollout, on_piece, chat);
@@ -321,6 +319,7 @@ static enum err chat_command(const struct cmd_args *args)
 static const struct cmd_option chat_options[] = {
     {"system", CMD_TEXT, "TEXT", NULL, "system message"},
     {"template", CMD_TEXT, "NAME", NULL, "chat, r1-zero, none or a text file (a run's own, else chat)"},
+    {"chat_template_kwargs", CMD_TEXT, "JSON", NULL, "variables for the chat template: {\"enable_thinking\": false}"},
     SAMPLING_OPTIONS("0.7"),
     {0},
 };

@@ -160,11 +160,13 @@ static enum err encode_all(const struct cmd_args *args, const struct model *mode
 {
     const char *name = cmd_text(args, "template");
     struct template *text = NULL, *chat = NULL;
-    enum err result = template_open(&text, name ? name : "none", "", model->tokenizer);
+    const char *kwargs = cmd_text(args, "chat_template_kwargs");
+    kwargs = kwargs ? kwargs : "";
+    enum err result = template_open(&text, name ? name : "none", "", kwargs, model->tokenizer);
     for (int i = 0; result == ERR_NONE && i < prompts->n; i++) {
         bool messages = json_is_array(prompts->items[i].prompt) && !name;
         if (messages && !chat) {
-            TRY(template_open(&chat, "chat", "", model->tokenizer));
+            TRY(template_open(&chat, "chat", "", kwargs, model->tokenizer));
         }
         result = encode(args, model, messages ? chat : text, &prompts->items[i], &prompts->arena);
     }
@@ -285,6 +287,7 @@ static const struct cmd_option generate_options[] = {
      "JSON lines (-: standard input): objects with \"prompt\" or \"messages\", a text or chat messages"},
     {"template", CMD_TEXT, "NAME", NULL,
      "chat, r1-zero, none or a text file; default: none for a text, chat for chat messages"},
+    {"chat_template_kwargs", CMD_TEXT, "JSON", NULL, "variables for the chat template: {\"enable_thinking\": false}"},
     {"n", CMD_INT, "N", "1", "samples of each prompt"},
     {"special", CMD_FLAG, NULL, NULL, "names of special tokens in a prompt are those tokens"},
     {"json", CMD_FLAG, NULL, NULL, "print a JSON object per completion"},

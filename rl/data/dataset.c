@@ -37,6 +37,9 @@ struct dataset {
     const struct tokenizer *tokenizer;
     struct template *tpl;
     int32_t end_token;
+    int32_t *turn_end; /* tokens after a learnt completion; in `lasting` */
+    int n_turn_end;
+    struct arena lasting;
     bool is_text; /* rows are whole texts */
     bool from_generator;
     bool shuffled;
@@ -67,6 +70,15 @@ static int64_t dataset_line(const struct dataset *dataset, int64_t position)
     return dataset->shuffled ? (int64_t)order_at(dataset->seed, (uint64_t)epoch, (uint64_t)size, (uint64_t)i) : i;
 }
 
+/* The content is text, or parts of it, or there is none beside calls of tools; what else is in a message is its template's. */
+static bool is_message(const json_t *message)
+{
+    const json_t *content = json_object_get(message, "content");
+    bool empty = !content || json_is_null(content);
+    return json_is_string(json_object_get(message, "role")) &&
+           (json_is_string(content) || json_is_array(content) || (empty && json_object_get(message, "tool_calls")));
+}
+
 static bool is_prompt(const json_t *value)
 {
     if (json_is_string(value)) {
@@ -76,7 +88,7 @@ static bool is_prompt(const json_t *value)
     json_t *message;
     json_array_foreach(value, i, message)
     {
-        if (!json_is_string(json_object_get(message, "role")) || !json_is_string(json_object_get(message, "content"))) {
+        if (!is_message(message)) {
             return false;
         }
     }
@@ -277,19 +289,26 @@ static enum err dataset_completion(const struct dataset *dataset, const struct r
                        row->where, key);
     }
     const json_t *content = json_object_get(json_array_get(row->prompt, n - 1), "content");
+    if (!json_is_string(content)) {
+        return err_set(ERR_FORMAT, "%s: the last message, which is learnt, must have a text as its content",
+                       row->where);
+    }
     *out = (struct str){json_string_value(content), json_string_length(content)};
     json_array_remove(messages, n - 1);
     return ERR_NONE;
 }
 
-static int32_t *join_tokens(struct arena *arena, const int32_t *a, int n_a, const int32_t *b, int n_b, int32_t end)
+static int32_t *join_tokens(struct arena *arena, const int32_t *a, int n_a, const int32_t *b, int n_b,
+                            const int32_t *end, int n_end)
 {
-    int32_t *all = ARENA_NEW(arena, int32_t, n_a + n_b + 1);
+    int32_t *all = ARENA_NEW(arena, int32_t, n_a + n_b + n_end + 1);
     memcpy(all, a, (size_t)n_a * sizeof *all);
     if (n_b > 0) {
         memcpy(all + n_a, b, (size_t)n_b * sizeof *all);
     }
-    all[n_a + n_b] = end;
+    if (n_end > 0) {
+        memcpy(all + n_a + n_b, end, (size_t)n_end * sizeof *all);
+    }
     return all;
 }
 
@@ -304,9 +323,9 @@ static enum err dataset_make_pair(const struct dataset *dataset, const struct ro
     TRY(template_apply(dataset->tpl, messages, row->fields, row->where, &desk->text));
     TRY(dataset_encode_prompt(dataset, strbuf_view(&desk->text), &desk->scratch, &prompt, &n_prompt));
     TRY(tokenizer_encode(dataset->tokenizer, completion, true, &desk->scratch, &learnt, &n_learnt));
-    bool end = dataset->end_token >= 0;
-    out->tokens = join_tokens(&desk->scratch, prompt, n_prompt, learnt, n_learnt, dataset->end_token);
-    out->n_tokens = n_prompt + n_learnt + end;
+    out->tokens =
+        join_tokens(&desk->scratch, prompt, n_prompt, learnt, n_learnt, dataset->turn_end, dataset->n_turn_end);
+    out->n_tokens = n_prompt + n_learnt + dataset->n_turn_end;
     out->n_masked = n_prompt;
     return ERR_NONE;
 }
@@ -323,8 +342,9 @@ static enum err dataset_make_text(const struct dataset *dataset, const struct ro
     int32_t *tokens = NULL;
     int n = 0;
     TRY(tokenizer_encode_whole(dataset->tokenizer, row->text, true, &desk->scratch, &tokens, &n));
-    out->tokens = join_tokens(&desk->scratch, tokens, n, NULL, 0, dataset->end_token);
-    out->n_tokens = n + (dataset->end_token >= 0);
+    bool end = dataset->end_token >= 0;
+    out->tokens = join_tokens(&desk->scratch, tokens, n, NULL, 0, &dataset->end_token, end);
+    out->n_tokens = n + end;
     out->n_masked = 0;
     return ERR_NONE;
 }
@@ -495,6 +515,17 @@ static enum err dataset_check_lines(struct dataset *dataset, bool texts, bool pa
     return ERR_NONE;
 }
 
+/* After a learnt completion comes what the chat template writes there, so that the model learns to end as the template does; without
+ * such a template, or if it ends with no special token, the model's end token. */
+static void dataset_find_turn_end(struct dataset *dataset)
+{
+    template_turn_end(dataset->tpl, &dataset->lasting, &dataset->turn_end, &dataset->n_turn_end);
+    if (dataset->n_turn_end == 0) {
+        dataset->turn_end = &dataset->end_token;
+        dataset->n_turn_end = dataset->end_token >= 0;
+    }
+}
+
 static enum err dataset_set_up(struct dataset *dataset, struct recipe *recipe, const char *name, bool is_eval)
 {
     static const char *const words[] = {"r1-zero", "chat", "none"};
@@ -507,7 +538,8 @@ static enum err dataset_set_up(struct dataset *dataset, struct recipe *recipe, c
     TRY(dataset_check_use(dataset, recipe, name, is_eval));
     if (!dataset->is_text) {
         TRY(template_open(&dataset->tpl, word ? template_name : recipe_path(recipe, template_name),
-                          recipe->data.system_prompt, dataset->tokenizer));
+                          recipe->data.system_prompt, recipe->data.chat_template_kwargs, dataset->tokenizer));
+        dataset_find_turn_end(dataset);
     }
     bool texts = dataset->is_text || (recipe->method == METHOD_SFT && !is_eval);
     return dataset_check_lines(dataset, texts, texts && !dataset->is_text);
@@ -542,6 +574,7 @@ void dataset_close(struct dataset *dataset)
 {
     if (dataset) {
         template_close(dataset->tpl);
+        arena_release(&dataset->lasting);
         jsonl_close(&dataset->file);
         desk_release(&dataset->desk);
         for (int i = 0; dataset->made && i < AHEAD; i++) {

@@ -18,8 +18,8 @@
 struct dataset;
 
 /* `name`: a path (see recipe_path), or "GENERATOR:options". The eval data set is not shuffled, and its generator has a seed
- * of its own, so that every run is measured on the same prompts. end_token ends a text of method sft; -1: none. The recipe
- * and the tokenizer outlive the data set. */
+ * of its own, so that every run is measured on the same prompts. end_token ends a text of method sft; -1: none. A
+ * completion in a chat template ends as the template ends it. The recipe and the tokenizer outlive the data set. */
 enum err dataset_open(struct dataset **out, struct recipe *recipe, const char *name, bool is_eval,
                       const struct tokenizer *tokenizer, int32_t end_token);
 void dataset_close(struct dataset *dataset); /* NULL is allowed */
@@ -47,7 +47,7 @@ int64_t dataset_skipped(const struct dataset *dataset); /* too long rows passed 
 enum err dataset_next(struct dataset *dataset, struct iteration *it);
 
 /* For method sft: the next row as tokens; the first n_masked are not learnt (the prompt). A row is a prompt and its
- * completion, or a whole text, with an end token after it; or, with pack_length, as many whole texts as fit, each with its end
+ * completion, or a whole text, with its end after it; or, with pack_length, as many whole texts as fit, each with its end
  * token. The completion is the field completion_field or, if that is missing, the last message of the prompt.
  * Texts are made some way ahead, by several threads; what comes out and when a bad row is an error do not depend on it. */
 struct dataset_text {

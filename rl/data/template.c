@@ -7,6 +7,7 @@
 
 #include "base/arena.h"
 #include "base/file.h"
+#include "base/json.h"
 #include "model/chat.h"
 
 /* The built-in text is the file itself. */
@@ -27,7 +28,8 @@ struct template
     enum template_kind kind;
     struct strbuf text;  /* TEMPLATE_TEXT */
     char *system_prompt; /* TEMPLATE_CHAT; may be empty */
-    enum chat_format format;
+    struct chat *chat;
+    const struct tokenizer *tokenizer;
 };
 
 /* The length of "{name}" at the start of the text; 0 if there is none. */
@@ -73,27 +75,41 @@ static enum err template_read(struct template *tpl, const char *name)
     return ERR_NONE;
 }
 
-static enum err template_set_up(struct template *tpl, const char *name, const char *system_prompt,
-                                const struct tokenizer *tokenizer)
+static enum err template_open_chat(struct template *tpl, const char *system_prompt, const char *kwargs)
+{
+    json_t *variables = NULL;
+    tpl->system_prompt = mem_strdup(system_prompt);
+    if (kwargs[0]) {
+        TRY(json_parse(&variables, str_of(kwargs), "chat_template_kwargs"));
+        if (!json_is_object(variables)) {
+            json_decref(variables);
+            return err_set(ERR_USAGE, "chat_template_kwargs must be an object, such as {\"enable_thinking\": false}");
+        }
+    }
+    enum err err = chat_open(&tpl->chat, tpl->tokenizer, variables);
+    json_decref(variables);
+    return err == ERR_NONE ? err : err_wrap(err, "template chat");
+}
+
+static enum err template_set_up(struct template *tpl, const char *name, const char *system_prompt, const char *kwargs)
 {
     if (strcmp(name, "none") == 0) {
         return ERR_NONE;
     }
     if (strcmp(name, "chat") == 0) {
         tpl->kind = TEMPLATE_CHAT;
-        tpl->system_prompt = mem_strdup(system_prompt);
-        enum err err = chat_format_of(tokenizer_chat_template(tokenizer), &tpl->format);
-        return err == ERR_NONE ? err : err_wrap(err, "template chat");
+        return template_open_chat(tpl, system_prompt, kwargs);
     }
     tpl->kind = TEMPLATE_TEXT;
     return template_read(tpl, name);
 }
 
-enum err template_open(struct template **out, const char *name, const char *system_prompt,
+enum err template_open(struct template **out, const char *name, const char *system_prompt, const char *kwargs,
                        const struct tokenizer *tokenizer)
 {
     struct template *tpl = mem_zero(sizeof *tpl);
-    enum err err = template_set_up(tpl, name, system_prompt, tokenizer);
+    tpl->tokenizer = tokenizer;
+    enum err err = template_set_up(tpl, name, system_prompt, kwargs);
     if (err != ERR_NONE) {
         template_close(tpl);
         return err;
@@ -107,6 +123,7 @@ void template_close(struct template *tpl)
     if (tpl) {
         strbuf_release(&tpl->text);
         free(tpl->system_prompt);
+        chat_close(tpl->chat);
         free(tpl);
     }
 }
@@ -184,25 +201,75 @@ static enum err template_question(const json_t *prompt, const char *where, struc
     return ERR_NONE;
 }
 
-/* The messages of the prompt, after the recipe's system message if they bring none. */
-static enum err template_chat(const struct template *tpl, const json_t *prompt, const char *where, struct strbuf *out)
+/* The row's field `key` of that type, which may be JSON in a text, as data sets with columns have it. *out is new; NULL: there is
+ * none. */
+static enum err template_field(const json_t *fields, const char *key, json_type type, const char *where, json_t **out)
 {
-    size_t n_given = json_is_array(prompt) ? json_array_size(prompt) : 1;
-    struct chat_message *messages = mem_zero((n_given + 1) * sizeof *messages);
-    int n = 0;
+    json_t *value = json_object_get(fields, key);
+    *out = NULL;
+    if (!value || json_is_null(value)) {
+        return ERR_NONE;
+    }
+    if (json_is_string(value)) {
+        struct str text = {json_string_value(value), json_string_length(value)};
+        enum err err = text.length ? json_parse(out, text, key) : ERR_NONE;
+        if (err != ERR_NONE) {
+            return err_wrap(err, "%s", where);
+        }
+    } else {
+        *out = json_incref(value);
+    }
+    if (*out && json_typeof(*out) != type) {
+        json_decref(*out);
+        *out = NULL;
+        return err_set(ERR_FORMAT, "%s: '%s' must be %s", where, key,
+                       type == JSON_ARRAY ? "a list of objects" : "an object");
+    }
+    return ERR_NONE;
+}
+
+static json_t *template_message(const char *role, json_t *content)
+{
+    return json_pack("{s:s, s:o}", "role", role, "content", content);
+}
+
+/* The messages of the prompt, after the recipe's system message if they bring none. */
+static json_t *template_messages(const struct template *tpl, const json_t *prompt)
+{
+    json_t *messages = json_array();
     const char *first = json_string_value(json_object_get(json_array_get(prompt, 0), "role"));
     if (tpl->system_prompt[0] && !(first && strcmp(first, "system") == 0)) {
-        messages[n++] = (struct chat_message){"system", str_of(tpl->system_prompt)};
+        json_array_append_new(messages, template_message("system", json_string(tpl->system_prompt)));
     }
-    for (size_t i = 0; i < n_given; i++) {
-        const json_t *message = json_array_get(prompt, i), *content = json_object_get(message, "content");
-        content = message ? content : prompt;
-        const char *role = message ? json_string_value(json_object_get(message, "role")) : "user";
-        messages[n++] = (struct chat_message){role, {json_string_value(content), json_string_length(content)}};
+    if (json_is_array(prompt)) {
+        json_array_extend(messages, (json_t *)(uintptr_t)prompt);
+    } else {
+        json_array_append_new(messages, template_message("user", json_incref((json_t *)(uintptr_t)prompt)));
     }
-    enum err err = chat_render(tpl->format, messages, n, true, out);
-    free(messages);
-    return err == ERR_NONE ? err : err_wrap(err, "%s", where);
+    return messages;
+}
+
+static enum err template_chat(const struct template *tpl, const json_t *prompt, const json_t *fields, const char *where,
+                              struct strbuf *out)
+{
+    struct chat_request request = {.add_generation_prompt = true};
+    enum err err = template_field(fields, "tools", JSON_ARRAY, where, &request.tools);
+    if (err == ERR_NONE) {
+        err = template_field(fields, "documents", JSON_ARRAY, where, &request.documents);
+    }
+    if (err == ERR_NONE) {
+        err = template_field(fields, "chat_template_kwargs", JSON_OBJECT, where, &request.variables);
+    }
+    if (err == ERR_NONE) {
+        request.messages = template_messages(tpl, prompt);
+        err = chat_render(tpl->chat, &request, out);
+        err = err == ERR_NONE ? err : err_wrap(err, "%s", where);
+        json_decref(request.messages);
+    }
+    json_decref(request.tools);
+    json_decref(request.documents);
+    json_decref(request.variables);
+    return err;
 }
 
 enum err template_apply(const struct template *tpl, const json_t *prompt, const json_t *fields, const char *where,
@@ -210,7 +277,7 @@ enum err template_apply(const struct template *tpl, const json_t *prompt, const 
 {
     struct str question;
     if (tpl->kind == TEMPLATE_CHAT) {
-        return template_chat(tpl, prompt, where, out);
+        return template_chat(tpl, prompt, fields, where, out);
     }
     TRY(template_question(prompt, where, &question));
     if (tpl->kind == TEMPLATE_NONE) {
@@ -218,4 +285,38 @@ enum err template_apply(const struct template *tpl, const json_t *prompt, const 
         return ERR_NONE;
     }
     return template_fill(tpl, question, fields, where, out);
+}
+
+/* ---- the end of a turn ---- */
+
+/* What the model's template writes after the assistant's last answer. false: it refuses a conversation that simple. */
+static bool template_after_answer(const struct template *tpl, struct strbuf *out)
+{
+    static const char mark[] = "ANSWER-OF-THE-ASSISTANT";
+    struct strbuf text = STRBUF_INIT;
+    json_t *messages = json_pack("[{s:s, s:s}, {s:s, s:s}]", "role", "user", "content", "question", "role", "assistant",
+                                 "content", mark);
+    struct chat_request request = {.messages = messages};
+    bool fits = chat_render(tpl->chat, &request, &text) == ERR_NONE;
+    ptrdiff_t at = fits ? str_find_last(strbuf_view(&text), str_of(mark)) : -1;
+    if (at >= 0) {
+        strbuf_add_str(out, str_slice(strbuf_view(&text), (size_t)at + sizeof mark - 1, text.length));
+    }
+    json_decref(messages);
+    strbuf_release(&text);
+    return at >= 0;
+}
+
+void template_turn_end(const struct template *tpl, struct arena *arena, int32_t **ids, int *n)
+{
+    struct strbuf text = STRBUF_INIT;
+    int n_all = 0;
+    *n = 0;
+    if (tpl->kind == TEMPLATE_CHAT && template_after_answer(tpl, &text) &&
+        tokenizer_encode(tpl->tokenizer, strbuf_view(&text), true, arena, ids, &n_all) == ERR_NONE) {
+        for (int i = 0; i < n_all && *n == 0; i++) {
+            *n = tokenizer_is_special(tpl->tokenizer, (*ids)[i]) ? i + 1 : 0;
+        }
+    }
+    strbuf_release(&text);
 }

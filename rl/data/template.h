@@ -8,7 +8,8 @@
  *             the end is not part of it.
  *
  * A prompt is text, or a list of chat messages [{"role": "user", "content": "..."}, ...]. Templates of plain text take a
- * list only if it is one message of the user.
+ * list only if it is one message of the user. With chat, the row's fields "tools", "documents" and "chat_template_kwargs" go to
+ * the model's template as TRL gives them: a list, a list, further variables; each may also be JSON in a text.
  *
  * SPDX-License-Identifier: Apache-2.0 */
 #ifndef RL_DATA_TEMPLATE_H
@@ -23,8 +24,10 @@
 
 struct template;
 
-/* `name` is one of the words above or the path that opens. `tokenizer` is needed by chat, and outlives the template. */
-enum err template_open(struct template **out, const char *name, const char *system_prompt,
+/* `name` is one of the words above or the path that opens. chat needs the tokenizer, which outlives the template; it takes
+ * variables for the model's template in a JSON object (kwargs; "": none), and a system message before conversations that have
+ * none ("": none). */
+enum err template_open(struct template **out, const char *name, const char *system_prompt, const char *kwargs,
                        const struct tokenizer *tokenizer);
 void template_close(struct template *tpl); /* NULL is allowed */
 
@@ -34,5 +37,9 @@ bool template_is_chat(const struct template *tpl);
 /* Appends the prompt in its template. `prompt` is a text or messages, `fields` the row; `where` opens the sentence of an error. */
 enum err template_apply(const struct template *tpl, const json_t *prompt, const json_t *fields, const char *where,
                         struct strbuf *out);
+
+/* The tokens with which the model's own template ends the assistant's turn: what it writes after an answer, up to the first special
+ * token. *n is 0 if it writes none, and for templates of plain text. */
+void template_turn_end(const struct template *tpl, struct arena *arena, int32_t **ids, int *n);
 
 #endif

@@ -71,7 +71,8 @@ struct data_recipe {
     const char *text_field;       /* sft: "" for prompt and completion; else whole texts are learnt */
     const char *template_name;    /* r1-zero, chat, none, or a path */
     const char *system_prompt;
-    int max_prompt_length; /* tokens */
+    const char *chat_template_kwargs; /* a JSON object; "": none */
+    int max_prompt_length;            /* tokens */
     enum long_prompts long_prompts;
     bool shuffle;
     int pack_length; /* sft: whole texts are joined into rows of at most so many tokens; 0: a text is a row */

@@ -190,6 +190,9 @@ static void recipe_warn_run(struct recipe *recipe)
     if (recipe->data.system_prompt[0] && strcmp(recipe->data.template_name, "chat") != 0) {
         recipe_warn(recipe, "system_prompt", "'system_prompt' has no effect without template: chat");
     }
+    if (recipe->data.chat_template_kwargs[0] && strcmp(recipe->data.template_name, "chat") != 0) {
+        recipe_warn(recipe, "chat_template_kwargs", "'chat_template_kwargs' has no effect without template: chat");
+    }
     if (recipe->eval.eval_num_generations > 1 && recipe->eval.eval_temperature == 0) {
         recipe_warn(recipe, "eval_num_generations", "all completions of a prompt are the same at eval_temperature 0");
     }

@@ -12,16 +12,17 @@
 #include "rl/recipe/yaml.h"
 
 enum field_type {
-    FIELD_BOOL,     /* bool */
-    FIELD_INT,      /* int */
-    FIELD_LONG,     /* int64_t or uint64_t that is never above INT64_MAX */
-    FIELD_NUMBER,   /* double; NAN stands for null where the default is null */
-    FIELD_CHOICE,   /* an enum: position in `choices` */
-    FIELD_TEXT,     /* const char *; may be empty */
-    FIELD_WORD,     /* const char *, one of `choices` */
-    FIELD_LIST,     /* struct recipe_list of texts, or of words when there are `choices` */
-    FIELD_REWARDS,  /* struct recipe_list of "name:key=value,..." */
-    FIELD_SCHEDULE, /* struct recipe_schedule of ints */
+    FIELD_BOOL,      /* bool */
+    FIELD_INT,       /* int */
+    FIELD_LONG,      /* int64_t or uint64_t that is never above INT64_MAX */
+    FIELD_NUMBER,    /* double; NAN stands for null where the default is null */
+    FIELD_CHOICE,    /* an enum: position in `choices` */
+    FIELD_TEXT,      /* const char *; may be empty */
+    FIELD_WORD,      /* const char *, one of `choices` */
+    FIELD_LIST,      /* struct recipe_list of texts, or of words when there are `choices` */
+    FIELD_REWARDS,   /* struct recipe_list of "name:key=value,..." */
+    FIELD_VARIABLES, /* const char *, a JSON object; "" for none */
+    FIELD_SCHEDULE,  /* struct recipe_schedule of ints */
 };
 
 enum field_group {

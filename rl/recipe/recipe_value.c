@@ -257,6 +257,51 @@ static enum err recipe_read_schedule(struct recipe *recipe, const struct recipe_
     return ERR_NONE;
 }
 
+/* A value of YAML as JSON on one line. */
+static void recipe_add_json(const struct yaml_value *value, struct strbuf *out)
+{
+    bool list = value->kind == YAML_LIST;
+    switch (value->kind) {
+    case YAML_NULL: strbuf_puts(out, "null"); return;
+    case YAML_BOOL: strbuf_puts(out, value->boolean ? "true" : "false"); return;
+    case YAML_INT: strbuf_printf(out, "%lld", (long long)value->integer); return;
+    case YAML_NUMBER: strbuf_printf(out, "%.17g", value->number); return;
+    case YAML_TEXT:
+        strbuf_putc(out, '"');
+        strbuf_add_json(out, str_of(value->text));
+        strbuf_putc(out, '"');
+        return;
+    default: break;
+    }
+    strbuf_putc(out, list ? '[' : '{');
+    for (const struct yaml_value *v = value->first; v; v = v->next) {
+        strbuf_puts(out, v == value->first ? "" : ", ");
+        if (!list) {
+            strbuf_putc(out, '"');
+            strbuf_add_json(out, str_of(v->key));
+            strbuf_puts(out, "\": ");
+        }
+        recipe_add_json(v, out);
+    }
+    strbuf_putc(out, list ? ']' : '}');
+}
+
+static enum err recipe_read_variables(struct recipe *recipe, const struct recipe_field *field,
+                                      const struct yaml_value *value, const char *where, const char **out)
+{
+    struct strbuf text = STRBUF_INIT;
+    bool none = value->kind == YAML_TEXT && value->text[0] == '\0';
+    if (value->kind != YAML_MAP && value->kind != YAML_NULL && !none) {
+        return recipe_wrong_type(field, value, where, "a mapping such as {enable_thinking: false}");
+    }
+    if (value->kind == YAML_MAP && value->n > 0) {
+        recipe_add_json(value, &text);
+    }
+    *out = arena_strdup(&recipe->arena, text.data ? text.data : "");
+    strbuf_release(&text);
+    return ERR_NONE;
+}
+
 static enum err recipe_set_scalar(void *at, const struct recipe_field *field, const struct yaml_value *value,
                                   const char *where)
 {
@@ -310,6 +355,7 @@ static enum err recipe_set_value(struct recipe *recipe, const struct recipe_fiel
     case FIELD_LIST:
     case FIELD_REWARDS: return recipe_read_list(recipe, field, value, where, at);
     case FIELD_SCHEDULE: return recipe_read_schedule(recipe, field, value, where, at);
+    case FIELD_VARIABLES: return recipe_read_variables(recipe, field, value, where, at);
     default: return recipe_set_scalar(at, field, value, where);
     }
 }
@@ -392,5 +438,6 @@ void recipe_value_text(const struct recipe *recipe, const struct recipe_field *f
     case FIELD_LIST:
     case FIELD_REWARDS: recipe_list_text(at, out); break;
     case FIELD_SCHEDULE: recipe_schedule_text(at, out); break;
+    case FIELD_VARIABLES: strbuf_puts(out, **(const char *const *)at ? *(const char *const *)at : "{}"); break;
     }
 }

@@ -13,6 +13,7 @@ static void recipe_write_values(const struct recipe_field *field, struct strbuf 
         [FIELD_LIST] = "list of texts", [FIELD_REWARDS] = "list",
         [FIELD_INT] = "integer",        [FIELD_LONG] = "integer",
         [FIELD_NUMBER] = "number",      [FIELD_SCHEDULE] = "integer or list of step:value",
+        [FIELD_VARIABLES] = "mapping",
     };
     if (field->choices) {
         strbuf_puts(out, field->type == FIELD_LIST ? "list of " : "");

@@ -111,6 +111,7 @@ static void read_recipe(const char *text, struct arena *arena, struct run_summar
         out->data = arena_strdup(arena, recipe.data.dataset_name);
         out->template_name = arena_strdup(arena, recipe_path(&recipe, recipe.data.template_name));
         out->system_prompt = arena_strdup(arena, recipe.data.system_prompt);
+        out->chat_template_kwargs = arena_strdup(arena, recipe.data.chat_template_kwargs);
         out->max_steps = out->max_steps ? out->max_steps : recipe.run.max_steps;
         recipe_release(&recipe);
     }
@@ -179,6 +180,7 @@ void run_summarise(const char *folder, struct arena *arena, struct run_summary *
                                 .recipe_path = "",
                                 .template_name = "",
                                 .system_prompt = "",
+                                .chat_template_kwargs = "",
                                 .example = "",
                                 .reward = none,
                                 .loss = none,

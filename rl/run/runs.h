@@ -26,7 +26,7 @@ struct run_summary {
     const char *problem;
     const char *method, *model, *data, *command; /* as the recipe and the command line say */
     const char *recipe_path;                     /* where the recipe was that it began with */
-    const char *template_name, *system_prompt;
+    const char *template_name, *system_prompt, *chat_template_kwargs;
     const char *example;            /* the first prompt that was trained on, in its template */
     int64_t steps, max_steps;       /* max_steps 0: unknown */
     int64_t saved_step;             /* of its newest checkpoint; 0: none */

@@ -1,4 +1,4 @@
-/* tests/model/chat_test.c - conversations as the checkpoints' own templates lay them out (tests/golden/make_chat.py).
+/* tests/model/chat_test.c - what a chat template is shown, and what is refused.
  *
  * SPDX-License-Identifier: Apache-2.0 */
 #include <setjmp.h>
@@ -8,127 +8,172 @@
 
 #include <cmocka.h>
 
-#include <string.h>
-
 #include "base/json.h"
 #include "model/chat.h"
 
-/* What marks each family, as short as can be. */
-static const struct {
-    const char *jinja, *name;
-} families[] = {
-    {"<|im_start|> ' + role + ' <|im_end|>", "chatml"},
-    {"'<|im_start|>system\\nYou are Qwen, created by Alibaba Cloud. You are a helpful assistant.<|im_end|>'",
-     "qwen2.5"},
-    {"<|im_start|>system\\nPlease reason step by step, and put your final answer within \\\\boxed{}.", "qwen2.5-math"},
-    {"<|im_start|>system\nYou are a helpful AI assistant named SmolLM, trained by Hugging Face", "smollm2"},
-    {"<|im_start|> ns.last_query_index enable_thinking is false loop.last or (not loop.last and reasoning_content)",
-     "qwen3"},
-    {"bos_token <|start_header_id|> content | trim + '<|eot_id|>'", "llama3"},
-    {"<|start_header_id|> Cutting Knowledge Date: December 2023 = \"26 Jul 2024\" <|eot_id|>", "llama3.1"},
-    {"ns.system_prompt = message['content'] '<｜User｜>' split('</think>')[-1] '<｜Assistant｜><think>\\n'",
-     "deepseek-r1"},
-};
-
-static void families_are_recognised(void **state)
+/* A tokenizer that has the templates, and <b> and <e> as its begin and end tokens; "" for no second template. */
+static struct tokenizer *tokenizer_with(const char *jinja, const char *tools)
 {
-    (void)state;
-    for (size_t i = 0; i < sizeof families / sizeof *families; i++) {
-        enum chat_format format;
-        if (chat_format_of(str_of(families[i].jinja), &format) != ERR_NONE) {
-            fail_msg("%s: %s", families[i].name, err_text());
-        }
-        assert_string_equal(chat_format_name(format), families[i].name);
+    const struct str tokens[] = {STR("a"), STR("b"), STR("ab"), STR("<b>"), STR("<e>")};
+    const struct str merge = STR("a b");
+    static const int32_t types[] = {1, 1, 1, 3, 3};
+    const struct tokenizer_parts parts = {.tokens = tokens,
+                                          .types = types,
+                                          .n_tokens = 5,
+                                          .merges = &merge,
+                                          .n_merges = 1,
+                                          .pre = STR("gpt-2"),
+                                          .chat_template = str_of(jinja),
+                                          .tool_template = str_of(tools),
+                                          .names = {STR("<b>"), STR("<e>")},
+                                          .begin_token = -1};
+    struct tokenizer *tokenizer = NULL;
+    if (tokenizer_from_parts(&tokenizer, &parts, "test") != ERR_NONE) {
+        fail_msg("%s", err_text());
     }
+    return tokenizer;
 }
 
-static void unknown_templates_are_refused(void **state)
+/* Renders a request: a JSON object with messages, and tools, documents, variables, opened (variables of chat_open). */
+static enum err render(const struct tokenizer *tokenizer, const char *text, struct strbuf *out)
+{
+    json_t *request = NULL;
+    struct chat *chat = NULL;
+    if (json_parse(&request, str_of(text), "test") != ERR_NONE) {
+        fail_msg("%s", err_text());
+    }
+    enum err err = chat_open(&chat, tokenizer, json_object_get(request, "opened"));
+    if (err == ERR_NONE) {
+        const struct chat_request r = {.messages = json_object_get(request, "messages"),
+                                       .tools = json_object_get(request, "tools"),
+                                       .documents = json_object_get(request, "documents"),
+                                       .variables = json_object_get(request, "variables"),
+                                       .add_generation_prompt = json_is_true(json_object_get(request, "generate"))};
+        err = chat_render(chat, &r, out);
+        chat_close(chat);
+    }
+    json_decref(request);
+    return err;
+}
+
+static void expect(const char *jinja, const char *request, const char *want)
+{
+    struct strbuf out = STRBUF_INIT;
+    struct tokenizer *tokenizer = tokenizer_with(jinja, "");
+    strbuf_puts(&out, "kept:");
+    if (render(tokenizer, request, &out) != ERR_NONE) {
+        fail_msg("%s", err_text());
+    }
+    assert_string_equal(out.data + 5, want);
+    tokenizer_free(tokenizer);
+    strbuf_release(&out);
+}
+
+static void templates_see_what_transformers_shows_them(void **state)
 {
     (void)state;
-    static const char *const cases[] = {
-        "",
-        "{{ messages }}",
-        "<start_of_turn>",
-        "<|im_start|>system You are somebody else <|im_end|>",
-        "<|im_start|> You are Qwen, created by Alibaba Cloud. <|image_pad|>",
-        "'<｜User｜>' '<｜Assistant｜>'",
+    static const char all[] =
+        "{{ bos_token }}{{ eos_token }}[{{ pad_token }}]{{ messages | length }}{{ tools is none }}"
+        "{{ documents is none }}{{ add_generation_prompt }}{{ enable_thinking is defined }}";
+    expect(all, "{\"messages\": [{}]}", "<b><e>[]1TrueTrueFalseFalse");
+    expect(all, "{\"messages\": [], \"tools\": [], \"documents\": [{}], \"generate\": true}",
+           "<b><e>[]0FalseFalseTrueFalse");
+    expect(all,
+           "{\"messages\": [], \"opened\": {\"enable_thinking\": true, \"pad_token\": \"p\", \"bos_token\": \"q\"}}",
+           "q<e>[p]0TrueTrueFalseTrue");
+    expect("{{ a }}{{ b }}", "{\"messages\": [], \"opened\": {\"a\": 1, \"b\": 2}, \"variables\": {\"b\": 3}}", "13");
+    expect("{{ messages[0].tool_calls[0].id }}{{ messages[0].content }}{{ messages[1].content[0].text }}",
+           "{\"messages\": [{\"role\": \"assistant\", \"content\": null, \"tool_calls\": [{\"id\": 7}]},"
+           " {\"role\": \"tool\", \"content\": [{\"type\": \"text\", \"text\": \"t\"}]}]}",
+           "7Nonet");
+}
+
+/* What stands in a template counts, not what it looks like: ChatML with an edit each. */
+static void each_edit_of_a_template_counts(void **state)
+{
+    (void)state;
+#define TURN(content) "{{ '<|im_start|>' + m['role'] + '\\n' + " content " + '<|im_end|>' + '\\n' }}"
+#define LOOP(body)    "{% for m in messages %}" body "{% endfor %}"
+#define OPENING(rest) "{% if add_generation_prompt %}{{ '<|im_start|>assistant\\n" rest "' }}{% endif %}"
+#define ASKED         "{\"messages\": [{\"role\": \"user\", \"content\": \" hi \\n\"}], \"generate\": true}"
+#define USER(content) "<|im_start|>user\n" content "<|im_end|>\n"
+    static const char *const cases[][2] = {
+        {LOOP(TURN("m['content']")) OPENING(""), USER(" hi \n") "<|im_start|>assistant\n"},
+        {"{{ bos_token }}" LOOP(TURN("m['content']")) OPENING(""), "<b>" USER(" hi \n") "<|im_start|>assistant\n"},
+        {LOOP(TURN("m['content'] | trim")) OPENING(""), USER("hi") "<|im_start|>assistant\n"},
+        {LOOP(TURN("m.content")) OPENING("<think>\\n"), USER(" hi \n") "<|im_start|>assistant\n<think>\n"},
+        {LOOP(TURN("m.content")) OPENING("<think>\\n\\n</think>\\n\\n"),
+         USER(" hi \n") "<|im_start|>assistant\n<think>\n\n</think>\n\n"},
+        {LOOP(TURN("m.content")), USER(" hi \n")},
+        {LOOP(TURN("m.content")) "<|im_start|>assistant\n", USER(" hi \n") "<|im_start|>assistant"},
+        {"{#- You are a model. -#}" LOOP(TURN("m.content")), USER(" hi \n")},
+        {"{% if messages[0].role != 'system' %}<|im_start|>system\nBe good.<|im_end|>\n{% endif %}" LOOP(
+             TURN("m.content")),
+         "<|im_start|>system\nBe good.<|im_end|>\n" USER(" hi \n")},
+        {"{% if tools %}Tools.{% endif %}{{ messages[-1].content }}", " hi \n"},
+        {LOOP(TURN("m.content + (' Box it.' if m.role == 'user' else '')")), USER(" hi \n Box it.")},
+        {"{%- set thinks = false %}" LOOP(TURN("m.content")) "{% if not thinks %}</think>{% endif %}",
+         USER(" hi \n") "</think>"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
-        enum chat_format format = CHAT_LLAMA3;
-        assert_int_equal(chat_format_of(str_of(cases[i]), &format), ERR_FORMAT);
-        assert_int_equal(format, CHAT_LLAMA3);
+        expect(cases[i][0], ASKED, cases[i][1]);
     }
 }
 
-static enum err render(const char *name, const json_t *one, struct strbuf *out)
-{
-    struct chat_message messages[8];
-    json_t *list = json_object_get(one, "messages"), *message;
-    size_t i;
-    json_array_foreach(list, i, message)
-    {
-        json_t *content = json_array_get(message, 1);
-        messages[i].role = json_string_value(json_array_get(message, 0));
-        messages[i].content = (struct str){json_string_value(content), json_string_length(content)};
-    }
-    for (size_t f = 0; f < sizeof families / sizeof *families; f++) {
-        if (strcmp(families[f].name, name) == 0) {
-            enum chat_format format;
-            TRY(chat_format_of(str_of(families[f].jinja), &format));
-            return chat_render(format, messages, (int)json_array_size(list),
-                               json_is_true(json_object_get(one, "generate")), out);
-        }
-    }
-    return err_set(ERR_FORMAT, "no family '%s'", name);
-}
-
-static void texts_are_those_of_the_templates(void **state)
+static void tools_have_their_own_template(void **state)
 {
     (void)state;
-    json_t *formats = NULL, *list, *one;
-    const char *name;
-    size_t i;
-    assert_int_equal(json_parse_file(&formats, "tests/golden/chat_cases.json", 1 << 20), ERR_NONE);
-    assert_int_equal(json_object_size(formats), sizeof families / sizeof *families);
-    json_object_foreach(formats, name, list)
-    {
-        assert_true(json_array_size(list) >= 16);
-        json_array_foreach(list, i, one)
-        {
-            struct strbuf out = STRBUF_INIT;
-            strbuf_puts(&out, "kept:");
-            if (render(name, one, &out) != ERR_NONE) {
-                fail_msg("%s: %s", name, err_text());
-            }
-            assert_string_equal(out.data + 5, json_string_value(json_object_get(one, "text")));
-            strbuf_release(&out);
-        }
-    }
-    json_decref(formats);
-}
-
-static void what_a_format_cannot_say_is_refused(void **state)
-{
-    (void)state;
-    const struct chat_message tool[] = {{"user", STR("a")}, {"tool", STR("b")}};
-    const struct chat_message systems[] = {{"system", STR("a")}, {"system", STR("b")}};
+    struct tokenizer *tokenizer = tokenizer_with("plain", "tools {{ tools | length }}");
     struct strbuf out = STRBUF_INIT;
-    assert_int_equal(chat_render(CHAT_QWEN25, tool, 2, true, &out), ERR_FORMAT);
-    assert_non_null(strstr(err_text(), "'tool'"));
-    assert_int_equal(chat_render(CHAT_DEEPSEEK_R1, systems, 2, true, &out), ERR_FORMAT);
-    assert_int_equal(chat_render(CHAT_QWEN25, tool, 0, true, &out), ERR_FORMAT);
-    assert_int_equal(out.length, 0);
-    assert_int_equal(chat_render(CHAT_QWEN25, systems, 2, true, &out), ERR_NONE);
+    assert_int_equal(render(tokenizer, "{\"messages\": []}", &out), ERR_NONE);
+    assert_int_equal(render(tokenizer, "{\"messages\": [], \"tools\": [{}]}", &out), ERR_NONE);
+    assert_string_equal(out.data, "plaintools 1");
+    tokenizer_free(tokenizer);
     strbuf_release(&out);
+}
+
+static void what_cannot_be_laid_out_is_refused(void **state)
+{
+    (void)state;
+    static const char *const cases[][2] = {
+        {"", "the model has no chat template; use a template of plain text"},
+        {"{{ messages }}\n{% nonsense %}", "chat template line 2: the tag 'nonsense' is not known to strop"},
+        {"{{ raise_exception('Only users!') }}", "chat template line 1: Only users!"},
+        {"\n\n{{ messages[0].content + 1 }}", "chat template line 3: a str and a int cannot be joined by '+'"},
+    };
+    struct strbuf out = STRBUF_INIT;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct tokenizer *tokenizer = tokenizer_with(cases[i][0], "");
+        assert_int_equal(render(tokenizer, "{\"messages\": [{\"content\": \"\"}]}", &out), ERR_FORMAT);
+        assert_string_equal(err_text(), cases[i][1]);
+        assert_int_equal(out.length, 0);
+        tokenizer_free(tokenizer);
+    }
+    struct tokenizer *tokenizer = tokenizer_with("a", "{{ b | c }}");
+    assert_int_equal(render(tokenizer, "{\"messages\": []}", &out), ERR_FORMAT);
+    assert_string_equal(err_text(), "the template 'tool_use': chat template line 1: filter 'c' is not known to strop");
+    tokenizer_free(tokenizer);
+    strbuf_release(&out);
+}
+
+static void an_open_thinking_is_seen(void **state)
+{
+    (void)state;
+    assert_true(chat_opens_thinking(STR("<|im_start|>assistant\n<think>\n")));
+    assert_true(chat_opens_thinking(STR("<think>")));
+    assert_false(chat_opens_thinking(STR("<think>\n\n</think>\n\n")));
+    assert_false(chat_opens_thinking(STR("write <think> first")));
+    assert_false(chat_opens_thinking(STR("")));
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(families_are_recognised),
-        cmocka_unit_test(unknown_templates_are_refused),
-        cmocka_unit_test(texts_are_those_of_the_templates),
-        cmocka_unit_test(what_a_format_cannot_say_is_refused),
+        cmocka_unit_test(templates_see_what_transformers_shows_them),
+        cmocka_unit_test(each_edit_of_a_template_counts),
+        cmocka_unit_test(tools_have_their_own_template),
+        cmocka_unit_test(what_cannot_be_laid_out_is_refused),
+        cmocka_unit_test(an_open_thinking_is_seen),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

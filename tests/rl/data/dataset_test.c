@@ -213,6 +213,51 @@ static void pairs_mask_their_prompts(void **state)
     close_set(set, &recipe);
 }
 
+/* What the chat template writes after an answer, and not the model's first end token (258). */
+static void answers_end_as_the_chat_template_ends_them(void **state)
+{
+    (void)state;
+    struct recipe recipe;
+    struct dataset_text text;
+    struct arena arena = ARENA_INIT;
+    struct tokenizer *without = tokenizer;
+    tokenizer = byte_tokenizer("{% for m in messages %}{{ m.content }}!<|im_start|>\n{% endfor %}", -1);
+    static const int32_t want[] = {'0', '!', 257, '\n', '<', '0', '>', '!', 257};
+    struct dataset *set = open_set(&recipe, "rows.jsonl", SFT "template: chat\n");
+    ASSERT_OK(dataset_next_text(set, &arena, &text));
+    assert_int_equal(text.n_masked, 4);
+    assert_int_equal(text.n_tokens, sizeof want / sizeof *want);
+    assert_memory_equal(text.tokens, want, sizeof want);
+    close_set(set, &recipe);
+    arena_release(&arena);
+    tokenizer_free(tokenizer);
+    tokenizer = without;
+}
+
+/* Contents may be lists of parts, or missing beside calls of tools; what is learnt is a text. */
+static void messages_are_what_their_template_makes_of_them(void **state)
+{
+    (void)state;
+    struct recipe recipe;
+    struct iteration it = {.n_prompts = 1};
+    struct dataset *set = NULL;
+    struct tokenizer *without = tokenizer;
+    tokenizer = byte_tokenizer("{{ messages[0].content[0].text }}{{ messages[1].tool_calls[0] }}{{ tools[0] }}", -1);
+    write_file("parts.jsonl",
+               "{\"prompt\": [{\"role\": \"user\", \"content\": [{\"type\": \"text\", \"text\": \"p\"}]}, "
+               "{\"role\": \"assistant\", \"tool_calls\": [3]}], \"tools\": [4]}\n");
+    set = open_set(&recipe, "parts.jsonl", "shuffle: false\ntemplate: chat\n");
+    ASSERT_OK(dataset_next(set, &it));
+    assert_true(str_equal(it.prompts[0].text, STR("p34")));
+    iteration_release(&it);
+    close_set(set, &recipe);
+    assert_int_equal(try_open(&set, &recipe, "parts.jsonl", SFT "template: chat\n"), ERR_FORMAT);
+    assert_non_null(strstr(err_text(), "must have a text as its content"));
+    recipe_release(&recipe);
+    tokenizer_free(tokenizer);
+    tokenizer = without;
+}
+
 /* The first two tokens of the first prompt, or of the first text. */
 static void first_tokens(const char *more, int32_t out[2])
 {
@@ -396,6 +441,8 @@ int main(void)
         cmocka_unit_test(long_prompts_are_refused_or_passed_over),
         cmocka_unit_test(contents_have_a_fingerprint),
         cmocka_unit_test(pairs_mask_their_prompts),
+        cmocka_unit_test(answers_end_as_the_chat_template_ends_them),
+        cmocka_unit_test(messages_are_what_their_template_makes_of_them),
         cmocka_unit_test(plain_texts_begin_with_the_begin_token),
         cmocka_unit_test(whole_texts_are_joined),
         cmocka_unit_test(texts_do_not_depend_on_the_number_of_threads),

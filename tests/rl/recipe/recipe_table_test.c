@@ -47,6 +47,7 @@ static const struct row {
     {"text_field", SFT, "question", CHANGES},
     {"template", "max_prompt_length=500 ", "r1-zero", CHANGES},
     {"system_prompt", "", "tests/rl/data/template_test.c", ELSEWHERE},
+    {"chat_template_kwargs", "", "tests/rl/data/template_test.c", ELSEWHERE},
     {"max_prompt_length", "long_prompts=skip ", "54", CHANGES},
     {"long_prompts", "max_prompt_length=54 ", "skip", CHANGES}, /* the first run is an error */
     {"shuffle", ROWS, "false", CHANGES},

@@ -83,7 +83,8 @@ static void values_of_every_type_are_read(void **state)
                                         "report_to: none\n"
                                         "max_completion_length: [0:100, 20:200, 30:150]\n"
                                         "delta: null\n"
-                                        "system_prompt: 12\n");
+                                        "system_prompt: 12\n"
+                                        "chat_template_kwargs: {enable_thinking: no, a: [1, 2.5, 'b\"'], c: null}\n");
     assert_true(r.optim.learning_rate == 1e-5);
     assert_true(r.rollout.temperature == 1);
     assert_int_equal(r.run.max_steps, 1000);
@@ -97,6 +98,8 @@ static void values_of_every_type_are_read(void **state)
     assert_string_equal(r.rollout.stop.items[0], "</answer>");
     assert_string_equal(r.rollout.stop.items[1], "\n\n");
     assert_string_equal(r.data.system_prompt, "12");
+    assert_string_equal(r.data.chat_template_kwargs,
+                        "{\"enable_thinking\": \"no\", \"a\": [1, 2.5, \"b\\\"\"], \"c\": null}");
     static const struct {
         int64_t step;
         int want;
@@ -202,6 +205,7 @@ static void overrides_read_as_in_the_file(void **state)
                                        "max_completion_length=0:10,5:20",
                                        "system_prompt=key: [value] # all of it",
                                        "output_dir=",
+                                       "chat_template_kwargs={\"enable_thinking\": false}",
                                        "epsilon_high=null"};
     for (size_t i = 0; i < sizeof good / sizeof *good; i++) {
         if (recipe_override(&r, good[i]) != ERR_NONE) {
@@ -221,6 +225,8 @@ static void overrides_read_as_in_the_file(void **state)
         {"bta=1", "--bta: unknown key 'bta'; did you mean 'beta'?"},
         {"beta=x", "--beta: 'beta' must be a number, not 'x'"},
         {"beta=-1", "--beta: 'beta' is -1 but must be from 0 to 100"},
+        {"chat_template_kwargs=yes", "--chat_template_kwargs: 'chat_template_kwargs' must be a mapping such as "
+                                     "{enable_thinking: false}, not 'yes'"},
         {"stop=[a", "--stop:2:1: not valid YAML: did not find expected ',' or ']'"},
     };
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
@@ -351,10 +357,10 @@ static void doubtful_combinations_only_warn(void **state)
 static void the_effective_recipe_reads_back(void **state)
 {
     (void)state;
-    struct recipe r =
-        read_recipe(LEAST "learning_rate: 3.0000000000000004e-6\nmax_completion_length: [0:10, 5:20]\n"
-                          "stop: ['a, b', \"]\\n\", '# x', 'true', \"\\u00e9\\x7f\"]\n"
-                          "system_prompt: \"say: \\\"no\\\" # \\\\ \"\ntemplate: none\nloss_type: gspo\n");
+    struct recipe r = read_recipe(LEAST "learning_rate: 3.0000000000000004e-6\nmax_completion_length: [0:10, 5:20]\n"
+                                        "stop: ['a, b', \"]\\n\", '# x', 'true', \"\\u00e9\\x7f\"]\n"
+                                        "system_prompt: \"say: \\\"no\\\" # \\\\ \"\ntemplate: none\nloss_type: gspo\n"
+                                        "chat_template_kwargs: {enable_thinking: false, date_string: 1 May 2025}\n");
     assert_int_equal(recipe_finish(&r), ERR_NONE);
     struct strbuf first = STRBUF_INIT, second = STRBUF_INIT;
     recipe_write(&r, &first);
