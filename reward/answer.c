@@ -175,6 +175,27 @@ bool answer_boxes(struct str text, bool lenient, struct answer *out)
     return false;
 }
 
+/* Does a minus sign touch the box with this inside, "-\boxed{18}"? What is in the box is not the answer then. A dash and a
+ * blank is a bullet. */
+static bool signed_box(struct str text, struct str inside)
+{
+    static const struct str signs[] = {{"-", 1}, {"\xe2\x88\x92", 3}, {"\xe2\x80\x93", 3}, {"\xef\xbc\x8d", 3}};
+    size_t begin, behind;
+    struct str before = str_slice(text, 0, (size_t)(inside.data - text.data));
+    if (!box_before(before, before.length, &begin, &behind)) {
+        return false;
+    }
+    while (begin > 0 && (text.data[begin - 1] == '$' || text.data[begin - 1] == '\\')) {
+        begin--;
+    }
+    for (size_t i = 0; i < sizeof signs / sizeof *signs; i++) {
+        if (str_ends(str_slice(text, 0, begin), signs[i])) {
+            return true;
+        }
+    }
+    return false;
+}
+
 static bool has_box(struct str text)
 {
     size_t begin, behind;
@@ -273,10 +294,19 @@ static bool final_phrase(struct str text, struct answer *out)
     return answer_phrase_marked(rest, out) && number_last(out->text, &number);
 }
 
+static const char *in_box(struct str text, const struct answer_options *options, struct answer *out)
+{
+    bool found = answer_boxes(text, options->lenient, out);
+    out->searched = text;
+    return !found                            ? "the last box is empty or not closed"
+           : signed_box(text, out->boxes[0]) ? "a sign is outside the box"
+                                             : NULL;
+}
+
 static const char *in_tag(struct str inside, const struct answer_options *options, struct answer *out)
 {
     if (has_box(inside)) {
-        return answer_boxes(inside, options->lenient, out) ? NULL : "the last box is empty or not closed";
+        return in_box(inside, options, out);
     }
     *out = (struct answer){.text = str_trim(inside), .path = "answer tag"};
     return NULL;
@@ -307,9 +337,7 @@ const char *answer_find(struct str response, const struct answer_options *option
         if (options->phrases && final_phrase(text, out)) {
             return NULL;
         }
-        bool found = answer_boxes(text, options->lenient, out);
-        out->searched = text;
-        return found ? NULL : "the last box is empty or not closed";
+        return in_box(text, options, out);
     }
     if (answer_phrase(text, options, out)) {
         return NULL;

@@ -234,10 +234,14 @@ static struct str without_remarks(struct str said)
 }
 
 /* Does the sentence that follows name another candidate: "Or 17."? */
-static bool another_follows(struct str rest)
+static bool another_follows(struct str said, struct str rest)
 {
     static const char *const opens[] = {"or", "alternatively", "maybe", "perhaps", "possibly", "no", NULL};
     rest = strip(rest);
+    if (said.length && is_digit(said.data[0]) && rest.length && is_digit(rest.data[0]) &&
+        count_words(sentence(rest)) == 0) { /* "18. 19." */
+        return true;
+    }
     for (int i = 0; opens[i]; i++) {
         if (word_at(rest, 0, opens[i])) {
             struct str number;
@@ -289,7 +293,7 @@ static bool phrase_answer(struct str text, size_t behind, struct answer *out)
     }
     said = strip(said);
     *out = (struct answer){.text = said, .path = "phrase"};
-    return said.length > 0 && !another_follows(str_slice(rest, whole.length, rest.length));
+    return said.length > 0 && !another_follows(said, str_slice(rest, whole.length, rest.length));
 }
 
 /* Is the phrase at `at` denied by what comes before it: "it is not true that the answer is"? */

@@ -89,29 +89,31 @@ static size_t skip_back(struct str text, size_t at, const char *set)
 /* What may come between a number and a word next to it. */
 static const char next_to[] = BLANKS "\n$*_(){}[]\\";
 
-/* "twice 18", "the square root of 18", "up to 18" */
+/* "twice 18", "the square root of 18", "up to 18", "divided by 18" */
 static bool changed_before(struct str text, size_t begin)
 {
-    static const char *const joints[] = {"of", "to", NULL};
+    static const char *const joints[] = {"of", "to", "the", "by", "from", NULL}, *const up[] = {"up", NULL};
     size_t end = skip_back(text, begin, next_to);
+    bool joined = false;
     struct str word = end < begin ? word_before(text, end) : (struct str){0};
-    if (is_one_of(word, joints)) {
+    for (int n = 0; n < 2 && is_one_of(word, joints); n++) {
         end = skip_back(text, (size_t)(word.data - text.data), BLANKS);
         word = word_before(text, end);
-        static const char *const up[] = {"up", NULL};
-        if (is_one_of(word, up)) {
-            return true;
-        }
+        joined = true;
     }
-    return word.length && number_word(word) == NUMBER_WORD_CHANGES;
+    enum number_word kind = word.length ? number_word(word) : NUMBER_WORD_OTHER;
+    return kind == NUMBER_WORD_CHANGES || (joined && kind == NUMBER_WORD_MINUS) || is_one_of(word, up);
 }
 
-/* "18 thousand", "18 more than", "18 and a half", "18 at least" */
+/* "18 thousand", "18 more than", "18 and a half", "18 at least", "18 to the second power" */
 static bool changed_after(struct str text, size_t end)
 {
-    static const char *const later[] = {"half",  "halves",   "quarter", "quarters", "least",   "most",
-                                        "than",  "thousand", "million", "hundred",  "billion", "thousands",
-                                        "dozen", "millions", "maximum", "minimum",  NULL};
+    static const char *const later[] = {"half",  "halves",    "quarter", "quarters",    "least",   "most",
+                                        "than",  "thousand",  "million", "hundred",     "billion", "thousands",
+                                        "dozen", "millions",  "maximum", "minimum",     "power",   "powers",
+                                        "root",  "factorial", "base",    "hexadecimal", "hex",     "binary",
+                                        "octal", "too",       "some",    "counting",    "take",    NULL},
+                             *const times[] = {"times", "over", NULL};
     size_t at = end;
     struct str first = {0};
     for (int n = 0; n < 4; n++) {
@@ -120,11 +122,10 @@ static bool changed_after(struct str text, size_t end)
             at++;
         }
         struct str word = word_at(text, at);
+        bool factor = word.length == 1 && n == 1 && is_one_of(first, times);
         if (!word.length) {
             return false;
         }
-        static const char *const times[] = {"times", NULL};
-        bool factor = word.length == 1 && n == 1 && is_one_of(first, times);
         if (n == 0 ? !number_word_unit(word, begin == at) : factor || is_one_of(word, later)) {
             return true;
         }
@@ -164,6 +165,13 @@ static bool letter_before(struct str text, size_t end)
     return (code >= 0xC0 && code < 0x2000 && code != 0xD7 && code != 0xF7) || (code >= 0x3040 && code < 0xFE00);
 }
 
+/* The last character before `at` that is no blank; a blank: there is none. */
+static char skip_char(struct str text, size_t at)
+{
+    at = skip_back(text, at, BLANKS);
+    return at > 0 ? text.data[at - 1] : ' ';
+}
+
 /* At a blank before the number: does prose end here? A dash that begins a line is a bullet. */
 static bool prose_ends(struct str text, size_t blank)
 {
@@ -179,8 +187,8 @@ static bool prose_ends(struct str text, size_t blank)
         char sign = before > 0 ? text.data[before - 1] : '\n';
         return c == '-' ? is_in(sign, "\n,;:.") : letter_before(text, at);
     }
-    return c == '\n' || is_in(c, ";:.?") || (c == '!' && word_before(text, at - 1).length > 1) ||
-           (c == ',' && !(at > 1 && is_digit(text.data[at - 2])));
+    return c == '\n' || is_in(c, ";.?") || (c == ':' && !(at > 1 && is_digit(skip_char(text, at - 1)))) ||
+           (c == '!' && word_before(text, at - 1).length > 1) || (c == ',' && !(at > 1 && is_digit(text.data[at - 2])));
 }
 
 /* Where the formula around the number that begins at `at` begins. */
