@@ -90,10 +90,26 @@ void device_use(struct device *device, enum device_phase phase);
 /* Whether the slices of `phase` may be used. */
 bool device_holds(const struct device *device, enum device_phase phase);
 
+/* The operations of a network's layers by their shapes: what each row of a batch goes through. */
+enum { DEVICE_MAX_SHAPES = 16 };
+struct device_shapes {
+    int n_products, n_norms, n_attentions;
+    struct device_product {
+        int N, K; /* a matrix [N, K] */
+        bool bias;
+    } products[DEVICE_MAX_SHAPES];
+    struct device_norm {
+        int n_heads, width;
+    } norms[DEVICE_MAX_SHAPES];
+    struct device_attention {
+        int H, J, D;
+    } attentions[DEVICE_MAX_SHAPES];
+};
+
 /* The largest batches that the operations will be asked for, to size what they need for themselves. */
 struct device_limits {
-    int d, F, H, J, D, V; /* of the model */
-    bool qk_norm, qkv_bias;
+    struct device_shapes shapes; /* of the layers */
+    int d, V;                    /* of the residual stream and the head */
     size_t n_weights;
     int rollout_rows, rollout_sequences; /* rows of a pass; sequences that run at once. 0: there is no rollout */
     bool filtered;                       /* draws need whole rows of logits (top_k, top_p, min_p, a penalty) */

@@ -1,10 +1,11 @@
-/* kernels/slots.c - one function a slot: its formula is that of the kernels that ask for it.
+/* kernels/slots.c - one function per slot: its formula is that of the kernels that ask for it.
  *
  * SPDX-License-Identifier: Apache-2.0 */
 #include "kernels/slots.h"
 
 #include <string.h>
 
+#include "base/num.h"
 #include "kernels/device.h"
 
 static const char *const labels[CUDA_SLOTS] = {
@@ -23,57 +24,57 @@ const char *cuda_slot_label(enum cuda_slot slot)
     return labels[slot];
 }
 
-static size_t most(size_t a, size_t b)
-{
-    return a > b ? a : b;
-}
-
-static size_t least(size_t a, size_t b)
-{
-    return a < b ? a : b;
-}
-
-static size_t parts_of(size_t n, size_t size)
-{
-    return (n + size - 1) / size;
-}
-
-static size_t qkv_width(const struct device_limits *l)
-{
-    return (size_t)(l->H + 2 * l->J) * (size_t)l->D;
-}
-
 /* ---- backward ---- */
 
-/* rmsnorm_grad: a float a norm; rows added up: a list entry a row; a count */
+/* rmsnorm_grad: a float per norm; rows added up: a list entry per row; a count */
 static size_t rows_bytes(const struct device_limits *l)
 {
-    size_t norms = (size_t)l->tokens * (size_t)(l->qk_norm ? l->H : 1);
-    return most(most(norms, (size_t)l->targets) * sizeof(float), sizeof(long long));
+    int n_heads = 1; /* norms of a row */
+    for (int i = 0; i < l->shapes.n_norms; i++) {
+        n_heads = max_int(n_heads, l->shapes.norms[i].n_heads);
+    }
+    size_t norms = (size_t)l->tokens * (size_t)n_heads;
+    return max_size(max_size(norms, (size_t)l->targets) * sizeof(float), sizeof(long long));
 }
 
-/* Parts of the gradients of keys: a block of a shared prefix has one a context that sees it, and its own. Blocks of all prefixes
+/* Parts of the gradients of keys: a block of a shared prefix has one per context that sees it, and its own. Blocks of all prefixes
  * together: by their length, and by the rows that there are. */
 static size_t key_parts(const struct device_limits *l)
 {
     size_t groups = (size_t)l->groups;
-    size_t by_length = groups * parts_of((size_t)l->max_prefix, CUDA_PART_ROWS);
+    size_t by_length = groups * div_up_size((size_t)l->max_prefix, CUDA_PART_ROWS);
     size_t by_rows = (size_t)l->tokens / CUDA_PART_ROWS + groups;
-    return least(by_length, by_rows) * (size_t)(l->group_size + 1);
+    return min_size(by_length, by_rows) * (size_t)(l->group_size + 1);
 }
 
 static size_t parts_bytes(const struct device_limits *l)
 {
-    size_t T = (size_t)l->tokens, D = (size_t)l->D;
-    size_t norms = parts_of(T, CUDA_PART_ROWS) * (size_t)l->d;
-    if (l->qk_norm) {
-        norms = most(norms, parts_of(T * (size_t)l->H, CUDA_PART_ROWS) * D);
+    const struct device_shapes *shapes = &l->shapes;
+    size_t T = (size_t)l->tokens, blocks = div_up_size(T, CUDA_PART_ROWS);
+    size_t floats = CUDA_PART_TILES * CUDA_TILE * CUDA_TILE; /* products */
+    for (int i = 0; i < shapes->n_norms; i++) {
+        size_t rows = T * (size_t)shapes->norms[i].n_heads;
+        floats = max_size(floats, div_up_size(rows, CUDA_PART_ROWS) * (size_t)shapes->norms[i].width);
     }
-    size_t biases = l->qkv_bias ? parts_of(T, CUDA_PART_ROWS) * qkv_width(l) : 0;
-    size_t keys = key_parts(l) * (size_t)l->J * 2 * CUDA_PART_ROWS * D;
-    size_t products = CUDA_PART_TILES * CUDA_TILE * CUDA_TILE;
-    size_t squares = parts_of(l->n_weights, CUDA_SQUARES) + 1;
-    return most(most(most(norms, biases), most(keys, products)) * sizeof(float), squares * sizeof(double));
+    for (int i = 0; i < shapes->n_products; i++) {
+        floats = max_size(floats, shapes->products[i].bias ? blocks * (size_t)shapes->products[i].N : 0);
+    }
+    for (int i = 0; i < shapes->n_attentions; i++) {
+        size_t keys = (size_t)shapes->attentions[i].J * 2 * CUDA_PART_ROWS * (size_t)shapes->attentions[i].D;
+        floats = max_size(floats, key_parts(l) * keys);
+    }
+    size_t squares = div_up_size(l->n_weights, CUDA_SQUARES) + 1;
+    return max_size(floats * sizeof(float), squares * sizeof(double));
+}
+
+/* attention backward: a float per row and head */
+static size_t delta_bytes(const struct device_limits *l)
+{
+    int H = 0;
+    for (int i = 0; i < l->shapes.n_attentions; i++) {
+        H = max_int(H, l->shapes.attentions[i].H);
+    }
+    return (size_t)l->tokens * (size_t)H * sizeof(float);
 }
 
 /* contexts; tasks of queries; tasks of keys, parts or not; sums of parts: 16 bytes each */
@@ -87,25 +88,25 @@ static size_t contexts_bytes(const struct device_limits *l)
 
 static size_t tiles_bytes(const struct device_limits *l, int n_rows)
 {
-    size_t rows = least((size_t)n_rows, CUDA_PASS_ROWS), tiles = parts_of((size_t)l->V, CUDA_TILE);
+    size_t rows = min_size((size_t)n_rows, CUDA_PASS_ROWS), tiles = div_up_size((size_t)l->V, CUDA_TILE);
     return rows * tiles * CUDA_TILE_BYTES + rows * sizeof(float);
 }
 
 static size_t logits_bytes(const struct device_limits *l)
 {
-    return l->filtered ? least((size_t)l->rollout_sequences, CUDA_FEW_ROWS) * (size_t)l->V * sizeof(float) : 0;
+    return l->filtered ? min_size((size_t)l->rollout_sequences, CUDA_FEW_ROWS) * (size_t)l->V * sizeof(float) : 0;
 }
 
 static size_t dlogits_bytes(const struct device_limits *l)
 {
-    return least((size_t)l->targets, CUDA_DLOGIT_ROWS) * parts_of((size_t)l->V, 8) * 8 * 2;
+    return min_size((size_t)l->targets, CUDA_DLOGIT_ROWS) * div_up_size((size_t)l->V, 8) * 8 * 2;
 }
 
 static size_t sampling_bytes(const struct device_limits *l)
 {
-    size_t draws = CUDA_PASS_ROWS * CUDA_DRAW_BYTES, rows = least((size_t)l->rollout_sequences, CUDA_FEW_ROWS);
+    size_t draws = CUDA_PASS_ROWS * CUDA_DRAW_BYTES, rows = min_size((size_t)l->rollout_sequences, CUDA_FEW_ROWS);
     size_t filters = rows * (CUDA_FILTER_BYTES + 2 * (size_t)l->max_length * sizeof(float)) + 16;
-    return l->filtered ? most(draws, filters) : draws;
+    return l->filtered ? max_size(draws, filters) : draws;
 }
 
 /* ---- matrix products ---- */
@@ -113,59 +114,66 @@ static size_t sampling_bytes(const struct device_limits *l)
 #define TRIAL_RANGE 512
 
 /* Numbers for one product (kernels/cuda/blas.c): both factors, in lines of a multiple of 64, a bias, C three times. */
-static size_t trial_bytes(size_t M, size_t N, size_t K, size_t line_a, size_t line_b, bool turned_a, bool turned_b,
-                          size_t element)
+static size_t trial_bytes(size_t M, size_t N, size_t K, size_t line_a, size_t line_b, bool a_transposed,
+                          bool b_transposed, size_t element)
 {
-    size_t a = 2 * (turned_a ? K : M) * (line_a + 64), b = 2 * (turned_b ? K : N) * (line_b + 64);
+    size_t a = 2 * (a_transposed ? K : M) * (line_a + 64), b = 2 * (b_transposed ? K : N) * (line_b + 64);
     return a + b + 2 * N + 3 * element * M * N + 5 * 256 + 16;
 }
 
 static size_t forward_trial(size_t T, size_t N, size_t K)
 {
-    return trial_bytes(least(T, CUDA_TRIAL_TOKENS), N, K, K, K, false, false, 2);
+    return trial_bytes(min_size(T, CUDA_TRIAL_TOKENS), N, K, K, K, false, false, 2);
 }
 
 static size_t backward_trial(size_t T, size_t N, size_t K)
 {
-    size_t tokens = least(T, CUDA_TRIAL_TOKENS), outputs = least(N, CUDA_TRIAL_OUTPUTS);
+    size_t tokens = min_size(T, CUDA_TRIAL_TOKENS), outputs = min_size(N, CUDA_TRIAL_OUTPUTS);
     size_t input = trial_bytes(tokens, K, N, N, K, false, true, 2);
     size_t weight = trial_bytes(outputs, K, tokens, outputs, K, true, true, 4);
-    return most(input, weight);
+    return max_size(input, weight);
 }
 
 /* The largest over the matrices of the model; backward, the head is among them. */
 static size_t trials(const struct device_limits *l, size_t n_rows, bool backward)
 {
-    size_t d = (size_t)l->d, F = (size_t)l->F, q = (size_t)l->H * (size_t)l->D;
-    const size_t shapes[][2] = {{qkv_width(l), d}, {d, q}, {2 * F, d}, {d, F}, {(size_t)l->V, d}};
-    size_t bytes = 0, n_layer = sizeof shapes / sizeof *shapes - 1;
     size_t rows = n_rows + TRIAL_RANGE; /* an algorithm is chosen for a range of rows, and tried at its end */
-    for (size_t i = 0; i < n_layer + backward; i++) {
-        bytes = most(bytes, i < n_layer ? forward_trial(rows, shapes[i][0], shapes[i][1]) : 0);
-        bytes = most(bytes, backward ? backward_trial(rows, shapes[i][0], shapes[i][1]) : 0);
+    size_t bytes = backward ? backward_trial(rows, (size_t)l->V, (size_t)l->d) : 0;
+    for (int i = 0; i < l->shapes.n_products; i++) {
+        size_t N = (size_t)l->shapes.products[i].N, K = (size_t)l->shapes.products[i].K;
+        bytes = max_size(bytes, forward_trial(rows, N, K));
+        bytes = max_size(bytes, backward ? backward_trial(rows, N, K) : 0);
     }
     return bytes;
 }
 
 /* ---- in and out ---- */
 
+/* Rows of matrices, and the gradient of the queries, keys and values of a row */
 static size_t wide_bytes(const struct device_limits *l)
 {
-    size_t widest = most(most((size_t)l->d, (size_t)l->F), most((size_t)l->H * (size_t)l->D, qkv_width(l)));
-    return most(CUDA_IMPORT_FLOATS, CUDA_IMPORT_ROWS * widest) * sizeof(float);
+    int widest = l->d;
+    for (int i = 0; i < l->shapes.n_products; i++) {
+        widest = max_int(widest, l->shapes.products[i].K);
+    }
+    for (int i = 0; i < l->shapes.n_attentions; i++) {
+        const struct device_attention *a = &l->shapes.attentions[i];
+        widest = max_int(widest, (a->H + 2 * a->J) * a->D);
+    }
+    return max_size(CUDA_IMPORT_FLOATS, CUDA_IMPORT_ROWS * (size_t)widest) * sizeof(float);
 }
 
-/* A plan of spans: where 8 bytes a row go, the page lists, 16 bytes a task. */
+/* A plan of spans: where each row goes (8 bytes), the page lists, 16 bytes per task. */
 static size_t spans_bytes(size_t rows, size_t n_spans, int max_length)
 {
-    size_t pages = parts_of((size_t)max_length, OPS_PAGE);
+    size_t pages = div_up_size((size_t)max_length, OPS_PAGE);
     return 8 * rows + n_spans * pages * sizeof(int) + 16 * (rows + n_spans) + 48;
 }
 
 /* Rows are added to a pass of decoding, up to a multiple of 16 (model/forward_cached.c). */
 static size_t rollout_plan_bytes(const struct device_limits *l)
 {
-    size_t running = least((size_t)l->rollout_rows, (size_t)l->rollout_sequences + 15);
+    size_t running = min_size((size_t)l->rollout_rows, (size_t)l->rollout_sequences + 15);
     return spans_bytes((size_t)l->rollout_rows, running, l->max_length);
 }
 
@@ -183,7 +191,7 @@ void cuda_slots_plan(const struct device_limits *l, size_t bytes[][CUDA_SLOTS])
     always[CUDA_SLOT_WIDE] = wide_bytes(l);
     always[CUDA_SLOT_BLAS] = CUDA_BLAS_BYTES;
     for (int i = CUDA_SLOT_PLAN; i < CUDA_SLOT_REPEAT; i++) {
-        always[i] = most(l->rollout_rows ? rollout_plan_bytes(l) : 0, l->tokens ? training_plan_bytes(l) : 0);
+        always[i] = max_size(l->rollout_rows ? rollout_plan_bytes(l) : 0, l->tokens ? training_plan_bytes(l) : 0);
     }
     for (int i = CUDA_SLOT_REPEAT; i < CUDA_SLOTS; i++) {
         always[i] = l->rollout_rows ? rollout_plan_bytes(l) : 0;
@@ -199,9 +207,9 @@ void cuda_slots_plan(const struct device_limits *l, size_t bytes[][CUDA_SLOTS])
         always[CUDA_SLOT_CONTEXTS] = contexts_bytes(l);
         training[CUDA_SLOT_ROWS] = rows_bytes(l);
         training[CUDA_SLOT_PARTS] = parts_bytes(l);
-        training[CUDA_SLOT_DELTA] = (size_t)l->tokens * (size_t)l->H * sizeof(float);
+        training[CUDA_SLOT_DELTA] = delta_bytes(l);
         training[CUDA_SLOT_TILES] = tiles_bytes(l, l->targets);
         training[CUDA_SLOT_LOGITS] = dlogits_bytes(l);
-        training[CUDA_SLOT_TRIAL] = trials(l, most((size_t)l->tokens, (size_t)l->targets), true);
+        training[CUDA_SLOT_TRIAL] = trials(l, max_size((size_t)l->tokens, (size_t)l->targets), true);
     }
 }

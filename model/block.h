@@ -16,6 +16,7 @@
 
 struct backward; /* model/linear.h */
 struct device;
+struct device_shapes;
 struct model;
 struct model_config;
 struct weights_plan; /* model/weights.h */
@@ -76,6 +77,8 @@ struct block {
     void (*plan_weights)(struct weights_plan *plan, const struct model_config *config, int *weights);
     int n_buffers;
     void (*list_buffers)(const struct model_config *config, struct buffer *list); /* fills n_buffers of them */
+    /* Adds the operations on each row of a batch: a device sizes its own memory by them, and model_flops counts them. */
+    void (*list_shapes)(const struct model_config *config, struct device_shapes *shapes);
     /* From x [T, d], after its norm, writes all that the backward pass reads. */
     void (*forward)(const struct block_io *io, const void *x);
     /* y = residual + the output, from what forward wrote; y may be the residual. */

@@ -9,6 +9,7 @@
 
 #include "model/block.h"
 #include "model/linear.h"
+#include "model/shapes.h"
 
 enum { QKV_WEIGHT, QKV_BIAS, Q_NORM, K_NORM, O_WEIGHT };
 enum { QKV, QK, ATTENDED, LSE, DQKV, DATTENDED, KEYS, VALUES, BUFFERS };
@@ -80,6 +81,17 @@ static void list_buffers(const struct model_config *config, struct buffer *list)
     list[DATTENDED] = (struct buffer){"attention", BUFFER_GRADIENT, q, train, false};
     list[KEYS] = (struct buffer){"key", BUFFER_PAGES, kv, all, false};
     list[VALUES] = (struct buffer){"value", BUFFER_PAGES, kv, all, false};
+}
+
+static void list_shapes(const struct model_config *config, struct device_shapes *shapes)
+{
+    shapes_add_product(shapes, width_of(config), config->d, model_family_has(config->family, TENSOR_Q_BIAS));
+    shapes_add_product(shapes, config->d, config->H * config->D, false);
+    shapes_add_attention(shapes, config->H, config->J, config->D);
+    if (has_norm(config)) {
+        shapes_add_norm(shapes, config->H, config->D);
+        shapes_add_norm(shapes, config->J, config->D);
+    }
 }
 
 static float softmax_scale(const struct model_config *config)
@@ -260,6 +272,7 @@ const struct block block_gqa = {
     .plan_weights = plan_weights,
     .n_buffers = BUFFERS,
     .list_buffers = list_buffers,
+    .list_shapes = list_shapes,
     .forward = forward,
     .output = output,
     .backward = backward,

@@ -5,6 +5,7 @@
  * SPDX-License-Identifier: Apache-2.0 */
 #include "model/block.h"
 #include "model/linear.h"
+#include "model/shapes.h"
 
 enum { GATE_UP_WEIGHT, DOWN_WEIGHT };
 enum { GATE_UP, ACT, DGATE_UP, BUFFERS };
@@ -29,6 +30,12 @@ static void list_buffers(const struct model_config *config, struct buffer *list)
     list[GATE_UP] = (struct buffer){"gate, up", BUFFER_KEPT, 2 * config->F, all, false};
     list[ACT] = (struct buffer){"swiglu", BUFFER_SCRATCH, config->F, all, false}; /* backward: then its gradient */
     list[DGATE_UP] = (struct buffer){"gate, up", BUFFER_GRADIENT, 2 * config->F, PASS_TRAIN, false};
+}
+
+static void list_shapes(const struct model_config *config, struct device_shapes *shapes)
+{
+    shapes_add_product(shapes, 2 * config->F, config->d, false);
+    shapes_add_product(shapes, config->d, config->F, false);
 }
 
 static void swiglu(const struct block_io *io)
@@ -69,6 +76,7 @@ const struct block block_mlp = {
     .plan_weights = plan_weights,
     .n_buffers = BUFFERS,
     .list_buffers = list_buffers,
+    .list_shapes = list_shapes,
     .forward = forward,
     .output = output,
     .backward = backward,

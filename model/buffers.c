@@ -65,22 +65,12 @@ static void add_row(struct buffers *b, const struct model *model, const struct b
     }
 }
 
-/* Whether an earlier layer has the same block. */
-static bool seen_before(const struct model_config *config, int layer, int half)
-{
-    int i = 0;
-    while (model_block(config, i, half) != model_block(config, layer, half)) {
-        i++;
-    }
-    return i < layer;
-}
-
 void buffers_add(struct buffers *b, const struct model *model, int half, enum buffer_role role)
 {
     for (int layer = 0; layer < model->config.n_layers; layer++) {
         const struct block *block = model_block(&model->config, layer, half);
         struct buffer table[BLOCK_MAX_BUFFERS];
-        if (seen_before(&model->config, layer, half)) {
+        if (!model_block_is_first(&model->config, layer, half)) {
             continue;
         }
         block->list_buffers(&model->config, table);

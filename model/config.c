@@ -20,6 +20,15 @@ const struct block *model_block(const struct model_config *config, int layer, in
     return config->family->blocks[half];
 }
 
+bool model_block_is_first(const struct model_config *config, int layer, int half)
+{
+    int i = 0;
+    while (model_block(config, i, half) != model_block(config, layer, half)) {
+        i++;
+    }
+    return i == layer;
+}
+
 static enum err parse_family(struct model_config *c, const json_t *document, const char *name)
 {
     struct str type;

@@ -51,6 +51,8 @@ enum err model_config_open(struct model_config *out, const char *folder);
 json_t *model_config_to_json(const struct model_config *config);
 /* Which block a layer has; half: BLOCK_ATTENTION or BLOCK_FEED_FORWARD. */
 const struct block *model_block(const struct model_config *config, int layer, int half);
+/* Whether no earlier layer has that block. */
+bool model_block_is_first(const struct model_config *config, int layer, int half);
 
 /* The part of config.json that describes the rotation, in and out; max_positions is the model's. Released by the caller. */
 enum err rope_config_parse(struct rope_config *out, const json_t *document, int max_positions, const char *name);

@@ -256,11 +256,3 @@ void model_close(struct model *model)
     free(model->source);
     free(model);
 }
-
-double model_flops(const struct model_config *config, double n_tokens, double n_context)
-{
-    double d = config->d, D = config->D, H = config->H, J = config->J, F = config->F;
-    double layer = d * (H + 2 * J) * D + H * D * d + 3 * d * F; /* weights that multiply */
-    double pairs = n_tokens * n_context + n_tokens * (n_tokens + 1) / 2;
-    return 2 * n_tokens * (config->n_layers * layer + d * config->V) + 4 * H * D * pairs * config->n_layers;
-}

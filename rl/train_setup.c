@@ -153,15 +153,9 @@ struct device_limits train_limits(const struct train *t)
     const struct model_config *c = &t->policy->config;
     bool grpo = r->method == METHOD_GRPO;
     int tokens = most_tokens(r), samples = most_samples(r);
-    return (struct device_limits){
+    struct device_limits limits = {
         .d = c->d,
-        .F = c->F,
-        .H = c->H,
-        .J = c->J,
-        .D = c->D,
         .V = c->V,
-        .qk_norm = model_family_has(c->family, TENSOR_Q_NORM),
-        .qkv_bias = model_family_has(c->family, TENSOR_Q_BIAS),
         .n_weights = t->policy->params.n,
         .rollout_rows = grpo ? rollout_rows(o->max_batch_tokens, o->max_sequences) : 0,
         .rollout_sequences = grpo ? o->max_sequences : 0,
@@ -174,6 +168,8 @@ struct device_limits train_limits(const struct train *t)
         .group_size = grpo ? o->num_generations : 0,
         .max_prefix = r->data.max_prompt_length,
     };
+    model_shapes(c, &limits.shapes);
+    return limits;
 }
 
 enum err train_alloc(struct train *t, int kv_pages)

@@ -174,7 +174,8 @@ static void plans_fit_their_slots(void **state)
     static int32_t pages[64];
     enum { MOST_CONTEXTS = 2 * 6 * 5 + 1, MOST_TOKENS = 1500, PREFIX = 300, COMPLETION = 200 };
     for (int round = 0; round < 3000; round++) {
-        struct device_limits l = {.d = 32, .F = 32, .H = 8, .J = 8, .D = 128, .V = 100, .n_weights = 1};
+        struct device_limits l = {
+            .shapes = {.n_attentions = 1, .attentions = {{8, 8, 128}}}, .d = 32, .V = 100, .n_weights = 1};
         l.groups = 1 + (int)rng_below(&rng, 6);
         l.group_size = 1 + (int)rng_below(&rng, 5);
         l.contexts = 2 * l.groups * l.group_size + 1;
@@ -212,7 +213,8 @@ static void plans_fit_their_slots(void **state)
         for (int slot = CUDA_SLOT_CONTEXTS; slot < CUDA_SLOTS; slot++) {
             assert_true(most_bytes[slot] <= bytes[DEVICE_ALWAYS][slot]);
         }
-        size_t parts = (size_t)plan->n_parts * (size_t)l.J * 2 * CUDA_GRAD_ROWS * (size_t)l.D * sizeof(float);
+        size_t parts = (size_t)plan->n_parts * (size_t)l.shapes.attentions[0].J * 2 * CUDA_GRAD_ROWS *
+                       (size_t)l.shapes.attentions[0].D * sizeof(float);
         assert_true(parts <= bytes[DEVICE_TRAINING][CUDA_SLOT_PARTS]);
     }
 }

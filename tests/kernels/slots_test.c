@@ -12,13 +12,14 @@
 static struct device_limits small_run(void)
 {
     return (struct device_limits){
+        .shapes = {.n_products = 4,
+                   .products = {{1152, 896, true}, {896, 896, false}, {9728, 896, false}, {896, 4864, false}},
+                   .n_norms = 1,
+                   .norms = {{1, 896}},
+                   .n_attentions = 1,
+                   .attentions = {{14, 2, 64}}},
         .d = 896,
-        .F = 4864,
-        .H = 14,
-        .J = 2,
-        .D = 64,
         .V = 151936,
-        .qkv_bias = true,
         .n_weights = 494032768,
         .rollout_rows = 512,
         .rollout_sequences = 256,
