@@ -342,6 +342,42 @@ static void requests_go_side_by_side(void **state)
     server_stop(s);
 }
 
+static double stop_at;
+
+static bool stop_now(void)
+{
+    return clock_seconds() > stop_at;
+}
+
+/* Whether on their way, waiting for a new try, or not begun. */
+static void asking_can_be_stopped(void **state)
+{
+    (void)state;
+    enum { N = 40 };
+    struct server *s = server_start();
+    struct judge judge = judge_open(spec_of(s, "native,concurrency=4,retries=9"));
+    struct reward_item items[N];
+    struct verdict verdicts[N];
+    json_t *none = json_object();
+    for (int i = 0; i < N; i++) {
+        const char *text = i == 0 ? "score 1" : i % 2 ? "slow" : "status 503";
+        items[i] = (struct reward_item){.completion = str_of(text), .fields = none, .n_tokens = -1};
+    }
+    double start = clock_seconds();
+    stop_at = start + 0.5;
+    struct reward_call call = {.arena = &judge.arena, .stop = stop_now};
+    reward_part_judge_all(&judge.part, items, N, 300, &call, verdicts);
+    assert_true(clock_seconds() - start < 3);
+    assert_score(verdicts[0], 1);
+    assert_reason(verdicts[1], VERDICT_ERROR, "judging was stopped");
+    assert_reason(verdicts[2], VERDICT_ERROR, "judging was stopped");
+    assert_reason(verdicts[N - 1], VERDICT_ERROR, "judging was stopped");
+    assert_score(ask(&judge, "score 1"), 1);
+    json_decref(none);
+    judge_close(&judge);
+    server_stop(s);
+}
+
 static void a_dead_server_costs_little_time(void **state)
 {
     (void)state;
@@ -447,6 +483,7 @@ int main(void)
         cmocka_unit_test(a_batch_is_one_request),
         cmocka_unit_test(requests_go_side_by_side),
         cmocka_unit_test(a_dead_server_costs_little_time),
+        cmocka_unit_test(asking_can_be_stopped),
         cmocka_unit_test(many_threads_ask_at_once),
         cmocka_unit_test(a_long_text_goes_through),
         cmocka_unit_test(bad_options_are_told),

@@ -121,12 +121,27 @@ static void a_bad_plugin_is_refused(void **state)
     }
 }
 
+/* In the current folder, not where the system keeps its libraries. */
+static void a_bare_name_is_a_file(void **state)
+{
+    (void)state;
+    static const char *const specs[] = {"plugin:path=none.so", "plugin:path=none.so,isolate=false"};
+    for (size_t i = 0; i < sizeof specs / sizeof *specs; i++) {
+        struct reward_part part;
+        assert_int_not_equal(reward_part_open(&part, specs[i]), ERR_NONE);
+        if (!strstr(err_text(), "./none.so: cannot open shared object file")) {
+            fail_msg("%s", err_text());
+        }
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(it_scores),
         cmocka_unit_test(what_it_says_is_checked),
         cmocka_unit_test(a_crash_and_a_hang_cost_one_item),
+        cmocka_unit_test(a_bare_name_is_a_file),
         cmocka_unit_test(a_bad_plugin_is_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
