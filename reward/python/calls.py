@@ -5,6 +5,7 @@
 #   {"$i": "123"} integer beyond 2**53   {"$f": "nan"} nan, inf, -inf   {"$c": [re, im]} complex   {"$b": "hex"} bytes
 #   {"$x": ["Decimal", "1.5"]} a few types of the library, by text
 #   {"$h": n} an object that stays with the sender   {"$o": n} an object of the receiver, coming back
+#   {"$n": ["Name", state]} an object of a class that both sides have: from the setup of the tests
 # Subclasses are lowered to their base, so a value cannot bring its own == along. Only plain data is ever compared.
 #
 # Three programs use it, each in a sandbox of its own run:
@@ -27,6 +28,7 @@ from json.encoder import encode_basestring_ascii as quote
 MOST_FRAME = 16 << 20
 MOST_DEPTH = 500
 FUNCTIONS = (type(lambda: 0), type(len), type([].append))
+LOWERED = (int, float, complex, str, bytes, bytearray, list, set, frozenset, dict)
 BY_TEXT = {
     "Decimal": (decimal.Decimal, str, decimal.Decimal),
     "Fraction": (fractions.Fraction, str, fractions.Fraction),
@@ -45,8 +47,9 @@ class Gone(BaseException):
     """The other side ended. Not an Exception, so that a test's `except Exception` lets it through."""
 
 
-def encode(value, keep=None):
-    """The value as JSON text. keep(object) gives the tag of what has no plain form; without it that is NotPlain."""
+def encode(value, keep=None, shared=None):
+    """The value as JSON text. keep(object) gives the tag of what has no plain form; without it that is NotPlain.
+    shared: the names of classes whose objects go as their state."""
     parts = []
     size = [0]
 
@@ -70,6 +73,13 @@ def encode(value, keep=None):
         kind = type(v)
         if v is None:
             put("null")
+        elif shared and kind in shared and not issubclass(kind, LOWERED):
+            put('{"$n":[%s,' % quote(shared[kind]))
+            if issubclass(kind, tuple):
+                walk(list(tuple.__iter__(v)), depth + 1)
+            else:
+                walk(dict(getattr(v, "__dict__", {})), depth + 1)
+            put("]}")
         elif kind is bool:
             put("true" if v else "false")
         elif issubclass(kind, int):
@@ -159,7 +169,7 @@ def decode(text, reference=None, real=float):
             return TYPES[inner[1]] if inner[0] == "type" else BY_TEXT[inner[0]][2](inner[1])
         if reference is None:
             raise NotPlain("an object where only plain data may be")
-        return reference(tag, inner)
+        return reference(tag, [inner[0], walk(inner[1])] if tag == "$n" else inner)
 
     def hashable(v):
         return frozenset(v) if type(v) is set else v
@@ -202,6 +212,16 @@ class Peer:
     def __init__(self, fd, names=None):
         self.fd, self.names = fd, names
         self.mine, self.numbers, self.calls, self.gone, self.gave_nan = {}, {}, 0, False, False
+        self.scope, self.shared_names = {}, ()
+
+    def shared(self):
+        """The classes of the setup as this side has them now."""
+        found = {}
+        for name in self.shared_names:
+            value = self.scope.get(name)
+            if isinstance(value, type) and value.__module__ == self.scope["__name__"]:
+                found[value] = name
+        return found
 
     def keep(self, value):
         if type(value) is Remote:
@@ -219,10 +239,21 @@ class Peer:
             return self.mine[number]
         if tag == "$h":
             return Remote(self, int(number))
+        if tag == "$n":
+            return self.made(*number)
         raise NotPlain("unknown tag")
 
+    def made(self, name, state):
+        """An object from its state, without its __init__."""
+        kind = {name: kind for kind, name in self.shared().items()}[name]
+        if issubclass(kind, tuple):
+            return tuple.__new__(kind, state)
+        value = kind.__new__(kind)
+        value.__dict__.update(state)
+        return value
+
     def send(self, *message):
-        write_frame(self.fd, encode(list(message), self.keep))
+        write_frame(self.fd, encode(list(message), self.keep, self.shared()))
 
     def receive(self):
         (length,) = struct.unpack(">I", read_exactly(self.fd, 4))
@@ -287,7 +318,7 @@ class Peer:
 
     def serve(self, request):
         try:
-            reply = encode(["ok", self.work(*request)], self.keep)
+            reply = encode(["ok", self.work(*request)], self.keep, self.shared())
         except Exception as e:
             reply = encode(["raise", type(e).__name__, str(e)[:2000]])
         write_frame(self.fd, reply)
@@ -412,9 +443,33 @@ def answer(answer_fd):
     write_frame(answer_fd, encode(value))
 
 
+def split_setup(setup):
+    """Takes the plain classes out of the setup: their objects live where the program can use and change them. Classes that
+    say what is equal, or that have a base or a decorator, stay, since the tests may compare; their objects go as their
+    state. The names of both."""
+    taken, shared = [], []
+    for node in list(setup.body):
+        if isinstance(node, ast.Assign):
+            shared += [target.id for target in node.targets if isinstance(target, ast.Name)]
+        if not isinstance(node, ast.ClassDef):
+            continue
+        compares = any(isinstance(part, ast.FunctionDef) and part.name == "__eq__" for part in node.body)
+        if compares or node.bases or node.keywords or node.decorator_list:
+            shared.append(node.name)
+        else:
+            setup.body.remove(node)
+            taken.append(node.name)
+    return taken, shared
+
+
 def serve(channel, setup):
     long_integers()
     peer = Peer(channel, load_program(setup))
+    peer.scope = peer.names
+    try:
+        _, peer.shared_names = split_setup(ast.parse(setup))
+    except Exception:
+        pass  # run_setup could not run it either
     try:
         while True:
             peer.serve(peer.receive())
@@ -540,18 +595,6 @@ def fill(scope, tree, entry, peer):
         scope[first_called(tree)] = stub(first_called(tree))
 
 
-def take_classes(setup):
-    """The names of the setup's plain classes, which go: their objects live where the program can use them. Those that say
-    what is equal, or that have a base (an exception's, say), stay with the tests."""
-    taken = []
-    for node in list(setup.body):
-        if isinstance(node, ast.ClassDef) and not node.bases and not node.keywords and not node.decorator_list:
-            if not any(isinstance(part, ast.FunctionDef) and part.name == "__eq__" for part in node.body):
-                setup.body.remove(node)
-                taken.append(node.name)
-    return taken
-
-
 def run_tests(request, peer, counter):
     def nan(value):
         return Nan(value) if peer.gave_nan and type(value) is float and value != value else value
@@ -564,7 +607,7 @@ def run_tests(request, peer, counter):
         except Exception:
             pass  # a prompt need not be whole; what it lacks is asked of the program
     tree, setup = ast.parse(request["test"]), ast.parse(request.get("setup", ""))
-    take_classes(setup)
+    peer.scope, (_, peer.shared_names) = scope, split_setup(setup)
     tree.body[:0] = setup.body
     planned = sum(isinstance(node, ast.Assert) for node in ast.walk(tree))
     fill(scope, tree, entry, peer)
