@@ -99,7 +99,7 @@ void engine_clear_stats(struct engine *e)
 
 /* ---- submit and take ---- */
 
-static enum err check_tokens(const struct engine *e, const struct request *request)
+static enum err check_tokens(const struct engine *e, const struct engine_request *request)
 {
     for (int i = 0; i < request->n_tokens; i++) {
         if (request->tokens[i] < 0 || request->tokens[i] >= e->model->config.V) {
@@ -111,10 +111,37 @@ static enum err check_tokens(const struct engine *e, const struct request *reque
     return ERR_NONE;
 }
 
-static enum err check(const struct engine *e, const struct request *request)
+/* The comparisons are false for a number that is not one. */
+static enum err check_options(const struct engine_request *request)
+{
+    const struct sampling *s = &request->sampling;
+    if (request->n_samples < 1 || request->max_tokens < 1) {
+        return err_set(ERR_USAGE, "%d samples of at most %d tokens are asked for; ask for one of one at least",
+                       request->n_samples, request->max_tokens);
+    }
+    if (!(s->temperature >= 0 && s->temperature < INFINITY)) {
+        return err_set(ERR_USAGE, "temperature is %g; give a number from 0", (double)s->temperature);
+    }
+    if (!(s->top_p > 0 && s->top_p <= 1)) {
+        return err_set(ERR_USAGE, "top_p is %g; give a number above 0, up to 1 (off)", (double)s->top_p);
+    }
+    if (!(s->min_p >= 0 && s->min_p <= 1)) {
+        return err_set(ERR_USAGE, "min_p is %g; give a number from 0 (off) to 1", (double)s->min_p);
+    }
+    if (s->top_k < 0) {
+        return err_set(ERR_USAGE, "top_k is %d; give a number from 0 (off)", s->top_k);
+    }
+    if (!(s->repetition_penalty > 0 && s->repetition_penalty < INFINITY)) {
+        return err_set(ERR_USAGE, "repetition_penalty is %g; give a number above 0, 1 for none",
+                       (double)s->repetition_penalty);
+    }
+    return ERR_NONE;
+}
+
+static enum err check(const struct engine *e, const struct engine_request *request)
 {
     int longest = e->model->max_positions, n_pages = e->scheduler.cache.n_pages;
-    BUG_ON(request->n_samples < 1 || request->max_tokens < 1);
+    TRY(check_options(request));
     if (request->n_tokens < 1) {
         return err_set(ERR_FORMAT, "the prompt is empty; give it at least one token");
     }
@@ -135,7 +162,7 @@ static enum err check(const struct engine *e, const struct request *request)
     return stop_check(request, e->model);
 }
 
-enum err engine_submit(struct engine *e, const struct request *request, int64_t *id)
+enum err engine_submit(struct engine *e, const struct engine_request *request, int64_t *id)
 {
     TRY(check(e, request));
     struct sequence_group *group = sequence_group_new(request, e->model->max_positions);

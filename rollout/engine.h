@@ -25,45 +25,13 @@
 
 #include "base/arena.h"
 #include "base/err.h"
-#include "kernels/ops.h"
 #include "model/model.h"
-#include "rollout/completion.h"
+#include "rollout/request.h"
 
 struct engine_options {
     int max_batch_tokens; /* rows of one forward pass (0: as many as max_sequences, 512 at least) */
     int n_pages;          /* of the cache (0: enough for max_sequences at full length, within memory) */
     int max_sequences;    /* that run at once (0: 256) */
-};
-
-/* One more token of a sample. */
-struct engine_piece {
-    int64_t id; /* of the request */
-    int sample;
-    int32_t token;
-    float logprob;
-    struct str text; /* what has become certain with this token, perhaps nothing; whole UTF-8; "" without a tokenizer */
-    enum finish_reason finish; /* FINISH_NONE: there is more to come */
-};
-
-/* Called within engine_step for each token of a request, in order per sample. The texts of a sample add up to the text
- * of its completion, with U+FFFD in place of bytes that are no UTF-8. May submit and cancel; a cancelled request or
- * sample is not called for again. */
-typedef void engine_stream(void *context, const struct engine_piece *piece);
-
-/* One prompt to sample from. All arrays are copied. */
-struct request {
-    const int32_t *tokens; /* [n_tokens] */
-    int n_tokens;
-    int n_samples;            /* at least 1 */
-    int max_tokens;           /* of a completion, at least 1; fewer where the model's positions end */
-    struct sampling sampling; /* sample i draws with the key sequence + i; position and seen are set by the engine */
-    const char *const *stop;  /* [n_stop] stop strings */
-    int n_stop;
-    const int32_t *stop_tokens; /* [n_stop_tokens] in addition to the model's own end tokens */
-    int n_stop_tokens;
-    bool ignore_eos;       /* draw on after the model's end tokens, up to max_tokens (benchmarks) */
-    engine_stream *stream; /* may be NULL */
-    void *stream_context;
 };
 
 /* A request that has ended. */
@@ -90,7 +58,7 @@ int engine_rows(int max_batch_tokens, int max_sequences);
 
 /* Ids count from 0, one per request. ERR_FORMAT, ERR_LIMIT, ERR_USAGE if the request can never be computed, or its stop
  * strings are wrong (rollout/stop.h). */
-enum err engine_submit(struct engine *engine, const struct request *request, int64_t *id);
+enum err engine_submit(struct engine *engine, const struct engine_request *request, int64_t *id);
 /* One pass over the oldest sequences; does nothing if no request is in flight. */
 void engine_step(struct engine *engine);
 /* The next finished request, in the order in which they finished; false if there is none. The group and the error are

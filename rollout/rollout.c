@@ -14,8 +14,8 @@
 
 struct rollout {
     struct engine *engine;
-    struct request request; /* what the prompts have in common */
-    struct arena arena;     /* of the request's arrays */
+    struct engine_request request; /* what the prompts have in common */
+    struct arena arena;            /* of the request's arrays */
     rollout_stream *show;
     void *show_context;
 };
@@ -26,7 +26,7 @@ static void set_request(struct rollout *r, const struct rollout_options *options
     for (int i = 0; i < options->n_stop; i++) {
         stop[i] = arena_strdup(&r->arena, options->stop[i]);
     }
-    r->request = (struct request){
+    r->request = (struct engine_request){
         .sampling = {.temperature = options->temperature,
                      .top_p = options->top_p,
                      .min_p = options->min_p,
@@ -115,7 +115,7 @@ static enum err submit_all(struct run *run, const struct rollout_prompt *prompts
 {
     struct rollout *r = run->rollout;
     for (int i = 0; i < n_prompts; i++) {
-        struct request request = r->request;
+        struct engine_request request = r->request;
         request.tokens = prompts[i].tokens;
         request.n_tokens = prompts[i].n_tokens;
         request.n_samples = prompts[i].n_samples;

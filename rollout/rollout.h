@@ -14,7 +14,7 @@
 #include "base/err.h"
 #include "base/str.h"
 #include "model/model.h"
-#include "rollout/completion.h"
+#include "rollout/request.h"
 
 /* One prompt to sample from. */
 struct rollout_prompt {

@@ -8,13 +8,13 @@
 
 #define FIRST_CAPACITY 32 /* drawn tokens */
 
-int sequence_limit(const struct request *request, int max_length)
+int sequence_limit(const struct engine_request *request, int max_length)
 {
     int room = max_length - request->n_tokens;
     return request->n_tokens + (request->max_tokens < room ? request->max_tokens : room);
 }
 
-struct sequence_group *sequence_group_new(const struct request *request, int max_length)
+struct sequence_group *sequence_group_new(const struct engine_request *request, int max_length)
 {
     struct sequence_group *group = mem_zero(sizeof *group);
     int n = request->n_samples;

@@ -19,7 +19,7 @@
 #include <stdint.h>
 
 #include "base/arena.h"
-#include "rollout/engine.h"
+#include "rollout/request.h"
 #include "rollout/stop.h"
 #include "rollout/stream.h"
 
@@ -74,10 +74,10 @@ struct draw {
 };
 
 /* Tokens at which a sequence ends: the prompt and max_tokens, no more than max_length. */
-int sequence_limit(const struct request *request, int max_length);
+int sequence_limit(const struct engine_request *request, int max_length);
 
 /* The samples of a request, all waiting. Copies what it keeps. */
-struct sequence_group *sequence_group_new(const struct request *request, int max_length);
+struct sequence_group *sequence_group_new(const struct engine_request *request, int max_length);
 void sequence_group_free(struct sequence_group *group);
 
 /* Appends a token; memory grows in the group's arena, twice as large each time. */

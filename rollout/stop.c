@@ -4,9 +4,8 @@
 #include "rollout/stop.h"
 
 #include "model/tokenizer.h"
-#include "rollout/engine.h"
 
-enum err stop_check(const struct request *request, const struct model *model)
+enum err stop_check(const struct engine_request *request, const struct model *model)
 {
     if (request->n_stop > 0 && !model->tokenizer) {
         return err_set(ERR_USAGE, "%s: stop strings need a tokenizer, and this model has none; use stop tokens",
@@ -22,7 +21,7 @@ enum err stop_check(const struct request *request, const struct model *model)
     return ERR_NONE;
 }
 
-void stop_init(struct stop *stop, const struct request *request, const struct model *model, struct arena *arena)
+void stop_init(struct stop *stop, const struct engine_request *request, const struct model *model, struct arena *arena)
 {
     *stop = (struct stop){.n_strings = request->n_stop, .n_ends = request->ignore_eos ? 0 : model->config.n_eos};
     stop->tokens = ARENA_NEW(arena, int32_t, request->n_stop_tokens + request->n_stop);

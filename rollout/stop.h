@@ -15,9 +15,7 @@
 #include "base/err.h"
 #include "base/str.h"
 #include "model/model.h"
-#include "rollout/completion.h"
-
-struct request;
+#include "rollout/request.h"
 
 struct stop {
     struct str *strings; /* [n_strings], none empty */
@@ -28,9 +26,9 @@ struct stop {
 };
 
 /* ERR_USAGE for a stop string that is empty or not UTF-8, or if there are some and the model has no tokenizer. */
-enum err stop_check(const struct request *request, const struct model *model);
+enum err stop_check(const struct engine_request *request, const struct model *model);
 /* Of a request that stop_check accepts; copies what it needs into `arena`. */
-void stop_init(struct stop *stop, const struct request *request, const struct model *model, struct arena *arena);
+void stop_init(struct stop *stop, const struct engine_request *request, const struct model *model, struct arena *arena);
 
 /* FINISH_EOS, FINISH_STOP, or FINISH_NONE if the token ends nothing. */
 enum finish_reason stop_token(const struct stop *stop, int32_t token);

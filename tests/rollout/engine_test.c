@@ -12,7 +12,7 @@
 static const struct engine_options roomy = {.n_pages = 60};
 
 /* N requests of unlike lengths, groups and options. */
-static void make_requests(struct request requests[N], struct arena *arena)
+static void make_requests(struct engine_request requests[N], struct arena *arena)
 {
     static const int lengths[N] = {1, 127, 40, 128, 129, 300}, samples[N] = {2, 3, 5, 2, 3, 1};
     static const struct sampling samplings[N] = {
@@ -29,11 +29,11 @@ static void make_requests(struct request requests[N], struct arena *arena)
         for (int k = 0; k < lengths[i]; k++) {
             tokens[k] = (int32_t)rng_below(&rng, 203);
         }
-        requests[i] = (struct request){.tokens = tokens,
-                                       .n_tokens = lengths[i],
-                                       .n_samples = samples[i],
-                                       .max_tokens = 30 + 7 * i,
-                                       .sampling = samplings[i]};
+        requests[i] = (struct engine_request){.tokens = tokens,
+                                              .n_tokens = lengths[i],
+                                              .n_samples = samples[i],
+                                              .max_tokens = 30 + 7 * i,
+                                              .sampling = samplings[i]};
         requests[i].sampling.sequence = 100 * (uint64_t)i;
     }
 }
@@ -45,7 +45,7 @@ static struct engine *open_engine(struct model *model, const struct engine_optio
     return engine;
 }
 
-static int64_t submit(struct engine *engine, const struct request *request)
+static int64_t submit(struct engine *engine, const struct engine_request *request)
 {
     int64_t id;
     FIXTURE_ASSERT(engine_submit(engine, request, &id));
@@ -61,10 +61,10 @@ static void run_out(struct engine *engine)
     assert_int_equal(engine_load(engine).n_running, 0);
 }
 
-static struct group alone(struct model *model, const struct request *request, struct arena *arena)
+static struct group alone(struct model *model, const struct engine_request *request, struct arena *arena)
 {
     struct engine *engine = open_engine(model, &roomy);
-    struct request quiet = *request;
+    struct engine_request quiet = *request;
     struct finished finished;
     quiet.stream = NULL;
     int64_t id = submit(engine, &quiet);
@@ -110,7 +110,7 @@ static int take_and_compare(struct engine *engine, int64_t first, const struct g
 struct fixture {
     struct model *model;
     struct arena arena;
-    struct request requests[N];
+    struct engine_request requests[N];
     struct group want[N]; /* each request alone */
 };
 
@@ -154,7 +154,7 @@ static void two_temperatures_share_a_batch(void **state)
 {
     struct model *model = fixture_model(FAMILY_QWEN2, *state);
     struct arena arena = ARENA_INIT;
-    struct request requests[N], two[2];
+    struct engine_request requests[N], two[2];
     struct group want[2];
     make_requests(requests, &arena);
     for (int i = 0; i < 2; i++) {
@@ -185,7 +185,7 @@ static void requests_come_while_others_run(void **state)
         struct engine *engine = open_engine(f.model, &options);
         int taken = 0;
         for (int i = 0; i < N; i++) {
-            struct request copy = f.requests[i];
+            struct engine_request copy = f.requests[i];
             int32_t *tokens = arena_copy(&f.arena, copy.tokens, (size_t)copy.n_tokens * sizeof *tokens);
             copy.tokens = tokens;
             submit(engine, &copy);
@@ -209,7 +209,7 @@ static void requests_are_taken_as_they_finish(void **state)
     static const int lengths[] = {20, 5, 12, 5}, order[] = {1, 3, 2, 0};
     struct model *model = fixture_model(FAMILY_QWEN2, *state);
     struct arena arena = ARENA_INIT;
-    struct request requests[N];
+    struct engine_request requests[N];
     struct finished finished;
     make_requests(requests, &arena);
     struct engine *engine = open_engine(model, &roomy);
@@ -270,7 +270,7 @@ static void cancelling_returns_the_pages(void **state)
 {
     struct model *model = fixture_model(FAMILY_QWEN2, *state);
     struct arena arena = ARENA_INIT;
-    struct request requests[N];
+    struct engine_request requests[N];
     struct finished finished;
     make_requests(requests, &arena);
     struct engine *engine = open_engine(model, &(struct engine_options){.n_pages = 60, .max_batch_tokens = 100});
@@ -313,9 +313,9 @@ static void a_cancelled_sample_disturbs_no_sibling(void **state)
 {
     struct model *model = fixture_model(FAMILY_QWEN2, *state);
     struct arena arena = ARENA_INIT;
-    struct request requests[N];
+    struct engine_request requests[N];
     make_requests(requests, &arena);
-    struct request request = requests[2];
+    struct engine_request request = requests[2];
     request.tokens = requests[5].tokens;
     request.n_tokens = 300;
     request.max_tokens = 40;
@@ -354,7 +354,7 @@ static void a_request_ends_with_its_last_sample(void **state)
 {
     struct model *model = fixture_model(FAMILY_QWEN2, *state);
     struct arena arena = ARENA_INIT;
-    struct request requests[N];
+    struct engine_request requests[N];
     struct finished finished;
     make_requests(requests, &arena);
     struct engine *engine = open_engine(model, &roomy);
@@ -396,7 +396,7 @@ struct heard {
     float logprob[TEXT_SAMPLES][256];
     int n[TEXT_SAMPLES], n_ended, cancel_at; /* 0: does not cancel */
     bool cancels_sample;
-    const struct request *then; /* submitted at the first piece */
+    const struct engine_request *then; /* submitted at the first piece */
 };
 
 static void hear(void *context, const struct engine_piece *piece)
@@ -430,9 +430,9 @@ static void heard_release(struct heard *heard)
     }
 }
 
-static struct request text_request(int i, const int32_t *tokens, const char *const *stop)
+static struct engine_request text_request(int i, const int32_t *tokens, const char *const *stop)
 {
-    return (struct request){
+    return (struct engine_request){
         .tokens = tokens,
         .n_tokens = 120 + i,
         .n_samples = TEXT_SAMPLES,
@@ -472,7 +472,7 @@ static void every_request_may_stream(void **state)
         struct finished finished;
         int stopped = 0;
         for (int i = 0; i < 4; i++) {
-            struct request request = text_request(i, tokens, stop);
+            struct engine_request request = text_request(i, tokens, stop);
             request.stream_context = &heard[i];
             heard[i].id = i;
             submit(engine, &request);
@@ -510,13 +510,13 @@ static void a_stream_may_submit_and_cancel(void **state)
     struct model *model = text_model(*state);
     struct arena arena = ARENA_INIT;
     int32_t tokens[200] = {0};
-    struct request quiet = text_request(0, tokens, stop);
+    struct engine_request quiet = text_request(0, tokens, stop);
     quiet.stream = NULL;
     struct group want = alone(model, &quiet, &arena);
     for (int round = 0; round < 2; round++) {
         struct engine *engine = open_engine(model, &roomy);
         struct heard heard = {.engine = engine, .cancel_at = 5, .cancels_sample = round == 1, .then = &quiet};
-        struct request request = text_request(0, tokens, stop);
+        struct engine_request request = text_request(0, tokens, stop);
         struct finished finished;
         request.stream_context = &heard;
         heard.id = submit(engine, &request);
@@ -549,7 +549,7 @@ static void what_cannot_be_computed_is_refused(void **state)
     static const char *const stop[] = {"x"};
     int32_t tokens[512] = {0}, foreign[3] = {1, -1, 2};
     const struct {
-        struct request request;
+        struct engine_request request;
         enum err err;
         const char *words[2];
     } cases[] = {
@@ -561,7 +561,7 @@ static void what_cannot_be_computed_is_refused(void **state)
     };
     struct engine *engine = open_engine(model, &(struct engine_options){.n_pages = 3});
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
-        struct request request = cases[i].request;
+        struct engine_request request = cases[i].request;
         int64_t id = -7;
         request.n_samples = 2;
         request.max_tokens = request.max_tokens > 0 ? request.max_tokens : 5;
@@ -576,8 +576,65 @@ static void what_cannot_be_computed_is_refused(void **state)
     model_close(model);
 }
 
+static void options_that_are_none_are_refused(void **state)
+{
+    struct model *model = fixture_model(FAMILY_QWEN2, *state);
+    struct arena arena = ARENA_INIT;
+    struct engine_request requests[N];
+    static const struct sampling right = {.temperature = 1, .top_p = 1, .repetition_penalty = 1};
+    make_requests(requests, &arena);
+    struct engine *engine = open_engine(model, &roomy);
+    for (int i = 0; i < 14; i++) {
+        struct engine_request request = requests[0];
+        struct sampling s = right;
+        static const char *const words[14] = {"temperature",
+                                              "temperature",
+                                              "temperature",
+                                              "top_p",
+                                              "top_p",
+                                              "top_p",
+                                              "min_p",
+                                              "min_p",
+                                              "top_k",
+                                              "repetition_penalty",
+                                              "repetition_penalty",
+                                              "repetition_penalty",
+                                              "samples",
+                                              "tokens"};
+        const float bad[14] = {-1, NAN, INFINITY, 0, 1.5f, NAN, -0.1f, 2, -1, 0, NAN, INFINITY, 0, 0};
+        float *numbers[14] = {&s.temperature,
+                              &s.temperature,
+                              &s.temperature,
+                              &s.top_p,
+                              &s.top_p,
+                              &s.top_p,
+                              &s.min_p,
+                              &s.min_p,
+                              NULL,
+                              &s.repetition_penalty,
+                              &s.repetition_penalty,
+                              &s.repetition_penalty,
+                              NULL,
+                              NULL};
+        if (numbers[i]) {
+            *numbers[i] = bad[i];
+        }
+        s.top_k = i == 8 ? -1 : 0;
+        request.n_samples = i == 12 ? 0 : 1;
+        request.max_tokens = i == 13 ? 0 : 5;
+        request.sampling = s;
+        int64_t id;
+        assert_int_equal(engine_submit(engine, &request, &id), ERR_USAGE);
+        assert_non_null(strstr(err_text(), words[i]));
+    }
+    run_out(engine);
+    engine_close(engine);
+    arena_release(&arena);
+    model_close(model);
+}
+
 /* A token that no completion of the group draws and no prompt holds. */
-static int32_t unused_token(const struct group *group, const struct request *request)
+static int32_t unused_token(const struct group *group, const struct engine_request *request)
 {
     bool used[203] = {false};
     for (int i = 0; i < request->n_tokens; i++) {
@@ -618,7 +675,7 @@ static void numbers_that_are_not_finite_end_their_request(void **state)
     for (int i = 0; i < 140; i++) {
         prompt[i] = broken;
     }
-    struct request bad = f.requests[1];
+    struct engine_request bad = f.requests[1];
     bad.tokens = prompt;
     bad.n_tokens = 140;
     struct engine *engine = open_engine(f.model, &(struct engine_options){.n_pages = 4});
@@ -677,6 +734,7 @@ int main(void)
         TEST(every_request_may_stream),
         TEST(a_stream_may_submit_and_cancel),
         TEST(what_cannot_be_computed_is_refused),
+        TEST(options_that_are_none_are_refused),
         TEST(numbers_that_are_not_finite_end_their_request),
         TEST(numbers_that_are_not_finite_end_a_rollout),
     };

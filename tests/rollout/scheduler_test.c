@@ -150,7 +150,7 @@ static void world_begin(struct world *w, struct setup setup)
     w->cache = mem_zero((size_t)setup.n_pages * OPS_PAGE * sizeof *w->cache);
 }
 
-static void world_add(struct world *w, const struct request *request)
+static void world_add(struct world *w, const struct engine_request *request)
 {
     w->groups[w->n_groups] = sequence_group_new(request, MAX_LENGTH);
     scheduler_add(&w->scheduler, w->groups[w->n_groups++]);
@@ -167,7 +167,7 @@ static void world_step(struct world *w)
     assert_true(++w->n_steps < 1000000);
 }
 
-static void world_run(struct world *w, const struct request *requests, int n_requests, struct setup setup)
+static void world_run(struct world *w, const struct engine_request *requests, int n_requests, struct setup setup)
 {
     world_begin(w, setup);
     for (int i = 0; i < n_requests; i++) {
@@ -211,18 +211,19 @@ static void assert_right(const struct world *w)
     }
 }
 
-static struct request prompt_of(struct arena *arena, uint64_t stream, int n_tokens, int n_samples, int max_tokens)
+static struct engine_request prompt_of(struct arena *arena, uint64_t stream, int n_tokens, int n_samples,
+                                       int max_tokens)
 {
     struct rng rng = rng_stream(3, stream);
     int32_t *tokens = ARENA_NEW(arena, int32_t, n_tokens);
     for (int i = 0; i < n_tokens; i++) {
         tokens[i] = (int32_t)rng_below(&rng, 50000);
     }
-    return (struct request){.tokens = tokens,
-                            .n_tokens = n_tokens,
-                            .n_samples = n_samples,
-                            .max_tokens = max_tokens,
-                            .sampling = {.sequence = stream * 1000}};
+    return (struct engine_request){.tokens = tokens,
+                                   .n_tokens = n_tokens,
+                                   .n_samples = n_samples,
+                                   .max_tokens = max_tokens,
+                                   .sampling = {.sequence = stream * 1000}};
 }
 
 static void random_loads_come_out_right(void **state)
@@ -232,7 +233,7 @@ static void random_loads_come_out_right(void **state)
     int preempted = 0, shared = 0;
     for (int round = 0; round < 120; round++) {
         struct arena arena = ARENA_INIT;
-        struct request prompts[8];
+        struct engine_request prompts[8];
         int n = 1 + (int)rng_below(&rng, 8);
         for (int i = 0; i < n; i++) {
             static const int lengths[] = {1, 2, 60, 127, 128, 129, 200, 255, 256, 257};
@@ -262,7 +263,7 @@ static void a_prompt_is_computed_once(void **state)
     static const int samples[] = {1, 2, 16};
     for (size_t i = 0; i < 15; i++) {
         struct arena arena = ARENA_INIT;
-        struct request prompt = prompt_of(&arena, i, lengths[i % 5], samples[i / 5], 40);
+        struct engine_request prompt = prompt_of(&arena, i, lengths[i % 5], samples[i / 5], 40);
         for (int slots = 1; slots <= 16; slots += 5) { /* with few slots the prompt is handed on */
             struct world w;
             int64_t rows = prompt.n_tokens;
@@ -285,7 +286,7 @@ static void full_pages_are_shared(void **state)
 {
     (void)state;
     struct arena arena = ARENA_INIT;
-    struct request prompt = prompt_of(&arena, 77, 300, 8, 10);
+    struct engine_request prompt = prompt_of(&arena, 77, 300, 8, 10);
     struct world w;
     world_run(&w, &prompt, 1, (struct setup){64, 8, 512});
     assert_int_equal(w.scheduler.cache.most_used, 2 + 8);
@@ -299,7 +300,7 @@ static void prompts_are_cut_into_chunks(void **state)
 {
     (void)state;
     struct arena arena = ARENA_INIT;
-    struct request prompts[2] = {prompt_of(&arena, 1, 10, 1, 50), prompt_of(&arena, 2, 300, 1, 1)};
+    struct engine_request prompts[2] = {prompt_of(&arena, 1, 10, 1, 50), prompt_of(&arena, 2, 300, 1, 1)};
     struct world w;
     world_begin(&w, (struct setup){64, 8, 100});
     world_add(&w, &prompts[0]);
@@ -368,7 +369,7 @@ static void what_comes_and_goes_disturbs_no_other(void **state)
                                        .max_rows = 1 + (int)rng_below(&rng, rng_below(&rng, 2) ? 8 : 300)});
         while (left > 0 || w.scheduler.n_groups > 0) {
             if (left > 0 && (w.scheduler.n_groups == 0 || rng_below(&rng, 20) == 0)) {
-                struct request request =
+                struct engine_request request =
                     prompt_of(&arena, (uint64_t)(100 * round + left--), lengths[rng_below(&rng, 8)],
                               1 + (int)rng_below(&rng, 6), 1 + (int)rng_below(&rng, 200));
                 world_add(&w, &request);
@@ -396,7 +397,7 @@ static void a_prompt_half_computed_is_handed_on(void **state)
 {
     (void)state;
     struct arena arena = ARENA_INIT;
-    struct request request = prompt_of(&arena, 5, 300, 3, 20);
+    struct engine_request request = prompt_of(&arena, 5, 300, 3, 20);
     struct world w;
     world_begin(&w, (struct setup){64, 8, 100});
     world_add(&w, &request);

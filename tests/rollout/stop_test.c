@@ -3,7 +3,7 @@
  * SPDX-License-Identifier: Apache-2.0 */
 #include "tests/rollout/fixture.h"
 
-#include "rollout/engine.h"
+#include "rollout/request.h"
 #include "rollout/stop.h"
 
 static struct arena arena; /* of every struct stop */
@@ -24,7 +24,7 @@ static int close_tokenizer(void **state)
 static struct stop stop_of(struct tokenizer *tokenizer, const char *const *strings, int n)
 {
     struct stop stop;
-    struct request request = {.stop = strings, .n_stop = n};
+    struct engine_request request = {.stop = strings, .n_stop = n};
     struct model model = {.tokenizer = tokenizer};
     FIXTURE_ASSERT(stop_check(&request, &model));
     stop_init(&stop, &request, &model, &arena);
@@ -61,7 +61,7 @@ static void tokens_that_end(void **state)
     (void)state;
     static const int32_t tokens[] = {7, 9};
     struct model model = {.config = {.eos_ids = {3, 9}, .n_eos = 2}};
-    struct request request = {.stop_tokens = tokens, .n_stop_tokens = 2};
+    struct engine_request request = {.stop_tokens = tokens, .n_stop_tokens = 2};
     struct stop stop;
     stop_init(&stop, &request, &model, &arena);
     assert_int_equal(stop_token(&stop, 3), FINISH_EOS);
@@ -91,7 +91,7 @@ static void bad_stop_strings_are_refused(void **state)
     } cases[] = {{"", "empty", true}, {"\xC3", "UTF-8", true}, {"x", "tokenizer", false}};
     for (size_t i = 0; i < 3; i++) {
         const char *const strings[] = {"a", cases[i].string};
-        struct request request = {.stop = strings, .n_stop = 2};
+        struct engine_request request = {.stop = strings, .n_stop = 2};
         struct model model = {.tokenizer = cases[i].has_tokenizer ? *state : NULL, .source = (char[]){"m"}};
         assert_int_equal(stop_check(&request, &model), ERR_USAGE);
         assert_non_null(strstr(err_text(), cases[i].words));

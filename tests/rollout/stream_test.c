@@ -3,7 +3,7 @@
  * SPDX-License-Identifier: Apache-2.0 */
 #include "tests/rollout/fixture.h"
 
-#include "rollout/engine.h"
+#include "rollout/request.h"
 #include "rollout/stream.h"
 
 static struct arena arena; /* of every struct stop */
@@ -24,7 +24,7 @@ static int close_tokenizer(void **state)
 static struct stop stop_of(struct tokenizer *tokenizer, const char *const *strings, int n)
 {
     struct stop stop;
-    struct request request = {.stop = strings, .n_stop = n};
+    struct engine_request request = {.stop = strings, .n_stop = n};
     struct model model = {.tokenizer = tokenizer};
     FIXTURE_ASSERT(stop_check(&request, &model));
     stop_init(&stop, &request, &model, &arena);
