@@ -1,4 +1,4 @@
-/* model/tokenizer_json.c - a tokenizer from tokenizer.json, and the chat template beside it.
+/* model/tokenizer_json.c - a tokenizer from tokenizer.json and the files beside it (tokenizer_added.h), and its chat template.
  *
  * Every component of the file is either understood or refused by its name. Not looked at: "truncation" and "padding", which
  * are settings of a caller, and what "post_processor" puts behind a text or around two of them.
@@ -9,6 +9,7 @@
 
 #include "base/file.h"
 #include "base/json.h"
+#include "model/tokenizer_added.h"
 #include "model/tokenizer_build.h"
 
 enum { MOST_BYTES = 128 * 1024 * 1024, MOST_TOKENS = 4 * 1024 * 1024 };
@@ -174,9 +175,9 @@ static enum err check_model(const json_t *model, const char *path)
 }
 
 /* One more than the largest id. */
-static enum err count_ids(const json_t *vocab, const json_t *added, const char *path, int *size)
+static enum err count_ids(const json_t *vocab, const struct added_tokens *added, const char *path, int *size)
 {
-    int64_t most = -1;
+    int64_t most = added->most;
     for (void *it = json_object_iter((json_t *)vocab); it; it = json_object_iter_next((json_t *)vocab, it)) {
         const json_t *id = json_object_iter_value(it);
         if (!json_is_integer(id) || json_integer_value(id) < 0 || json_integer_value(id) >= MOST_TOKENS) {
@@ -184,14 +185,6 @@ static enum err count_ids(const json_t *vocab, const json_t *added, const char *
                            json_object_iter_key(it), MOST_TOKENS);
         }
         most = json_integer_value(id) > most ? json_integer_value(id) : most;
-    }
-    for (size_t i = 0; i < json_array_size(added); i++) {
-        int64_t id;
-        TRY(json_get_int(json_array_get(added, i), "id", path, &id));
-        if (id < 0 || id >= MOST_TOKENS) {
-            return err_set(ERR_FORMAT, "%s: the id of added token %zu must be in [0, %d)", path, i, MOST_TOKENS);
-        }
-        most = id > most ? id : most;
     }
     *size = (int)most + 1;
     return ERR_NONE;
@@ -229,25 +222,13 @@ static enum err read_merges(struct tokenizer *t, const json_t *merges, const cha
     return ERR_NONE;
 }
 
-static enum err read_added(struct tokenizer *t, const json_t *added, const char *path)
+static void set_added(struct tokenizer *t, const struct added_tokens *added)
 {
-    static const char *const refused[] = {"lstrip", "rstrip", "single_word"};
-    for (size_t i = 0; i < json_array_size(added); i++) {
-        const json_t *token = json_array_get(added, i);
-        int64_t id;
-        struct str content;
-        bool special = false, normalized = false;
-        TRY(json_get_int(token, "id", path, &id));
-        TRY(json_get_text(token, "content", path, &content));
-        TRY(json_want_bool(token, "special", path, &special));
-        TRY(json_want_bool(token, "normalized", path, &normalized));
-        for (size_t k = 0; k < sizeof refused / sizeof *refused; k++) {
-            TRY(refuse_flag(token, refused[k], "an added token", path));
-        }
-        tokenizer_set_token(t, (int32_t)id, content, special ? TOKEN_SPECIAL : TOKEN_ADDED);
-        t->tokens[id].after_nfc = normalized;
+    for (int i = 0; i < added->n; i++) {
+        const struct added_token *token = &added->items[i];
+        tokenizer_set_token(t, (int32_t)token->id, token->text, token->special ? TOKEN_SPECIAL : TOKEN_ADDED);
+        t->tokens[token->id].after_nfc = token->normalized;
     }
-    return ERR_NONE;
 }
 
 /* ---- post-processor ---- */
@@ -292,9 +273,10 @@ static enum err read_post_processor(struct tokenizer *t, const json_t *processor
     return ERR_NONE;
 }
 
-/* ---- the file ---- */
+/* ---- the files ---- */
 
-static enum err read_document(struct tokenizer *t, const json_t *document, const char *path)
+static enum err read_document(struct tokenizer *t, const json_t *document, const struct added_tokens *added,
+                              const char *path)
 {
     const json_t *model = json_object_get(document, "model");
     TRY(read_normalizer(t, json_object_get(document, "normalizer"), path));
@@ -304,17 +286,18 @@ static enum err read_document(struct tokenizer *t, const json_t *document, const
     TRY(json_want_bool(model, "ignore_merges", path, &t->bpe.ignore_merges));
     TRY(read_vocab(t, json_object_get(model, "vocab"), path));
     TRY(read_merges(t, json_object_get(model, "merges"), path));
-    return read_added(t, json_object_get(document, "added_tokens"), path);
+    set_added(t, added);
+    return ERR_NONE;
 }
 
-static enum err build(struct tokenizer **out, const json_t *document, const char *path)
+static enum err build(struct tokenizer **out, const json_t *document, const struct added_tokens *added,
+                      const char *path)
 {
     int size = 0;
     const json_t *model = json_object_get(document, "model");
-    TRY(check_model(model, path));
-    TRY(count_ids(json_object_get(model, "vocab"), json_object_get(document, "added_tokens"), path, &size));
+    TRY(count_ids(json_object_get(model, "vocab"), added, path, &size));
     struct tokenizer *t = tokenizer_new(size, json_array_size(json_object_get(model, "merges")));
-    enum err err = read_document(t, document, path);
+    enum err err = read_document(t, document, added, path);
     if (err != ERR_NONE) {
         tokenizer_free(t);
         return err;
@@ -324,27 +307,68 @@ static enum err build(struct tokenizer **out, const json_t *document, const char
     return ERR_NONE;
 }
 
+static enum err build_from(struct tokenizer **out, const struct tokenizer_files *files, const char *path)
+{
+    struct added_tokens added;
+    TRY(check_model(json_object_get(files->tokenizer, "model"), path));
+    enum err err = added_tokens_read(&added, files, path);
+    if (err == ERR_NONE) {
+        err = build(out, files->tokenizer, &added, path);
+    }
+    added_tokens_release(&added);
+    return err;
+}
+
 enum err tokenizer_parse(struct tokenizer **out, struct str text, const char *name)
 {
-    json_t *document;
-    TRY(json_parse(&document, text, name));
-    enum err err = build(out, document, name);
-    json_decref(document);
+    struct tokenizer_files files = {.folder = ""};
+    TRY(json_parse(&files.tokenizer, text, name));
+    enum err err = build_from(out, &files, name);
+    json_decref(files.tokenizer);
     return err;
+}
+
+/* A file beside tokenizer.json, which may be missing. Without ids in it: model_max_length is often 10^30. */
+static enum err open_beside(json_t **out, const char *folder, const char *name, bool ids)
+{
+    enum { MOST_BESIDE = 64 * 1024 * 1024 };
+    char path[FILE_PATH_BYTES];
+    TRY(file_join(path, sizeof path, folder, name));
+    if (!file_exists(path)) {
+        return ERR_NONE;
+    }
+    return ids ? json_parse_file(out, path, MOST_BESIDE) : json_parse_file_of_reals(out, path, MOST_BESIDE);
+}
+
+static enum err open_files(struct tokenizer_files *files, const char *path)
+{
+    TRY(json_parse_file(&files->tokenizer, path, MOST_BYTES));
+    TRY(open_beside(&files->config, files->folder, "tokenizer_config.json", false));
+    TRY(open_beside(&files->map, files->folder, "special_tokens_map.json", false));
+    return open_beside(&files->added, files->folder, "added_tokens.json", true);
 }
 
 enum err tokenizer_open(struct tokenizer **out, const char *path)
 {
-    struct strbuf text = STRBUF_INIT;
-    struct tokenizer *t = NULL;
-    enum err err = file_read(&text, path, MOST_BYTES);
-    if (err == ERR_NONE) {
-        err = tokenizer_parse(&t, strbuf_view(&text), path);
+    char folder[FILE_PATH_BYTES];
+    const char *slash = strrchr(path, '/');
+    int length = snprintf(folder, sizeof folder, "%.*s", slash ? (int)(slash - path) + 1 : 2, slash ? path : "./");
+    if (length < 0 || (size_t)length >= sizeof folder) {
+        return err_set(ERR_LIMIT, "path too long: %s", path);
     }
-    strbuf_release(&text);
+    struct tokenizer_files files = {.folder = folder};
+    struct tokenizer *t = NULL;
+    enum err err = open_files(&files, path);
+    if (err == ERR_NONE) {
+        err = build_from(&t, &files, path);
+    }
     if (err == ERR_NONE) {
         err = tokenizer_read_settings(t, path);
     }
+    json_decref(files.tokenizer);
+    json_decref(files.config);
+    json_decref(files.map);
+    json_decref(files.added);
     if (err != ERR_NONE) {
         tokenizer_free(t);
         return err;

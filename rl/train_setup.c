@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/log.h"
+#include "model/end_tokens.h"
 #include "rl/score.h"
 #include "rl/train_plan.h"
 #include "rl/train_resume.h"
@@ -401,6 +402,10 @@ static void print_size(const struct model *model, FILE *out)
 static void print_work(const struct train *t, FILE *out)
 {
     const struct recipe *r = t->recipe;
+    struct strbuf ends = STRBUF_INIT;
+    end_tokens_describe(&t->policy->config, t->policy->tokenizer, &ends);
+    fprintf(out, "ends     %s\n", ends.data);
+    strbuf_release(&ends);
     fprintf(out, "steps    %lld of %d prompts", (long long)t->max_steps, r->rollout.prompts_per_step);
     if (r->method == METHOD_GRPO) {
         fprintf(out, " x %d completions of at most %d tokens; a rollout feeds %d steps", r->rollout.num_generations,

@@ -51,8 +51,8 @@ const struct command command_check = {
     .summary = "validate a recipe: model, data, rewards, memory",
     .details =
         "Lays out all memory that a run would take, prints the table, and opens the run's model, data and rewards,\n"
-        "without reading weights, training or writing anything. A recipe that does not fit is refused, with three\n"
-        "changes each of which would make it fit. It needs no GPU:\n\n"
+        "without training or writing anything; weights are only looked at, for numbers that are none. A recipe that\n"
+        "does not fit is refused, with three changes each of which would make it fit. It needs no GPU:\n\n"
         "  strop check my.yaml --device=cuda --memory=24\n",
     .options = check_options,
     .least_positional = 0,

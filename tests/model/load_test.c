@@ -203,8 +203,14 @@ static void a_head_that_differs_is_kept(void **state)
 /* Nobody writes into the pipe: whoever opens it waits for ever. */
 static void pipes_in_place_of_files_are_refused(void **state)
 {
-    static const char *const names[] = {"config.json",        "generation_config.json",       "model.safetensors",
-                                        "tokenizer.json",     "model.safetensors.index.json", "tokenizer_config.json",
+    static const char *const names[] = {"config.json",
+                                        "generation_config.json",
+                                        "model.safetensors",
+                                        "tokenizer.json",
+                                        "model.safetensors.index.json",
+                                        "tokenizer_config.json",
+                                        "special_tokens_map.json",
+                                        "added_tokens.json",
                                         "chat_template.jinja"};
     struct folder f;
     folder_open(&f);
