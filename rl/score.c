@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "base/log.h"
+#include "rl/data/survey.h"
 
 const char *const aha_words[AHA_WORDS] = {"wait",  "mistake", "however", "but",      "retry",
                                           "error", "verify",  "wrong",   "evaluate", "check"};
@@ -41,8 +42,8 @@ static const char *look(void *context, const json_t *row, struct arena *arena)
 
 enum err score_check_rows(struct reward_set *rewards, struct dataset *dataset, const char *name, bool refuse)
 {
-    struct dataset_survey survey;
-    TRY(dataset_survey(dataset, look, rewards, &survey));
+    struct survey survey;
+    TRY(survey_rows(dataset, look, rewards, &survey));
     if (survey.n_wrong == 0) {
         return ERR_NONE;
     }

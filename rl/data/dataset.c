@@ -167,39 +167,18 @@ static enum err dataset_skip(struct dataset *dataset, int64_t skipped_in_a_row)
     return ERR_NONE;
 }
 
-/* ---- looking at all rows ---- */
-
-static void survey_row(struct dataset *dataset, const struct row *row, dataset_look *look, void *context,
-                       struct dataset_survey *out)
+enum err dataset_row(struct dataset *dataset, int64_t i, json_t **fields, char *where, size_t capacity)
 {
-    const char *why = look(context, row->fields, &dataset->desk.scratch);
-    if (why && out->n_wrong++ == 0) {
-        snprintf(out->where, sizeof out->where, "%s", row->where);
-        snprintf(out->why, sizeof out->why, "%s", why);
+    if (!dataset->from_generator) {
+        jsonl_where(&dataset->file, i, where, capacity);
+        return jsonl_read(&dataset->file, i, &dataset->desk.line, fields);
     }
-    out->n++;
-}
-
-enum err dataset_survey(struct dataset *dataset, dataset_look *look, void *context, struct dataset_survey *out)
-{
     struct row row;
-    size_t bytes = 0;
-    *out = (struct dataset_survey){0};
     arena_reset(&dataset->desk.scratch);
-    if (dataset->from_generator) {
-        TRY(dataset_read(dataset, 0, &dataset->desk, &row));
-        survey_row(dataset, &row, look, context, out);
-        row_release(&row);
-        return ERR_NONE;
-    }
-    for (int64_t i = 0; i < dataset->file.n && bytes < SURVEY_BYTES; i++) {
-        jsonl_where(&dataset->file, i, row.where, sizeof row.where);
-        TRY(jsonl_read(&dataset->file, i, &dataset->desk.line, &row.fields));
-        survey_row(dataset, &row, look, context, out);
-        json_decref(row.fields);
-        arena_reset(&dataset->desk.scratch);
-        bytes += dataset->desk.line.length;
-    }
+    TRY(dataset_read(dataset, i, &dataset->desk, &row));
+    snprintf(where, capacity, "%s", row.where);
+    *fields = json_incref(row.fields);
+    row_release(&row);
     return ERR_NONE;
 }
 

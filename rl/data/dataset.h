@@ -24,16 +24,9 @@ enum err dataset_open(struct dataset **out, struct recipe *recipe, const char *n
                       const struct tokenizer *tokenizer, int32_t end_token);
 void dataset_close(struct dataset *dataset); /* NULL is allowed */
 
-/* What `look` says of the rows: NULL, or what is wrong with one, static or in the arena, which is emptied after each row. Each
- * row of a file is looked at once, in its order, until SURVEY_BYTES are read; of a generator's, the first. */
-#define SURVEY_BYTES ((size_t)256 << 20)
-struct dataset_survey {
-    int64_t n, n_wrong; /* rows looked at, and those with something wrong */
-    char where[4200];   /* the first of these: path:line */
-    char why[512];      /* and what it is */
-};
-typedef const char *dataset_look(void *context, const json_t *row, struct arena *arena);
-enum err dataset_survey(struct dataset *dataset, dataset_look *look, void *context, struct dataset_survey *out);
+/* The row of line i of a file (of number i of a generator), whatever the order; the caller's reference. `where`: what errors
+ * about it begin with. */
+enum err dataset_row(struct dataset *dataset, int64_t i, json_t **fields, char *where, size_t capacity);
 
 int64_t dataset_size(const struct dataset *dataset); /* rows of an epoch; 0: endless */
 int64_t dataset_cursor(const struct dataset *dataset);

@@ -399,42 +399,9 @@ static void uses_that_cannot_be_are_refused(void **state)
     }
 }
 
-static const char *lacks_n(void *context, const json_t *row, struct arena *arena)
-{
-    (void)context;
-    int64_t n = json_integer_value(json_object_get(row, "n"));
-    return n % 4 == 3 ? arena_printf(arena, "%d is no good", (int)n) : NULL;
-}
-
-static void every_row_is_surveyed(void **state)
-{
-    (void)state;
-    struct recipe recipe;
-    struct dataset *dataset;
-    struct dataset_survey survey;
-    char want[128];
-    ASSERT_OK(try_open(&dataset, &recipe, "rows.jsonl", ""));
-    ASSERT_OK(dataset_survey(dataset, lacks_n, NULL, &survey));
-    assert_int_equal(survey.n, ROWS);
-    assert_int_equal(survey.n_wrong, 2);
-    snprintf(want, sizeof want, "%s/rows.jsonl:4", folder);
-    assert_string_equal(survey.where, want);
-    assert_string_equal(survey.why, "3 is no good");
-    assert_int_equal(dataset_cursor(dataset), 0);
-    dataset_close(dataset);
-    recipe_release(&recipe);
-    ASSERT_OK(try_open(&dataset, &recipe, "countdown", "max_steps: 1\n"));
-    ASSERT_OK(dataset_survey(dataset, lacks_n, NULL, &survey));
-    assert_int_equal(survey.n, 1);
-    assert_int_equal(survey.n_wrong, 0);
-    dataset_close(dataset);
-    recipe_release(&recipe);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(every_row_is_surveyed),
         cmocka_unit_test(epochs_are_permutations_of_the_seed),
         cmocka_unit_test(seeking_is_where_one_was),
         cmocka_unit_test(what_is_measured_on_keeps_its_order),
