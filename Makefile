@@ -117,7 +117,7 @@ CHART_JS := /usr/share/javascript/chart.js/chart.min.js
 $(OUT)/rl/report/report.o: $(wildcard rl/report/*) $(CHART_JS)
 $(CHART_JS):
 	@echo "$@ is missing: make setup installs it (package libjs-chart.js)" >&2; exit 1
-$(OUT)/reward/sandbox/root.o: reward/python/zygote.py reward/python/calls.py
+$(OUT)/reward/sandbox/root.o: reward/python/zygote.py reward/python/calls.py reward/python/asserts.py
 
 define isa_rule
 $(OUT)/kernels/cpu/$(1)/%.o: kernels/cpu/%.c

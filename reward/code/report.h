@@ -1,7 +1,7 @@
 /* reward/code/report.h - what a run says on its answer pipe: one frame, and in that of a tests' run a report.
  *
  *   frame    4 bytes of length, most significant first, then as many bytes of JSON text, and nothing more
- *   report   {"passed": 3, "failed": 1, "planned": 4, "done": true, "gone": false, "fault": null}   (python/calls.py)
+ *   report   {"passed": 3, "failed": 1, "planned": 4, "done": true, "gone": false, "fault": null}   (python/asserts.py)
  *
  * Any bytes may come: a program whose values are compared sits at the other end.
  *

@@ -9,11 +9,12 @@ import sys
 
 ROOT = sys.argv[1]  # "", or the slot's folder where there are no namespaces (reward/sandbox/landlock.h)
 sys.path.insert(0, ROOT + "/strop")
+import asserts
 import calls
 
 sys.path.remove(ROOT + "/strop")
 calls.PROGRAM = ROOT + "/box/main.py"
-del sys.modules["calls"]
+del sys.modules["calls"], sys.modules["asserts"]
 
 import _sitebuiltins
 import atexit
@@ -199,7 +200,7 @@ def run_child(what, prelude):
         silence()
         guarded(lambda: calls.serve(channel=3, setup=setup))
     else:
-        guarded(lambda: calls.test(channel=4, answer_fd=3))
+        guarded(lambda: asserts.test(channel=4, answer_fd=3))
 
 
 def child_main(order, fds, trouble):

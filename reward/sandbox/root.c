@@ -19,15 +19,16 @@ struct tree_attributes {
     uint64_t set, clear, propagation, userns;
 };
 
-extern const char zygote_python[], zygote_python_end[], calls_python[], calls_python_end[];
+extern const char zygote_python[], calls_python[], asserts_python[], ours_python_end[];
 __asm__(".section .rodata\n"
-        ".global zygote_python, zygote_python_end, calls_python, calls_python_end\n"
+        ".global zygote_python, calls_python, asserts_python, ours_python_end\n"
         "zygote_python:\n"
         ".incbin \"reward/python/zygote.py\"\n"
-        "zygote_python_end:\n"
         "calls_python:\n"
         ".incbin \"reward/python/calls.py\"\n"
-        "calls_python_end:\n"
+        "asserts_python:\n"
+        ".incbin \"reward/python/asserts.py\"\n"
+        "ours_python_end:\n"
         ".text\n");
 
 /* ---- gathering ---- */
@@ -176,12 +177,16 @@ static bool write_file(const char *path, const void *data, size_t bytes)
     return ok;
 }
 
+static bool write_between(const char *path, const char *from, const char *to)
+{
+    return write_file(path, from, (size_t)((uintptr_t)to - (uintptr_t)from));
+}
+
 bool root_write_ours(const struct guard_filter *filter)
 {
-    return write_file("strop/zygote.py", zygote_python,
-                      (size_t)((uintptr_t)zygote_python_end - (uintptr_t)zygote_python)) &&
-           write_file("strop/calls.py", calls_python,
-                      (size_t)((uintptr_t)calls_python_end - (uintptr_t)calls_python)) &&
+    return write_between("strop/zygote.py", zygote_python, calls_python) &&
+           write_between("strop/calls.py", calls_python, asserts_python) &&
+           write_between("strop/asserts.py", asserts_python, ours_python_end) &&
            write_file("strop/filter", filter->code, filter->n * sizeof *filter->code);
 }
 

@@ -54,7 +54,7 @@ enum sandbox_what {
     SANDBOX_SCRIPT,   /* source: Python, run as __main__; input: its stdin */
     SANDBOX_FUNCTION, /* source: Python; input: {"entry":..., "args":[...]}; answer: a frame with the value (plain.h) */
     SANDBOX_SERVE, /* source: Python; its functions are called over `channel`; input: Python of the same module, or none */
-    SANDBOX_TEST,    /* input: {"test":..., ...} (python/calls.py), trusted; calls over `channel`; answer: a report */
+    SANDBOX_TEST,    /* input: {"test":..., ...} (python/asserts.py), trusted; calls over `channel`; answer: a report */
     SANDBOX_BINARY,  /* file: an executable; input: its stdin */
     SANDBOX_COMPILE, /* command: the compiler's words; source: /box/source; `keep` comes back as a file */
 };
