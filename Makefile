@@ -27,7 +27,7 @@ OPT_debug   := -O0 -g3
 OPT_asan    := -O1 -g -fsanitize=address,undefined -fno-omit-frame-pointer -fno-sanitize-recover=undefined
 OPT_tsan    := -O1 -g -fsanitize=thread
 OPT_cov     := -O0 -g --coverage
-OPT_fuzz    := -O1 -g -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=undefined
+OPT_fuzz    := -O1 -g -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=undefined -Wno-pass-failed
 # no contraction: a*b+c is one rounding only where the source says fma (kernels/README.md, "Exactness")
 CFLAGS  := -std=c11 -D_GNU_SOURCE -I. -include base/banned.h $(WARNINGS) -ffp-contract=off -fopenmp -pthread $(OPT_$(MODE))
 LDLIBS  := -ljansson -lpcre2-8 -lyaml -lutf8proc -lsqlite3 -lxxhash -lseccomp -lmpc -lmpfr -lgmp -lm
