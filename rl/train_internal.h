@@ -44,6 +44,11 @@ struct train {
 enum err train_open(struct train *t, struct recipe *recipe, const char *command);
 void train_close(struct train *t);
 
+/* What a person should know of the first prompt: that it opens the thinking, or (sft) that a turn ends where the model does not.
+ * The second prints it, for check (rl/train_first.c). */
+enum err train_note_first(const struct train *t);
+enum err train_print_first(const struct train *t, FILE *out);
+
 int train_longest_sequence(const struct recipe *recipe); /* positions */
 bool train_has_reference(const struct recipe *recipe);
 bool train_has_masters(const struct recipe *recipe); /* else the elements themselves are trained */

@@ -90,7 +90,7 @@ static enum err open_data(struct train *t)
         t->max_steps *= r->method == METHOD_GRPO ? r->loss.num_iterations : 1;
     }
     r->optim.max_steps = t->max_steps;
-    return ERR_NONE;
+    return train_note_first(t);
 }
 
 static enum err open_rewards(struct train *t)
@@ -445,7 +445,7 @@ static enum err check_files(struct train *t, const char *device, FILE *out)
     TRY(open_data(t));
     TRY(open_rewards(t));
     print_work(t, out);
-    return ERR_NONE;
+    return train_print_first(t, out);
 }
 
 enum err train_check(struct recipe *recipe, size_t memory, FILE *out)

@@ -48,5 +48,7 @@ struct dataset_text {
     int n_tokens, n_masked;
 };
 enum err dataset_next_text(struct dataset *dataset, struct arena *arena, struct dataset_text *out);
+/* What the next call would take, without taking it: of a prompt all tokens are masked (`sft` false). */
+enum err dataset_first(struct dataset *dataset, bool sft, struct arena *arena, struct dataset_text *out);
 
 #endif
