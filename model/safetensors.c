@@ -20,11 +20,14 @@ static const struct {
     int bits;
     enum tensor_dtype dtype;
 } dtypes[] = {
-    {"F32", 32, DTYPE_F32},      {"F16", 16, DTYPE_F16},   {"BF16", 16, DTYPE_BF16},    {"BOOL", 8, DTYPE_OTHER},
-    {"U8", 8, DTYPE_OTHER},      {"I8", 8, DTYPE_OTHER},   {"I16", 16, DTYPE_OTHER},    {"U16", 16, DTYPE_OTHER},
-    {"I32", 32, DTYPE_OTHER},    {"U32", 32, DTYPE_OTHER}, {"F64", 64, DTYPE_OTHER},    {"I64", 64, DTYPE_OTHER},
-    {"U64", 64, DTYPE_OTHER},    {"C64", 64, DTYPE_OTHER}, {"F8_E5M2", 8, DTYPE_OTHER}, {"F8_E4M3", 8, DTYPE_OTHER},
-    {"F8_E8M0", 8, DTYPE_OTHER},
+    {"F32", 32, DTYPE_F32},          {"F16", 16, DTYPE_F16},      {"BF16", 16, DTYPE_BF16},
+    {"BOOL", 8, DTYPE_OTHER},        {"U8", 8, DTYPE_OTHER},      {"I8", 8, DTYPE_OTHER},
+    {"I16", 16, DTYPE_OTHER},        {"U16", 16, DTYPE_OTHER},    {"I32", 32, DTYPE_OTHER},
+    {"U32", 32, DTYPE_OTHER},        {"F64", 64, DTYPE_OTHER},    {"I64", 64, DTYPE_OTHER},
+    {"U64", 64, DTYPE_OTHER},        {"C64", 64, DTYPE_OTHER},    {"F8_E5M2", 8, DTYPE_OTHER},
+    {"F8_E4M3", 8, DTYPE_OTHER},     {"F8_E8M0", 8, DTYPE_OTHER}, {"F8_E4M3FNUZ", 8, DTYPE_OTHER},
+    {"F8_E5M2FNUZ", 8, DTYPE_OTHER}, {"F6_E2M3", 6, DTYPE_OTHER}, {"F6_E3M2", 6, DTYPE_OTHER},
+    {"F4", 4, DTYPE_OTHER},
 };
 
 static enum err parse_dtype(struct tensor_view *t, const json_t *entry, const char *name, int *bits)
@@ -119,12 +122,12 @@ static enum err check_places(struct safetensors *file, const uint8_t *data, uint
     return at == data + size ? ERR_NONE : err_set(ERR_FORMAT, "%s: bytes are left over after the last tensor", name);
 }
 
-/* Text to text; what it says is not used. */
+/* Text to text, or null; what it says is not used. */
 static enum err check_metadata(json_t *metadata, const char *name)
 {
     const char *key;
     json_t *value;
-    bool is_text = json_is_object(metadata);
+    bool is_text = json_is_object(metadata) || json_is_null(metadata);
     json_object_foreach(metadata, key, value)
     {
         is_text = is_text && json_is_string(value);
@@ -153,13 +156,23 @@ static enum err parse_entries(struct safetensors *file, json_t *header, const ch
     return ERR_NONE;
 }
 
+/* Past white space, which the format does not allow in front, but its library reads. 0: there is none. */
+static char first_letter(const uint8_t *header, uint64_t length)
+{
+    uint64_t i = 0;
+    while (i < length && (header[i] == ' ' || header[i] == '\n' || header[i] == '\r' || header[i] == '\t')) {
+        i++;
+    }
+    return i < length ? (char)header[i] : 0;
+}
+
 enum err safetensors_parse(struct safetensors *out, const uint8_t *data, size_t size, const char *name)
 {
     uint64_t length = 0;
     for (int i = 0; i < 8 && size >= 8; i++) {
         length |= (uint64_t)data[i] << (8 * i);
     }
-    if (size < 8 || length > HEADER_MOST || length > size - 8 || length < 2 || data[8] != '{') {
+    if (size < 8 || length > HEADER_MOST || length > size - 8 || length < 2 || first_letter(data + 8, length) != '{') {
         return err_set(ERR_FORMAT, "%s: not a safetensors file, or cut off", name);
     }
     json_t *header;

@@ -64,7 +64,8 @@ static void damaged_files_are_refused(void **state)
         {"not a safetensors", "{}", 3, 0},
         {"not a safetensors", "{}", 100000001, 0},
         {"not a safetensors", "{}", INT64_MAX, 0},
-        {"not a safetensors", " {}", -1, 0},
+        {"not a safetensors", " []", -1, 0},
+        {"not a safetensors", "   ", -1, 0},
         {"not a safetensors", "[]", -1, 0},
         {"not a safetensors", "{", -1, 0},
         {"not valid JSON", "{\"", -1, 4},
@@ -107,6 +108,35 @@ static void damaged_files_are_refused(void **state)
     uint8_t few[7] = {0};
     assert_int_equal(safetensors_parse(&file, few, 0, "x"), ERR_FORMAT);
     assert_int_equal(safetensors_parse(&file, few, 7, "x"), ERR_FORMAT);
+}
+
+/* Though the format's text does not have them all. */
+static void what_its_library_opens_is_opened(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *header, *dtype;
+        size_t data_bytes;
+    } cases[] = {{" {" TENSOR("a", "F32", "[1]", 0, 4) "}", "F32", 4},
+                 {"\n\t\r {" TENSOR("a", "F32", "[1]", 0, 4) "}  ", "F32", 4},
+                 {"{\"__metadata__\":null," TENSOR("a", "BF16", "[2]", 0, 4) "}", "BF16", 4},
+                 {"{" TENSOR("a", "F4", "[8]", 0, 4) "}", "F4", 4},
+                 {"{" TENSOR("a", "F6_E2M3", "[2,4]", 0, 6) "}", "F6_E2M3", 6},
+                 {"{" TENSOR("a", "F6_E3M2", "[4]", 0, 3) "}", "F6_E3M2", 3},
+                 {"{" TENSOR("a", "F8_E4M3FNUZ", "[3]", 0, 3) "}", "F8_E4M3FNUZ", 3},
+                 {"{" TENSOR("a", "F8_E5M2FNUZ", "[3]", 0, 3) "}", "F8_E5M2FNUZ", 3}};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct safetensors file = {0};
+        uint8_t *memory;
+        enum err result = parse(&file, cases[i].header, 0, -1, cases[i].data_bytes, &memory);
+        if (result != ERR_NONE) {
+            fail_msg("%s: %s", cases[i].header, err_text());
+        }
+        assert_int_equal(file.n, 1);
+        assert_string_equal(file.tensors[0].dtype_name, cases[i].dtype);
+        safetensors_close(&file);
+        free(memory);
+    }
 }
 
 /* The value of a half by its definition: sign, 5 bits of exponent, 10 of mantissa. */
@@ -207,9 +237,9 @@ static void written_files_are_read(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(whole_files_are_read),        cmocka_unit_test(damaged_files_are_refused),
-        cmocka_unit_test(all_halves_have_their_value), cmocka_unit_test(brain_floats_round_to_even),
-        cmocka_unit_test(written_files_are_read),
+        cmocka_unit_test(what_its_library_opens_is_opened), cmocka_unit_test(whole_files_are_read),
+        cmocka_unit_test(damaged_files_are_refused),        cmocka_unit_test(all_halves_have_their_value),
+        cmocka_unit_test(brain_floats_round_to_even),       cmocka_unit_test(written_files_are_read),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
