@@ -1,7 +1,9 @@
-/* tests/fuzz/tokenizer_fuzz.c - any bytes as a tokenizer.json, and any bytes as a text for the tiny tokenizer.
+/* tests/fuzz/tokenizer_fuzz.c - any bytes as a tokenizer.json, as the files beside the tiny one, and as a text for it.
  *
  * SPDX-License-Identifier: Apache-2.0 */
+#include "base/json.h"
 #include "model/tokenizer.h"
+#include "model/tokenizer_added.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -27,6 +29,30 @@ static void encode(const struct tokenizer *tokenizer, struct str text, bool spec
     arena_release(&arena);
 }
 
+/* {"config": ..., "map": ..., "added": ...}, or all three the same document. */
+static void add_tokens(struct str text)
+{
+    static json_t *tiny;
+    struct added_tokens added;
+    json_t *all;
+    if (!tiny) {
+        BUG_ON(json_parse_file(&tiny, "tests/golden/tiny_tokenizer/tokenizer.json", 1 << 20) != ERR_NONE);
+    }
+    if (json_parse(&all, text, "fuzz") != ERR_NONE) {
+        return;
+    }
+    json_t *config = json_object_get(all, "config"), *map = json_object_get(all, "map"),
+           *own = json_object_get(all, "added");
+    struct tokenizer_files files = {tiny, config ? config : all, map ? map : all, own ? own : all, "fuzz/"};
+    if (added_tokens_read(&added, &files, "fuzz") == ERR_NONE) {
+        for (int i = 0; i < added.n; i++) {
+            BUG_ON(added.items[i].id < 0 || added.items[i].id > added.most || added.items[i].text.length == 0);
+        }
+    }
+    added_tokens_release(&added);
+    json_decref(all);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     static struct tokenizer *tiny;
@@ -40,6 +66,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         encode(tokenizer, text, false);
         tokenizer_free(tokenizer);
     }
+    add_tokens(text);
     encode(tiny, text, size % 2);
     return 0;
 }
