@@ -10,17 +10,20 @@
  *   box         the last \boxed{...} (\fbox, \framebox; \boxed 7; JSON's \\boxed{...}), braces balanced. A last box that is
  *               empty or not closed means no answer: an earlier one was not the last word
  *   #### x      with hashes: the rest of the line
- *   phrase      with phrases: "the answer is x", "Answer: x", "Ans: x"; the last one in the last 4,096 bytes, cut
- *               to its formula, or to its sentence
+ *   phrase      with phrases: "the answer is x", "Answer: x", "Final answer - x", "Ans. x", a heading "Final Answer" and the
+ *               line below it, "Result: x"; the last one in the last 4,096 bytes, cut to its formula, or to its sentence.
+ *               One that is denied ("it is not true that the answer is x") or followed by another candidate ("Or 17.") is
+ *               no answer, and then there is none
  *   formula     with bare: the last $...$, \(...\), \[...\]
  *   number      with bare: the last number of a sentence that concludes ("so", "is", "=" ...), or a text that is nothing
- *               but an expression. With last_number: the last number, whatever stands around it
+ *               but an expression. With last_number: the last number that its sentence does not take back (number.h)
  *
  * Boxes that stand in one run ("\boxed{2} and \boxed{3}") are all handed out: a list may have been asked for. In
  * "\boxed{1/3} \approx \boxed{0.333}" the box before the sign counts.
  *
- * Everything is a slice of the response; nothing is allocated; time is linear in the response, of which the last MiB is
- * read. Any bytes may come. The phrases are found by hand, without PCRE2: one word is looked for, "answer".
+ * A box that a minus sign touches from outside ("-\boxed{18}") is no answer.
+ *
+ * Everything is a slice of the response; time is linear in the response, of which the last MiB is read. Any bytes may come.
  *
  * SPDX-License-Identifier: Apache-2.0 */
 #ifndef REWARD_ANSWER_H

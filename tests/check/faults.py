@@ -62,6 +62,8 @@ def generate(target, *more, prompt="User: 7, 3, 9 make 30. Reply with <think> </
 
 def verdict(case):
     fields = {k: v for k, v in case.items() if k not in ("id", "kind", "fault", "reward", "equal", "strop", "part", "why", "note")}
+    if "prompt_ends_with" in fields:                        # the rendered prompt opened the thinking
+        fields["prompt"] = "User: What is 2+3?\nAssistant: " + fields.pop("prompt_ends_with")
     rc, out, err = run("score", f"--reward={case['reward']}", "-", stdin=json.dumps(fields) + "\n")
     score = json.loads(out.splitlines()[0])["score"] if out.strip() else None
     assert (score == 1) == case["equal"], f"score {score}, equal should be {case['equal']}: {out.strip()[:200]}{err[:200]}"
