@@ -144,8 +144,8 @@ $(OUT)/tests/reward/plugins/%.so: tests/reward/plugins/%.c reward/strop_plugin.h
 
 # a test that must know when a step ends, or where a kill fell, has the linker lead calls through it
 $(patsubst %,$(OUT)/tests/rl/%_test,train train_setup sft): LDFLAGS += -Wl,--wrap=progress_step
-$(OUT)/tests/rl/sample_test: LDFLAGS += -Wl,--wrap=score_groups
-$(OUT)/tests/rl/train_test: LDFLAGS += -Wl,--wrap=rollout_groups
+$(OUT)/tests/rl/refill_test: LDFLAGS += -Wl,--wrap=score_groups
+$(OUT)/tests/rl/train_test: LDFLAGS += -Wl,--wrap=sample_groups
 $(OUT)/tests/rl/exact_test: LDFLAGS += -Wl,--wrap=model_target_logprobs
 
 TEST_BINARIES := $(patsubst %.c,$(OUT)/%,$(TESTS))
@@ -234,7 +234,7 @@ bench: all $(BENCHES) ## speed beside OpenBLAS, PyTorch and llama.cpp, where the
 math-bench: $(OUT)/bench/math ## (needs DATA=FOLDER) the math checker compared with Math-Verify (PEER_PYTHON=), Hendrycks' and DAPO's
 	@$${PEER_PYTHON:-python3} tests/bench/peers/math_peers.py $< $(DATA)
 
-WRAPPED := train_open rollout_groups score_groups store_rollout store_step loss_backward optim_step checkpoint_save eval_run report_write
+WRAPPED := train_open sample_groups score_groups store_rollout store_step loss_backward optim_step checkpoint_save eval_run report_write
 $(OUT)/tests/fault/%: $(OUT)/tests/fault/%.o $(call libs,rl)
 	@$(CC) $(LDFLAGS) -Wl,-rpath,'$$ORIGIN/lib' $(patsubst %,-Wl$(comma)--wrap=%,$(WRAPPED)) -o $@ $^ $(LDLIBS)
 fault: $(OUT)/tests/fault/kill ## kill -9 a run FAULTS=500 times at random instants, resume, compare with the straight run

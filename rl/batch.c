@@ -4,6 +4,7 @@
 #include "rl/batch.h"
 
 #include "kernels/rng.h"
+#include "rl/dist.h"
 
 int batch_rows(const struct sample *sample)
 {
@@ -180,7 +181,7 @@ void batch_pack(const struct batch_options *options, struct iteration *it)
             struct minibatch *minibatch = &it->minibatches[pass * per_pass + m];
             int first = m * per_step, n = it->n_prompts - first < per_step ? it->n_prompts - first : per_step;
             pack_minibatch(options, it, minibatch, order + first, n);
-            minibatch->mean_tokens = (double)n_tokens * n / it->n_prompts;
+            minibatch->mean_tokens = (double)dist_sum_count(n_tokens) * n / it->n_prompts;
         }
     }
 }

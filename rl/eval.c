@@ -5,6 +5,7 @@
 
 #include <math.h>
 
+#include "rl/sample.h"
 #include "rl/score.h"
 
 #define EVAL_SEQUENCES ((uint64_t)1 << 62) /* apart from the sequences of training */
@@ -164,11 +165,14 @@ enum err eval_run(const struct eval_options *options, struct dataset *dataset, s
     it->n_prompts = size > 0 && size < options->n_prompts ? (int)size : options->n_prompts;
     it->G = options->n_samples;
     it->first_sequence = EVAL_SEQUENCES;
+    it->max_tokens = options->max_tokens;
+    it->temperature = (float)options->temperature;
+    it->progress = progress;
+    it->progress_context = context;
     dataset_seek(dataset, 0);
     TRY(dataset_next(dataset, it));
-    rollout_set_temperature(rollout, (float)options->temperature);
-    TRY(rollout_groups(rollout, it, options->max_tokens, progress, context));
-    TRY(score_groups(rewards, it, options->max_tokens));
+    TRY(sample_groups(rollout, it));
+    TRY(score_groups(rewards, it));
     eval_metrics(rewards, it, metrics);
     return ERR_NONE;
 }

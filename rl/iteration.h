@@ -62,7 +62,11 @@ struct iteration {
     uint64_t first_sequence; /* sample i of prompt p draws with first_sequence + p * G + i */
     struct prompt *prompts;
     int n_prompts, G;
-    int n_steps;            /* that it feeds */
+    int n_steps;    /* that it feeds */
+    int max_tokens; /* of a completion */
+    float temperature;
+    rollout_progress *progress; /* called while completions are drawn; may be NULL */
+    void *progress_context;
     const char *keys;       /* of the recipe, that shape it: lines "key: value"; NULL for none */
     struct group *groups;   /* [n_prompts] */
     struct sample *samples; /* [n_prompts * G], group by group */
@@ -80,9 +84,5 @@ struct iteration {
 /* Forgets everything of the last iteration; keeps the memory. */
 void iteration_clear(struct iteration *it);
 void iteration_release(struct iteration *it);
-
-/* Samples G completions of at most max_tokens for each prompt: it->groups. */
-enum err rollout_groups(struct rollout *rollout, struct iteration *it, int max_tokens, rollout_progress *progress,
-                        void *context);
 
 #endif

@@ -7,13 +7,15 @@
 #include <string.h>
 #include <xxhash.h>
 
+#include "base/log.h"
 #include "model/finite.h"
+#include "rl/method.h"
 
 void loss_init(struct loss *loss, const struct loss_options *o)
 {
     *loss = (struct loss){
         .options = *o,
-        .temperature = o->recipe->method == METHOD_SFT ? 1 : o->recipe->rollout.temperature,
+        .temperature = method_of(o->recipe)->temperature(o->recipe),
         .acts = activations_new(o->policy, o->max_tokens, o->max_targets, o->max_contexts, o->max_length,
                                 o->recipe->run.gradient_checkpointing),
     };
@@ -139,16 +141,50 @@ static void micro_batch_backward(struct loss *loss, const struct objective *obje
                    loss->d_logprob, o->recipe->loss.entropy_coef != 0 ? loss->d_entropy : NULL, o->grads);
 }
 
-void loss_backward(struct loss *loss, const struct iteration *it, const struct minibatch *minibatch, bool on_policy,
-                   struct loss_stats *stats)
+/* The promise of the program (kernels/README.md): the log-probabilities that were sampled with are those that are trained on. */
+static enum err check_bits(const struct loss *loss, int64_t step, const struct loss_stats *stats)
 {
+    if (stats->bits_different == 0) {
+        return ERR_NONE;
+    }
+    if (loss->options.recipe->run.bits_check == BITS_CHECK_WARN) {
+        log_warning("step %lld: %lld of %lld log-probabilities differ from the rollout's", (long long)step,
+                    (long long)stats->bits_different, (long long)stats->bits_compared);
+        return ERR_NONE;
+    }
+    return err_set(ERR_STATE,
+                   "step %lld: %lld of %lld log-probabilities differ from the rollout's; this must not happen "
+                   "(bits_check: warn continues regardless)",
+                   (long long)step, (long long)stats->bits_different, (long long)stats->bits_compared);
+}
+
+enum err loss_check_finite(int64_t step, bool is_finite)
+{
+    return is_finite
+               ? ERR_NONE
+               : err_set(ERR_NUMBERS,
+                         "step %lld: log-probabilities of the training pass are not finite, so the weights or the "
+                         "activations are broken (not a number, or too large); the checkpoints are as they were; "
+                         "resume from the last one with a smaller learning_rate",
+                         (long long)step);
+}
+
+enum err loss_backward(struct loss *loss, const struct iteration *it, const struct minibatch *minibatch, bool on_policy,
+                       struct loss_stats *stats)
+{
+    const struct model *policy = loss->options.policy;
     *stats = (struct loss_stats){0};
+    device_use(policy->device, DEVICE_TRAINING);
+    device_zero(policy->device, loss->options.grads, policy->params.n * sizeof *loss->options.grads);
     float *entropies = minibatch_entropies(loss, it, minibatch, on_policy);
     struct objective objective = objective_of(loss->options.recipe, it, minibatch, entropies);
     for (int i = 0; i < minibatch->n_micro_batches; i++) {
         micro_batch_backward(loss, &objective, &minibatch->micro_batches[i], on_policy, on_policy && i == 0, stats);
     }
     free(entropies);
+    int64_t step = it->first_step + (minibatch - it->minibatches);
+    TRY(check_bits(loss, step, stats));
+    return loss_check_finite(step, stats->n_not_finite == 0);
 }
 
 int64_t loss_bits(struct loss *loss, const struct minibatch *minibatch)

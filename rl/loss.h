@@ -30,10 +30,14 @@ struct loss {
 void loss_init(struct loss *loss, const struct loss_options *options);
 void loss_release(struct loss *loss);
 
-/* Adds the gradient of a minibatch. `on_policy`: the weights are unchanged since the rollout; the bits of the first micro-batch are
- * then compared. */
-void loss_backward(struct loss *loss, const struct iteration *it, const struct minibatch *minibatch, bool on_policy,
-                   struct loss_stats *stats);
+/* Computes the gradient of a minibatch of `it`. `on_policy`: the weights are unchanged since the rollout; the bits of the first
+ * micro-batch are then compared, and ERR_STATE is returned if they differ (bits_check: warn only says so); ERR_NUMBERS
+ * if a log-probability is not finite. */
+enum err loss_backward(struct loss *loss, const struct iteration *it, const struct minibatch *minibatch, bool on_policy,
+                       struct loss_stats *stats);
+
+/* ERR_NUMBERS, with the step, unless the log-probabilities that a loss was made of are finite. */
+enum err loss_check_finite(int64_t step, bool is_finite);
 
 /* Whether samples of advantage 0 must be packed too (struct batch_options): a KL or entropy term reaches them, bnpo counts them in
  * their micro-batch, or the quantile is taken of entropies that are computed. */

@@ -5,6 +5,8 @@
 
 #include <math.h>
 
+#include "rl/dist.h"
+
 /* Hoare's selection: the k-th smallest comes to its place, none that is greater is before it and none that is smaller after. */
 static float select_value(float *v, int64_t n, int64_t k)
 {
@@ -52,6 +54,8 @@ struct objective objective_of(const struct recipe *recipe, const struct iteratio
         .max_completion_length = recipe_schedule_most(&recipe->rollout.max_completion_length),
         .it = it,
         .minibatch = minibatch,
+        .n_samples = dist_sum_count(minibatch->n_samples),
+        .n_tokens = dist_sum_count(minibatch->n_tokens),
         .least_entropy = -INFINITY,
         .n_uncertain = minibatch->n_tokens,
     };
@@ -77,10 +81,10 @@ static double token_weight(const struct objective *o, const struct micro_batch *
     case LOSS_REINFORCE: return 1.0 / minibatch->mean_tokens;
     case LOSS_GRPO:
     case LOSS_GSPO:
-    case LOSS_SAPO: return 1.0 / ((double)minibatch->n_samples * n);
-    case LOSS_LUSPO: return 1.0 / minibatch->n_samples;
+    case LOSS_SAPO: return 1.0 / ((double)o->n_samples * n);
+    case LOSS_LUSPO: return 1.0 / (double)o->n_samples;
     case LOSS_BNPO: return 1.0 / ((double)mb->batch.n_targets * minibatch->n_micro_batches);
-    case LOSS_DR_GRPO: return 1.0 / ((double)minibatch->n_samples * o->max_completion_length);
+    case LOSS_DR_GRPO: return 1.0 / ((double)o->n_samples * o->max_completion_length);
     }
     BUG_ON(true);
 }
@@ -101,11 +105,11 @@ static void add_sums(struct grpo_loss_sums *to, const struct grpo_loss_sums *fro
 static void add_clips(const struct objective *o, const struct grpo_loss_sums *sums, struct loss_stats *stats)
 {
     if (o->recipe->policy.sequence_level) {
-        stats->clip_low += (sums->clipped_low > 0) / (double)o->minibatch->n_samples;
-        stats->clip_high += (sums->clipped_high > 0) / (double)o->minibatch->n_samples;
+        stats->clip_low += (sums->clipped_low > 0) / (double)o->n_samples;
+        stats->clip_high += (sums->clipped_high > 0) / (double)o->n_samples;
     } else {
-        stats->clip_low += sums->clipped_low / (double)o->minibatch->n_tokens;
-        stats->clip_high += sums->clipped_high / (double)o->minibatch->n_tokens;
+        stats->clip_low += sums->clipped_low / (double)o->n_tokens;
+        stats->clip_high += sums->clipped_high / (double)o->n_tokens;
     }
 }
 
@@ -144,5 +148,5 @@ void objective_add(const struct objective *o, const struct micro_batch *mb, cons
         }
         add_sample(o, mb, targets, i, n, stats);
     }
-    stats->n_tokens = o->minibatch->n_tokens;
+    stats->n_tokens = o->n_tokens;
 }

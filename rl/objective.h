@@ -33,8 +33,9 @@ struct objective {
     int max_completion_length; /* that dr_grpo divides by */
     const struct iteration *it;
     const struct minibatch *minibatch;
-    double least_entropy; /* tokens below have neither policy nor entropy term */
-    int64_t n_uncertain;  /* tokens of the minibatch that are not below */
+    int64_t n_samples, n_tokens; /* of the minibatch, over all ranks */
+    double least_entropy;        /* tokens below have neither policy nor entropy term */
+    int64_t n_uncertain;         /* tokens of the minibatch that are not below */
 };
 
 /* Clip shares are of the minibatch's tokens, or at the sequence level of its samples, as TRL logs them. */

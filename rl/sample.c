@@ -1,127 +1,25 @@
-/* rl/sample.c - groups of completions with their rewards; and other groups for those that teach nothing.
+/* rl/sample.c - from prompts to groups of completions.
  *
  * SPDX-License-Identifier: Apache-2.0 */
-#include <string.h>
+#include "rl/sample.h"
 
 #include "base/clock.h"
-#include "rl/score.h"
-#include "rl/train_internal.h"
 
-#define FAILING_ROLLOUTS 3
-#define FEW_PROMPTS      3 /* of which all may be rows that a reward cannot read */
-
-static bool on_rollout(void *context, int64_t tokens, int finished, int total)
-{
-    struct train *t = context;
-    (void)tokens;
-    progress_phase(&t->progress, "rollout %d%%", total ? 100 * finished / total : 0);
-    return train_stops_now();
-}
-
-/* A judge that is dead would have the run train on nothing, and nobody would see it. */
-static enum err check_judges(struct train *t, struct iteration *it)
-{
-    const char *why;
-    double rate = score_error_rate(t->rewards, it, &why);
-    t->n_failing = rate > t->recipe->reward.max_error_rate ? t->n_failing + 1 : 0;
-    if (rate == 1 && t->n_failing > 0 && it->n_prompts > FEW_PROMPTS) {
-        return err_set(ERR_STATE,
-                       "step %lld: rewards failed on every completion; the last said: %s; mend it and run the same "
-                       "command again",
-                       (long long)t->state.step + 1, why);
-    }
-    if (t->n_failing < FAILING_ROLLOUTS) {
-        return ERR_NONE;
-    }
-    return err_set(ERR_STATE,
-                   "step %lld: in %d rollouts in a row rewards failed on more than %g of the completions, now on %g; "
-                   "the last said: %s; mend it and run the same command again, or raise max_error_rate",
-                   (long long)t->state.step + 1, FAILING_ROLLOUTS, t->recipe->reward.max_error_rate, rate, why);
-}
-
-enum err sample_groups(struct train *t, struct iteration *it)
+enum err sample_groups(struct rollout *rollout, struct iteration *it)
 {
     double start = clock_seconds();
-    int most = recipe_schedule_at(&t->recipe->rollout.max_completion_length, it->first_step);
-    rollout_set_temperature(t->rollout, (float)t->recipe->rollout.temperature);
-    TRY(rollout_groups(t->rollout, it, most, on_rollout, t));
-    it->seconds_rollout += clock_seconds() - start;
-    it->sampled_tokens += rollout_stats(t->rollout)->completion_tokens;
-    start = clock_seconds();
-    progress_phase(&t->progress, "reward");
-    TRY(score_groups(t->rewards, it, most));
-    it->seconds_reward += clock_seconds() - start;
-    it->sampled = it->samples;
-    it->n_sampled = it->n_samples;
-    it->n_rounds = 1;
-    return check_judges(t, it);
-}
-
-/* ---- dynamic sampling (DAPO, arXiv 2503.14476, section 3.2) ---- */
-
-static int flat_groups(const struct train *t, const struct iteration *it, int *flat)
-{
-    int n = 0;
+    struct rollout_prompt *prompts = ARENA_NEW(&it->arena, struct rollout_prompt, it->n_prompts);
+    it->groups = ARENA_NEW(&it->arena, struct group, it->n_prompts);
     for (int p = 0; p < it->n_prompts; p++) {
-        if (advantage_is_flat(&t->recipe->advantage, &it->samples[p * it->G], it->G)) {
-            flat[n++] = p;
-        }
+        prompts[p] = (struct rollout_prompt){.tokens = it->prompts[p].tokens,
+                                             .n_tokens = it->prompts[p].n_tokens,
+                                             .n_samples = it->G,
+                                             .max_tokens = it->max_tokens,
+                                             .sequence = it->first_sequence + (uint64_t)p * (uint64_t)it->G};
     }
-    return n;
-}
-
-/* What was drawn for the metrics. Prompts of replaced groups are gone: these samples name none. */
-static void add_sampled(struct iteration *it, const struct iteration *more)
-{
-    struct sample *all = ARENA_NEW(&it->arena, struct sample, it->n_sampled + more->n_samples);
-    memcpy(all, it->sampled, (size_t)it->n_sampled * sizeof *all);
-    memcpy(all + it->n_sampled, more->samples, (size_t)more->n_samples * sizeof *all);
-    it->sampled = all;
-    it->n_sampled += more->n_samples;
-    for (int i = 0; i < it->n_sampled; i++) {
-        all[i].prompt = NULL;
-    }
-    it->n_rounds++;
-    it->n_replaced += more->n_prompts;
-    it->sampled_tokens += more->sampled_tokens;
-    it->seconds_rollout += more->seconds_rollout;
-    it->seconds_reward += more->seconds_reward;
-}
-
-static void replace_groups(struct iteration *it, const int *flat, const struct iteration *more)
-{
-    for (int i = 0; i < more->n_prompts; i++) {
-        json_decref(it->prompts[flat[i]].fields);
-        it->prompts[flat[i]] = more->prompts[i];
-        it->groups[flat[i]] = more->groups[i];
-        for (int s = 0; s < it->G; s++) {
-            struct sample *sample = &it->samples[flat[i] * it->G + s];
-            *sample = more->samples[i * it->G + s];
-            sample->prompt = &it->prompts[flat[i]];
-        }
-    }
-}
-
-enum err refill_groups(struct train *t, struct iteration *it)
-{
-    for (int round = 1; round < t->recipe->reward.dynamic_sampling_max_rounds; round++) {
-        int *flat = ARENA_NEW(&it->arena, int, it->n_prompts), n_flat = flat_groups(t, it, flat);
-        if (n_flat == 0) {
-            break;
-        }
-        struct iteration more = {.arena = it->arena, .n_prompts = n_flat, .G = it->G, .first_step = it->first_step};
-        more.first_sequence = it->first_sequence + (uint64_t)round * (uint64_t)(it->n_prompts * it->G);
-        enum err result = dataset_next(t->dataset, &more);
-        if (result == ERR_NONE) {
-            result = sample_groups(t, &more);
-        }
-        it->arena = more.arena;
-        for (int i = 0; result != ERR_NONE && more.prompts && i < n_flat; i++) {
-            json_decref(more.prompts[i].fields);
-        }
-        TRY(result);
-        add_sampled(it, &more);
-        replace_groups(it, flat, &more);
-    }
+    rollout_set_temperature(rollout, it->temperature);
+    TRY(rollout_run(rollout, prompts, it->n_prompts, &it->arena, it->groups, it->progress, it->progress_context));
+    it->sampled_tokens += rollout_stats(rollout)->completion_tokens;
+    it->seconds_rollout += clock_seconds() - start;
     return ERR_NONE;
 }

@@ -7,6 +7,8 @@
 #include <strings.h>
 #include <string.h>
 
+#include "base/clock.h"
+
 #include "base/log.h"
 #include "rl/data/survey.h"
 
@@ -56,8 +58,9 @@ enum err score_check_rows(struct reward_set *rewards, struct dataset *dataset, c
     return ERR_NONE;
 }
 
-enum err score_groups(struct reward_set *rewards, struct iteration *it, int max_tokens)
+enum err score_groups(struct reward_set *rewards, struct iteration *it)
 {
+    double start = clock_seconds();
     it->n_samples = it->n_prompts * it->G;
     it->samples = ARENA_NEW(&it->arena, struct sample, it->n_samples);
     struct reward_item *items = ARENA_NEW(&it->arena, struct reward_item, it->n_samples);
@@ -70,7 +73,7 @@ enum err score_groups(struct reward_set *rewards, struct iteration *it, int max_
                                         .completion = c->text,
                                         .fields = prompt->fields,
                                         .n_tokens = c->n_tokens,
-                                        .max_tokens = max_tokens,
+                                        .max_tokens = it->max_tokens,
                                         .truncated = c->finish == FINISH_LENGTH};
     }
     TRY(reward_judge(rewards, items, it->n_samples, &it->arena, judgements));
@@ -83,6 +86,7 @@ enum err score_groups(struct reward_set *rewards, struct iteration *it, int max_
         it->samples[i].reward = judgements[i].total;
         it->samples[i].dropped = judgements[i].dropped;
     }
+    it->seconds_reward += clock_seconds() - start;
     return ERR_NONE;
 }
 

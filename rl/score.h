@@ -13,7 +13,7 @@
 enum err score_check_rows(struct reward_set *rewards, struct dataset *dataset, const char *name, bool refuse);
 
 /* Makes it->samples from it->groups and judges them. ERR_STATE: a reward has died for good; ERR_STOPPED: see reward_set_stop. */
-enum err score_groups(struct reward_set *rewards, struct iteration *it, int max_tokens);
+enum err score_groups(struct reward_set *rewards, struct iteration *it);
 
 /* The share of the samples that a reward failed to judge; *why: of the last of them, its reward and the reason, in the iteration's
  * arena; NULL if there is none. */

@@ -4,6 +4,8 @@
 #include <math.h>
 
 #include "base/clock.h"
+#include "rl/dist.h"
+#include "rl/method.h"
 #include "rl/train_internal.h"
 
 /* Texts first .. first + n - 1 as one packed batch; its memory is the iteration's. */
@@ -50,11 +52,11 @@ static enum err check_tokens(const struct train *t, const struct dataset_text *t
     return ERR_NONE;
 }
 
-enum err sft_step(struct train *t)
+static enum err sft_step(struct train *t)
 {
     struct iteration *it = &t->iteration;
     double start = clock_seconds(), sum = 0, n_learnt = 0;
-    int n = t->recipe->rollout.prompts_per_step, n_texts = 0;
+    int n = t->recipe->run.texts_per_step, n_texts = 0;
     iteration_clear(it);
     it->number = t->state.iteration;
     struct dataset_text *texts = ARENA_NEW(&it->arena, struct dataset_text, n);
@@ -66,6 +68,7 @@ enum err sft_step(struct train *t)
             n_learnt += learnt_tokens(&texts[n_texts++]);
         }
     }
+    n_learnt = (double)dist_sum_count((int64_t)n_learnt);
     optim_zero_grads(&t->optim, t->policy);
     for (int from = 0, to; from < n_texts; from = to) {
         int rows = 0;
@@ -76,9 +79,8 @@ enum err sft_step(struct train *t)
         struct train_batch batch = pack_texts(it, texts + from, to - from);
         sum += loss_backward_likelihood(&t->loss, &batch, 1 / n_learnt);
     }
-    struct optim_stats stats;
-    TRY(train_check_loss(t, isfinite(sum)));
-    TRY(optim_step(&t->optim, t->policy, t->state.step + 1, &stats));
+    TRY(loss_check_finite(t->state.step + 1, isfinite(sum)));
+    TRY(optim_step(&t->optim, t->policy, t->state.step + 1, &t->optim_stats));
     double seconds = clock_seconds() - start;
     metrics_set(&t->metrics, sum / fmax(n_learnt, 1), "loss");
     metrics_set(&t->metrics, seconds, "timing_s/train");
@@ -86,5 +88,51 @@ enum err sft_step(struct train *t)
     t->state.num_tokens += (int64_t)n_learnt;
     t->state.iteration++;
     t->state.cursor = dataset_cursor(t->dataset);
-    return train_finish_step(t, &stats);
+    return step_finish(t);
 }
+
+/* ---- the row ---- */
+
+static int max_length(const struct recipe *r)
+{
+    return r->data.pack_length > 0 ? r->data.pack_length : r->data.max_length;
+}
+
+static int batch_sequences(const struct recipe *r)
+{
+    return r->run.texts_per_step;
+}
+
+static int64_t steps(const struct recipe *r, double rows)
+{
+    return (int64_t)ceil(rows / r->run.texts_per_step);
+}
+
+static double temperature(const struct recipe *r)
+{
+    (void)r;
+    return 1;
+}
+
+static void describe(struct recipe *r, struct strbuf *out)
+{
+    strbuf_printf(out, "%d texts per step, learning rate %g", r->run.texts_per_step, r->optim.learning_rate);
+}
+
+static void describe_step(const struct recipe *r, struct strbuf *out)
+{
+    strbuf_printf(out, "%d texts of at most %d tokens", r->run.texts_per_step, max_length(r));
+}
+
+const struct method method_sft = {
+    .name = "sft",
+    .title = "Supervised training",
+    .max_length = max_length,
+    .batch_sequences = batch_sequences,
+    .steps = steps,
+    .temperature = temperature,
+    .check = recipe_check_sft,
+    .step = sft_step,
+    .describe = describe,
+    .describe_step = describe_step,
+};

@@ -171,7 +171,7 @@ enum err train_note_base(struct train *t)
     struct arena scratch = ARENA_INIT;
     enum err result = model_fingerprint(t->recipe->model.model_name_or_path, &scratch, now);
     if (result == ERR_NONE) {
-        result = store_set_meta(t->store, "base_xxh3", now);
+        result = store_set_meta(t->record.store, "base_xxh3", now);
     }
     arena_release(&scratch);
     return result;
@@ -183,7 +183,7 @@ static enum err check_base(struct train *t, const struct recipe *before, struct 
     const char *was = before->model.model_name_or_path, *is = t->recipe->model.model_name_or_path;
     char now[17] = "";
     bool readable = file_exists(is) && model_fingerprint(is, scratch, now) == ERR_NONE;
-    const char *began = store_get_meta(t->store, "base_xxh3", scratch);
+    const char *began = store_get_meta(t->record.store, "base_xxh3", scratch);
     bool same = readable && began && strcmp(began, now) == 0, moved = strcmp(was, is) != 0;
     if (same || (!moved && (!readable || !began))) {
         return ERR_NONE; /* without its base a run continues from its checkpoints */
@@ -199,7 +199,7 @@ static enum err check_base(struct train *t, const struct recipe *before, struct 
                        "%s has changed since %s began, and the reference model is read from it (beta %g); put it back",
                        is, t->recipe->run.output_dir, t->recipe->loss.policy.beta);
     }
-    t->base_changed = true;
+    t->record.base_changed = true;
     return ERR_NONE;
 }
 
@@ -209,8 +209,8 @@ static enum err check_base(struct train *t, const struct recipe *before, struct 
  * version can read. */
 static bool recipe_before(struct train *t, struct recipe *out, struct arena *scratch)
 {
-    const char *text = store_get_meta(t->store, "recipe", scratch);
-    const char *path = store_get_meta(t->store, "recipe_path", scratch);
+    const char *text = store_get_meta(t->record.store, "recipe", scratch);
+    const char *path = store_get_meta(t->record.store, "recipe_path", scratch);
     char file[FILE_PATH_BYTES] = "";
     enum err result = ERR_NONE;
     if (text) {
@@ -256,10 +256,10 @@ enum err train_compare(struct train *t)
         if (result == ERR_NONE) {
             result = check_base(t, &before, &scratch);
         }
-        recipe_compare(&before, t->recipe, CHANGE_SAID, &t->changed);
+        recipe_compare(&before, t->recipe, CHANGE_SAID, &t->record.changed);
         struct strbuf more = STRBUF_INIT;
         if (recipe_compare(&before, t->recipe, CHANGE_BETWEEN, &more) > 0) {
-            strbuf_printf(&t->changed, "%s%s", t->changed.length ? "; " : "", more.data);
+            strbuf_printf(&t->record.changed, "%s%s", t->record.changed.length ? "; " : "", more.data);
         }
         strbuf_release(&more);
         recipe_release(&before);
@@ -291,10 +291,10 @@ enum err train_check_inside(struct train *t, const struct checkpoint_state *stat
 
 enum err train_tell_changes(struct train *t)
 {
-    if (t->changed.length == 0) {
+    if (t->record.changed.length == 0) {
         return ERR_NONE;
     }
     log_warning("changed since the last start, and used from step %lld on: %s", (long long)t->state.step + 1,
-                t->changed.data);
-    return store_event(t->store, t->state.step, "recipe", t->changed.data);
+                t->record.changed.data);
+    return store_event(t->record.store, t->state.step, "recipe", t->record.changed.data);
 }

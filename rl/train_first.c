@@ -3,6 +3,7 @@
  * SPDX-License-Identifier: Apache-2.0 */
 #include "base/log.h"
 #include "model/chat.h"
+#include "rl/method.h"
 #include "rl/train_internal.h"
 
 static bool stops_at(const struct train *t, int32_t token)
@@ -20,7 +21,7 @@ static void note(const struct train *t, const struct dataset_text *first)
 {
     const struct tokenizer *tokenizer = t->policy->tokenizer;
     struct strbuf text = STRBUF_INIT;
-    if (t->recipe->method == METHOD_GRPO) {
+    if (method_of(t->recipe)->samples) {
         tokenizer_decode(tokenizer, first->tokens, first->n_tokens, false, &text);
         if (chat_opens_thinking(strbuf_view(&text))) {
             log_info("prompts end with <think>: rewards take the thinking as open, and completions need not open it");
@@ -42,7 +43,7 @@ enum err train_note_first(const struct train *t)
 {
     struct arena arena = ARENA_INIT;
     struct dataset_text first;
-    enum err err = dataset_first(t->dataset, t->recipe->method == METHOD_SFT, &arena, &first);
+    enum err err = dataset_first(t->dataset, !method_of(t->recipe)->samples, &arena, &first);
     if (err == ERR_NONE) {
         note(t, &first);
     }
@@ -66,7 +67,7 @@ enum err train_print_first(const struct train *t, FILE *out)
 {
     struct arena arena = ARENA_INIT;
     struct dataset_text first;
-    enum err err = dataset_first(t->dataset, t->recipe->method == METHOD_SFT, &arena, &first);
+    enum err err = dataset_first(t->dataset, !method_of(t->recipe)->samples, &arena, &first);
     if (err == ERR_NONE && first.n_masked > 0) {
         print_part(t, "the first prompt", first.tokens, first.n_masked, out);
     }

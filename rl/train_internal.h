@@ -5,39 +5,33 @@
 #ifndef RL_TRAIN_INTERNAL_H
 #define RL_TRAIN_INTERNAL_H
 
-#include "rl/collapse.h"
-#include "rl/run/checkpoint.h"
+#include "rl/batch.h"
 #include "rl/data/dataset.h"
 #include "rl/loss.h"
-#include "rl/run/progress.h"
-#include "rl/run/store.h"
-#include "rl/run/tensorboard.h"
+#include "rl/record.h"
+#include "rl/run/checkpoint.h"
 #include "rl/train.h"
 
+/* What every rank of a run has and does. What the first one writes down besides is its record. */
 struct train {
     struct recipe *recipe;
     struct device *device;
     struct model *policy, *reference; /* reference NULL when beta is 0 */
     struct optim optim;
     struct loss loss;
+    struct batch_options batch;
     struct dataset *dataset, *eval_dataset; /* eval_dataset may be NULL */
-    struct rollout *rollout;                /* NULL for sft */
-    struct reward_set *rewards;             /* NULL for sft */
-    struct store *store;
-    struct tensorboard *tensorboard; /* NULL unless report_to has it */
-    struct progress progress;
+    struct rollout *rollout;                /* NULL for a method that does not sample */
+    struct reward_set *rewards;             /* the same */
     struct iteration iteration, evaluation;
     struct checkpoint_state state; /* after the last finished step */
     struct metrics metrics;        /* of the step under way */
+    struct loss_stats loss_stats;
+    struct optim_stats optim_stats;
+    double step_start, update_start; /* of the step under way; of its update, after the rollout */
     int64_t max_steps;
-    int64_t saved_step;    /* of the newest checkpoint; -1: none */
-    bool wrote;            /* a step or an evaluation, since the start */
-    bool compared;         /* with the last start: what follows is known */
-    bool base_changed;     /* what model_name_or_path names is no longer the model that the run began with */
-    struct strbuf changed; /* keys with other values than at the last start */
-    int n_failing;         /* rollouts in a row whose rewards failed too often */
-    struct collapse collapse;
-    double step_start;
+    int n_failing; /* rollouts in a row whose rewards failed too often */
+    struct record record;
 };
 
 /* Opens everything and, where the recipe wants it, goes back to the newest checkpoint. */
@@ -49,7 +43,6 @@ void train_close(struct train *t);
 enum err train_note_first(const struct train *t);
 enum err train_print_first(const struct train *t, FILE *out);
 
-int train_longest_sequence(const struct recipe *recipe); /* positions */
 bool train_has_reference(const struct recipe *recipe);
 bool train_has_masters(const struct recipe *recipe); /* else the elements themselves are trained */
 /* What the operations will be asked for, with the policy's shape. */
@@ -58,18 +51,27 @@ struct device_limits train_limits(const struct train *t);
 enum err train_alloc(struct train *t, int kv_pages);
 enum err train_open_rollout(struct train *t, int kv_pages);
 
-/* One update by supervised training (rl/sft.c). */
-enum err sft_step(struct train *t);
+/* ---- an iteration (rl/train.c is the story; rl/grpo.c, rl/refill.c) ---- */
 
-/* Groups of completions for it->prompts, and their rewards: it->samples. ERR_STATE when rewards fail again and again. */
-enum err sample_groups(struct train *t, struct iteration *it);
-/* Replaces groups that teach nothing by new ones (dynamic_sampling; DAPO, arXiv 2503.14476, section 3.2). */
+/* One iteration, from its prompts to the last update that its rollout feeds; the rest of one that a checkpoint cut. */
+enum err train_iteration(struct train *t);
+void iteration_begin(struct train *t, struct iteration *it);
+/* Its rollouts from run.db, packed; ERR_STATE if the next step would not begin with the bits that it began with before. */
+enum err iteration_resume(struct train *t, struct iteration *it);
+/* Replaces groups that teach nothing by new ones (dynamic_sampling; DAPO, arXiv 2503.14476, section 3.2). ERR_STATE when rewards
+ * fail again and again. */
 enum err refill_groups(struct train *t, struct iteration *it);
 
-/* The end of a step: metrics to the store, progress, state; then a checkpoint or an evaluation where one is due. */
-/* ERR_NUMBERS, with the step, unless the log-probabilities that the loss was made of are finite. */
-enum err train_check_loss(const struct train *t, bool is_finite);
-enum err train_finish_step(struct train *t, const struct optim_stats *stats);
+/* ---- a step (rl/step.c) ---- */
+
+/* The end of update i of an iteration: reference, metrics, state; then step_finish. */
+enum err step_end(struct train *t, const struct iteration *it, int i);
+/* The end of a step of any method: the record; then a checkpoint or an evaluation where one is due. ERR_STOPPED if a signal asked
+ * for it. */
+enum err step_finish(struct train *t);
+enum err step_save(struct train *t); /* nothing if the step is saved already */
+/* The evaluation that is due after the present step, also if it was due when the run was stopped. */
+enum err step_evaluate(struct train *t);
 
 /* ---- signals (rl/train_signals.c) ----
  *

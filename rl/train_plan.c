@@ -6,6 +6,7 @@
 #include <limits.h>
 #include <string.h>
 
+#include "rl/method.h"
 #include "rollout/kvcache.h"
 #include "rollout/rollout.h"
 
@@ -64,20 +65,20 @@ static enum err add_up(struct train_plan *plan, const struct model_config *confi
 {
     struct train *t = &plan->made;
     const struct recipe *r = t->recipe;
-    int longest = train_longest_sequence(r);
+    int longest = method_of(r)->max_length(r);
     TRY(model_plan(&t->policy, config, source, t->device, longest, train_has_masters(r)));
     struct device_limits limits = train_limits(t);
     device_alloc_slots(t->device, &limits);
     if (train_has_reference(r)) {
         TRY(model_clone(&t->reference, t->policy));
     }
-    if (r->method == METHOD_GRPO) {
+    if (method_of(r)->samples) {
         int one = kvcache_pages(longest), least = r->rollout.kv_pages > 0 ? r->rollout.kv_pages : one;
         plan->kv_pages_wanted = r->rollout.kv_pages > 0 ? r->rollout.kv_pages : pages_wanted(r, longest);
         plan->kv_pages = least;
     }
     TRY(train_alloc(t, plan->kv_pages));
-    if (r->method == METHOD_GRPO && plan->kv_pages < plan->kv_pages_wanted) {
+    if (method_of(r)->samples && plan->kv_pages < plan->kv_pages_wanted) {
         int least = plan->kv_pages, n = plan->memory > 0 ? pages_that_fit(plan, least) : plan->kv_pages_wanted;
         plan->kv_pages = n > least ? n : least;
         rollout_close(t->rollout);
@@ -272,7 +273,8 @@ static void try_smaller_model(struct changes *c, const char *with)
 /* With the smallest batches, it may be larger. */
 static void try_both(struct changes *c)
 {
-    int *tokens = &c->recipe->run.tokens_per_micro_batch, now = *tokens, longest = train_longest_sequence(c->recipe);
+    int *tokens = &c->recipe->run.tokens_per_micro_batch, now = *tokens,
+        longest = method_of(c->recipe)->max_length(c->recipe);
     char text[64];
     if (longest < now) {
         snprintf(text, sizeof text, " and --tokens_per_micro_batch=%d", longest);
@@ -308,17 +310,17 @@ static void tell_changes(const struct train_plan *plan, FILE *out)
     fprintf(out, "each of these would make it fit:\n");
     try_number(&c, "tokens_per_micro_batch", &r->run.tokens_per_micro_batch, TOKENS_STEP, TOKENS_STEP);
     try_thrift(&c);
-    if (r->method == METHOD_GRPO) {
+    if (method_of(r)->samples) {
         if (r->rollout.kv_pages > 0) {
-            try_number(&c, "kv_pages", &r->rollout.kv_pages, kvcache_pages(train_longest_sequence(r)), 1);
+            try_number(&c, "kv_pages", &r->rollout.kv_pages, kvcache_pages(method_of(r)->max_length(r)), 1);
         }
         try_completion_length(&c);
         try_without_reference(&c);
         try_batch_tokens(&c);
     } else {
         bool packs = r->data.pack_length > 0;
-        try_number(&c, packs ? "pack_length" : "max_prompt_length",
-                   packs ? &r->data.pack_length : &r->data.max_prompt_length, TOKENS_STEP, TOKENS_STEP);
+        try_number(&c, packs ? "pack_length" : "max_length", packs ? &r->data.pack_length : &r->data.max_length,
+                   TOKENS_STEP, TOKENS_STEP);
     }
     try_smaller_model(&c, "");
     try_more_memory(&c);

@@ -18,7 +18,7 @@ enum err train_tell(struct train *t, const char *kind, const char *format, ...)
     vsnprintf(text, sizeof text, format, args);
     va_end(args);
     log_warning("%s", text);
-    return store_event(t->store, t->state.step, kind, text);
+    return store_event(t->record.store, t->state.step, kind, text);
 }
 
 /* ---- which checkpoint ---- */
@@ -31,7 +31,7 @@ static enum err check_rollouts(struct train *t, const char *path, const struct c
     struct iteration it = {.number = state->iteration};
     enum err result = model_open_config(&config, path);
     if (result == ERR_NONE) {
-        result = store_load_shape(t->store, state->iteration, &it.arena, &shape);
+        result = store_load_shape(t->record.store, state->iteration, &it.arena, &shape);
     }
     if (result == ERR_NONE) {
         it.n_prompts = recipe_prompts_per_iteration(t->recipe);
@@ -44,7 +44,7 @@ static enum err check_rollouts(struct train *t, const char *path, const struct c
         }
     }
     if (result == ERR_NONE) {
-        result = store_load_rollout(t->store, &it, config.V);
+        result = store_load_rollout(t->record.store, &it, config.V);
     }
     if (result == ERR_NONE && state->minibatch >= it.n_steps) {
         result = err_set(ERR_STATE, "it says that %lld of %d steps of its iteration are done",
@@ -60,12 +60,12 @@ static enum err accept(void *context, const char *path, const struct checkpoint_
     if (state->step < 0 || state->iteration < 0 || state->minibatch < 0 || state->cursor < 0) {
         return err_set(ERR_STATE, "its state/train.json has negative numbers");
     }
-    if (!t->store) {
+    if (!t->record.store) {
         return ERR_NONE;
     }
-    if (!t->compared) {
+    if (!t->record.compared) {
         TRY(train_compare(t));
-        t->compared = true;
+        t->record.compared = true;
     }
     bool finished = t->recipe->run.max_steps > 0 && state->step >= t->recipe->run.max_steps;
     return state->minibatch == 0 || finished ? ERR_NONE : check_rollouts(t, path, state);
@@ -84,7 +84,7 @@ static enum err find_given(struct train *t, char *path, size_t capacity)
     }
     TRY(checkpoint_verify(given));
     TRY(checkpoint_read_state(given, &state));
-    if (state.minibatch > 0 && !t->store) {
+    if (state.minibatch > 0 && !t->record.store) {
         return err_set(ERR_STATE,
                        "resume_from_checkpoint: %s is inside an iteration, whose rollouts are in its own run.db; name "
                        "one between two iterations, or go on in its own folder",
@@ -103,8 +103,8 @@ static enum err refuse_lost(struct train *t)
 {
     struct arena scratch = ARENA_INIT;
     int64_t last = 0, missing;
-    enum err result = store_count_steps(t->store, 0, &last, &missing);
-    const char *saved = store_get_meta(t->store, "saved_step", &scratch);
+    enum err result = store_count_steps(t->record.store, 0, &last, &missing);
+    const char *saved = store_get_meta(t->record.store, "saved_step", &scratch);
     bool never = saved && strcmp(saved, "0") == 0;
     if (result == ERR_NONE && last > 0 && !never) {
         result = err_set(ERR_STATE,
@@ -131,7 +131,7 @@ enum err train_find_checkpoint(struct train *t, char *path, size_t capacity, boo
         return find_given(t, path, capacity);
     }
     TRY(checkpoint_find(r->output_dir, path, capacity, found, accept, t));
-    return *found || !t->store ? ERR_NONE : refuse_lost(t);
+    return *found || !t->record.store ? ERR_NONE : refuse_lost(t);
 }
 
 /* ---- what run.db has, beside the checkpoint ---- */
@@ -142,7 +142,7 @@ static enum err tell_gap(struct train *t, int64_t missing)
     char number[32];
     int64_t known = 0;
     struct arena scratch = ARENA_INIT;
-    const char *before = store_get_meta(t->store, "missing_steps", &scratch);
+    const char *before = store_get_meta(t->record.store, "missing_steps", &scratch);
     if (before) {
         str_to_int(str_of(before), &known);
     }
@@ -151,7 +151,7 @@ static enum err tell_gap(struct train *t, int64_t missing)
         return ERR_NONE;
     }
     snprintf(number, sizeof number, "%lld", (long long)missing);
-    TRY(store_set_meta(t->store, "missing_steps", number));
+    TRY(store_set_meta(t->record.store, "missing_steps", number));
     return train_tell(t, "gap",
                       "run.db lacks %lld of the %lld steps that the checkpoint has behind it (an older copy, or lost): "
                       "its tables and the report have a gap; metrics.jsonl keeps the lines that it has",
@@ -186,8 +186,8 @@ enum err train_go_back(struct train *t, const char *checkpoint)
     int64_t last, missing;
     TRY(checkpoint_set_aside(t->recipe->run.output_dir, t->state.step));
     log_info("resuming from %s (step %lld)", checkpoint, (long long)t->state.step);
-    TRY(store_count_steps(t->store, t->state.step, &last, &missing));
-    if (t->base_changed) {
+    TRY(store_count_steps(t->record.store, t->state.step, &last, &missing));
+    if (t->record.base_changed) {
         TRY(train_tell(t, "model",
                        "%s has changed since the run began (config, tokenizer or weights); the run continues with its "
                        "own files",
@@ -196,6 +196,7 @@ enum err train_go_back(struct train *t, const char *checkpoint)
     TRY(tell_gap(t, missing));
     TRY(tell_again(t, last));
     snprintf(step, sizeof step, "%lld", (long long)t->state.step);
-    TRY(store_set_meta(t->store, "saved_step", step));
-    return store_rewind(t->store, t->state.step, t->state.minibatch ? t->state.iteration + 1 : t->state.iteration);
+    TRY(store_set_meta(t->record.store, "saved_step", step));
+    return store_rewind(t->record.store, t->state.step,
+                        t->state.minibatch ? t->state.iteration + 1 : t->state.iteration);
 }

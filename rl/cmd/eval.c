@@ -12,6 +12,7 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "rl/cmd/commands.h"
+#include "rl/method.h"
 #include "rl/run/runs.h"
 
 /* What is evaluated, and by which recipe. */
@@ -121,8 +122,8 @@ static enum err complete_recipe(struct evaluation *e, const struct cmd_args *arg
     if (r->reward.reward_funcs.n == 0) {
         return err_set(ERR_USAGE, "there is no reward to judge by; name one with --reward=NAME[:KEY=VALUE,...]");
     }
-    if (r->method == METHOD_SFT) { /* prompts of it are answered like any others */
-        r->method = METHOD_GRPO;
+    if (!method_of(r)->samples) { /* prompts of it are answered like any others */
+        TRY(override(r, "method", "grpo"));
         r->data.text_field = "";
         r->data.pack_length = 0;
     }

@@ -8,6 +8,7 @@
 
 #include "base/file.h"
 #include "rl/data/order.h"
+#include "rl/method.h"
 
 /* ---- one row ---- */
 
@@ -90,15 +91,19 @@ void row_release(struct row *row)
     json_decref(row->fields);
 }
 
+const char *dataset_length_key(const struct dataset *dataset)
+{
+    return dataset->options->pack_length > 0 ? "pack_length" : dataset->learns ? "max_length" : "max_prompt_length";
+}
+
 enum err dataset_check_length(const struct dataset *dataset, const struct row *row, int n, int most, bool *fits)
 {
     *fits = n <= most;
     if (*fits || dataset->options->long_prompts == LONG_PROMPTS_SKIP) {
         return ERR_NONE;
     }
-    const char *key = dataset->options->pack_length > 0 ? "pack_length" : "max_prompt_length";
-    return err_set(ERR_LIMIT, "%s: %d tokens, but %s is %d; raise it, or set long_prompts: skip", row->where, n, key,
-                   most);
+    return err_set(ERR_LIMIT, "%s: %d tokens, but %s is %d; raise it, or set long_prompts: skip", row->where, n,
+                   dataset_length_key(dataset), most);
 }
 
 enum err dataset_skip(struct dataset *dataset, int64_t skipped_in_a_row)
@@ -107,7 +112,7 @@ enum err dataset_skip(struct dataset *dataset, int64_t skipped_in_a_row)
     dataset->n_skipped++;
     if (skipped_in_a_row >= most) {
         return err_set(ERR_LIMIT, "all of %lld rows in a row are too long; raise %s", (long long)most,
-                       dataset->options->pack_length > 0 ? "pack_length" : "max_prompt_length");
+                       dataset_length_key(dataset));
     }
     return ERR_NONE;
 }
@@ -216,16 +221,15 @@ static enum err dataset_open_source(struct dataset *dataset, struct recipe *reci
     return ERR_NONE;
 }
 
-static enum err dataset_check_use(const struct dataset *dataset, const struct recipe *recipe, const char *name,
-                                  bool is_eval)
+static enum err dataset_check_use(const struct dataset *dataset, const struct recipe *recipe, const char *name)
 {
-    if (dataset->is_text && recipe->method == METHOD_GRPO) {
+    if (dataset->is_text && method_of(recipe)->samples) {
         return err_set(ERR_USAGE, "data set '%s' makes whole texts; use it with method: sft", name);
     }
-    if (dataset->from_generator && !dataset->is_text && recipe->method == METHOD_SFT && !is_eval) {
+    if (dataset->from_generator && !dataset->is_text && dataset->learns) {
         return err_set(ERR_USAGE, "data set '%s' makes prompts without completions; use it with method: grpo", name);
     }
-    if (recipe->data.pack_length > 0 && !dataset->is_text && !is_eval) {
+    if (recipe->data.pack_length > 0 && !dataset->is_text && dataset->learns) {
         return err_set(ERR_USAGE, "'pack_length' joins whole texts; set 'text_field', or leave pack_length at 0");
     }
     return ERR_NONE;
@@ -277,14 +281,15 @@ static enum err dataset_set_up(struct dataset *dataset, struct recipe *recipe, c
     for (int i = 0; i < 3; i++) {
         word |= strcmp(template_name, words[i]) == 0;
     }
+    dataset->learns = !method_of(recipe)->samples && !is_eval;
     TRY(dataset_open_source(dataset, recipe, name, is_eval));
-    TRY(dataset_check_use(dataset, recipe, name, is_eval));
+    TRY(dataset_check_use(dataset, recipe, name));
     if (!dataset->is_text) {
         TRY(template_open(&dataset->tpl, word ? template_name : recipe_path(recipe, template_name),
                           recipe->data.system_prompt, recipe->data.chat_template_kwargs, dataset->tokenizer));
         dataset_find_turn_end(dataset);
     }
-    bool texts = dataset->is_text || (recipe->method == METHOD_SFT && !is_eval);
+    bool texts = dataset->is_text || dataset->learns;
     return dataset_check_lines(dataset, texts, texts && !dataset->is_text);
 }
 

@@ -34,6 +34,7 @@ struct dataset {
     int32_t *turn_end; /* tokens after a learnt completion; in `lasting` */
     int n_turn_end;
     struct arena lasting;
+    bool learns;  /* whole texts, or completions; else prompts are answered */
     bool is_text; /* rows are whole texts */
     bool from_generator;
     bool shuffled;
@@ -60,6 +61,8 @@ struct row {
 enum err dataset_read(const struct dataset *dataset, int64_t position, struct desk *desk, struct row *row);
 void row_release(struct row *row);
 
+/* The key that says how long a row may be. */
+const char *dataset_length_key(const struct dataset *dataset);
 /* Too long: an error, or *fits is false. */
 enum err dataset_check_length(const struct dataset *dataset, const struct row *row, int n, int most, bool *fits);
 /* After a row that was too long: is there any hope of one that is not? */

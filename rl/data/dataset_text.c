@@ -99,7 +99,7 @@ static enum err dataset_make_text(const struct dataset *dataset, const struct ro
 /* The most tokens of one text. */
 static int dataset_text_most(const struct dataset *dataset)
 {
-    return dataset->options->pack_length > 0 ? dataset->options->pack_length : dataset->options->max_prompt_length;
+    return dataset->options->pack_length > 0 ? dataset->options->pack_length : dataset->options->max_length;
 }
 
 static void dataset_make_at(const struct dataset *dataset, int64_t position, struct made *out)

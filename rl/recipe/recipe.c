@@ -8,6 +8,7 @@
 
 #include "base/file.h"
 #include "base/log.h"
+#include "rl/method.h"
 #include "rl/recipe/recipe_table.h"
 
 /* ---- defaults, file, overrides ---- */
@@ -229,8 +230,25 @@ static void recipe_derive(struct recipe *recipe)
     }
 }
 
+/* Names that meant something else with sft, and are understood where the key's own name is not given. */
+static void recipe_take_old_names(struct recipe *recipe)
+{
+    static const struct {
+        const char *old, *key;
+    } names[] = {{"prompts_per_step", "texts_per_step"}, {"max_prompt_length", "max_length"}};
+    for (size_t i = 0; i < sizeof names / sizeof *names && !method_of(recipe)->samples; i++) {
+        ptrdiff_t old = recipe_find(names[i].old) - recipe_fields, key = recipe_find(names[i].key) - recipe_fields;
+        if (recipe->marks[old].line != 0 && recipe->marks[key].line == 0) {
+            *(int *)((char *)recipe + recipe_fields[key].offset) =
+                *(const int *)((const char *)recipe + recipe_fields[old].offset);
+            recipe->marks[key] = recipe->marks[old];
+        }
+    }
+}
+
 enum err recipe_finish(struct recipe *recipe)
 {
+    recipe_take_old_names(recipe);
     TRY(recipe_check(recipe));
     recipe_derive(recipe);
     return ERR_NONE;
@@ -268,11 +286,11 @@ const char *recipe_path(struct recipe *recipe, const char *value)
 
 int recipe_steps_per_iteration(const struct recipe *recipe)
 {
-    return recipe->method == METHOD_GRPO ? recipe->loss.num_iterations * recipe->loss.steps_per_generation : 1;
+    return method_of(recipe)->samples ? recipe->loss.num_iterations * recipe->loss.steps_per_generation : 1;
 }
 
 int recipe_prompts_per_iteration(const struct recipe *recipe)
 {
-    bool grpo = recipe->method == METHOD_GRPO;
-    return recipe->rollout.prompts_per_step * (grpo ? recipe->loss.steps_per_generation : 1);
+    bool samples = method_of(recipe)->samples;
+    return recipe->rollout.prompts_per_step * (samples ? recipe->loss.steps_per_generation : 1);
 }

@@ -73,6 +73,7 @@ struct data_recipe {
     const char *system_prompt;
     const char *chat_template_kwargs; /* a JSON object; "": none */
     int max_prompt_length;            /* tokens */
+    int max_length;                   /* tokens of a whole text (sft) */
     enum long_prompts long_prompts;
     bool shuffle;
     int pack_length; /* sft: whole texts are joined into rows of at most so many tokens; 0: a text is a row */
@@ -137,6 +138,7 @@ struct run_recipe {
     uint64_t seed;
     int64_t max_steps; /* 0: num_train_epochs decides (dataset_steps) */
     double num_train_epochs;
+    int texts_per_step; /* sft */
     int tokens_per_micro_batch;
     bool gradient_checkpointing;
     enum bits_check bits_check;
@@ -198,6 +200,9 @@ enum err recipe_errors_end(struct recipe_errors *errors);
 /* Fills in what follows from other keys (epsilon_high, output_dir, surrogate ...), and refuses what cannot be together.
  * Doubtful combinations are warned of (base/log.h). */
 enum err recipe_finish(struct recipe *recipe);
+/* What the methods refuse and warn of (rl/method.h). */
+enum err recipe_check_grpo(struct recipe *recipe);
+enum err recipe_check_sft(struct recipe *recipe);
 void recipe_release(struct recipe *recipe);
 
 /* `value` as a path that opens: in the recipe's folder if it exists there, else as it is. In the recipe's arena. */

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/log.h"
+#include "rl/method.h"
 #include "rl/recipe/recipe_table.h"
 
 bool recipe_given(const struct recipe *recipe, const char *key)
@@ -34,10 +35,6 @@ static enum err recipe_check_needed(struct recipe *recipe)
     if (recipe->data.dataset_name[0] == '\0') {
         return recipe_refuse(recipe, "dataset_name",
                              "'dataset_name' is missing; name a JSONL file or a generator such as countdown:split=rl");
-    }
-    if (recipe->method == METHOD_GRPO && recipe->reward.reward_funcs.n == 0) {
-        return recipe_refuse(recipe, "reward_funcs",
-                             "'reward_funcs' is missing; method grpo needs a reward, such as [countdown]");
     }
     if (recipe->run.max_steps == 0 && recipe->run.num_train_epochs == 0) {
         return recipe_refuse(recipe, "max_steps", "'max_steps' and 'num_train_epochs' are both 0; set one of them");
@@ -176,9 +173,6 @@ static void recipe_warn_loss(struct recipe *recipe)
 
 static void recipe_warn_run(struct recipe *recipe)
 {
-    if (recipe->model.init_weights == INIT_RANDOM && recipe->method == METHOD_GRPO) {
-        recipe_warn(recipe, "init_weights", "method grpo on random weights: there is nothing yet to reinforce");
-    }
     if (recipe->optim.schedule == LR_CONSTANT && recipe->optim.warmup_steps > 0) {
         recipe_warn(
             recipe, "warmup_steps",
@@ -213,14 +207,21 @@ static bool recipe_differs(const struct recipe *recipe, const struct recipe_fiel
     return differs;
 }
 
-static enum err recipe_check_sft(struct recipe *recipe)
+/* Keys that somebody set and that the method does not read. */
+static void recipe_warn_unused(struct recipe *recipe)
 {
     for (int i = 0; i < recipe_n_fields; i++) {
-        if (recipe_fields[i].grpo_only && recipe->marks[i].line != 0 && recipe_differs(recipe, &recipe_fields[i])) {
-            log_warning("%s: '%s' has no effect with method sft", recipe_where(recipe, recipe_fields[i].key),
-                        recipe_fields[i].key);
+        const struct recipe_field *field = &recipe_fields[i];
+        bool set = recipe->marks[i].line != 0 && recipe_differs(recipe, field);
+        if (set && !(field->methods & METHOD_BIT(recipe->method))) {
+            log_warning("%s: '%s' has no effect with method %s", recipe_where(recipe, field->key), field->key,
+                        method_of(recipe)->name);
         }
     }
+}
+
+enum err recipe_check_sft(struct recipe *recipe)
+{
     if (recipe->data.text_field[0] && recipe_differs(recipe, recipe_find("completion_field"))) {
         return recipe_refuse(recipe, "text_field",
                              "'text_field' and 'completion_field' exclude each other; take one out");
@@ -228,23 +229,33 @@ static enum err recipe_check_sft(struct recipe *recipe)
     return ERR_NONE;
 }
 
+enum err recipe_check_grpo(struct recipe *recipe)
+{
+    if (recipe->reward.reward_funcs.n == 0) {
+        return recipe_refuse(recipe, "reward_funcs",
+                             "'reward_funcs' is missing; method grpo needs a reward, such as [countdown]");
+    }
+    if (recipe->data.text_field[0]) {
+        return recipe_refuse(recipe, "text_field", "'text_field' is for method sft; grpo reads 'prompt_field'");
+    }
+    if (recipe->data.pack_length > 0) {
+        return recipe_refuse(recipe, "pack_length", "'pack_length' is for method sft; take it out");
+    }
+    if (recipe->model.init_weights == INIT_RANDOM) {
+        recipe_warn(recipe, "init_weights", "method grpo on random weights: there is nothing yet to reinforce");
+    }
+    TRY(recipe_check_groups(recipe));
+    TRY(recipe_check_loss(recipe));
+    TRY(recipe_check_aggregation(recipe));
+    recipe_warn_loss(recipe);
+    return ERR_NONE;
+}
+
 enum err recipe_check(struct recipe *recipe)
 {
     TRY(recipe_check_needed(recipe));
-    if (recipe->method == METHOD_SFT) {
-        TRY(recipe_check_sft(recipe));
-    } else {
-        if (recipe->data.text_field[0]) {
-            return recipe_refuse(recipe, "text_field", "'text_field' is for method sft; grpo reads 'prompt_field'");
-        }
-        if (recipe->data.pack_length > 0) {
-            return recipe_refuse(recipe, "pack_length", "'pack_length' is for method sft; take it out");
-        }
-        TRY(recipe_check_groups(recipe));
-        TRY(recipe_check_loss(recipe));
-        TRY(recipe_check_aggregation(recipe));
-        recipe_warn_loss(recipe);
-    }
+    recipe_warn_unused(recipe);
+    TRY(method_of(recipe)->check(recipe));
     recipe_warn_run(recipe);
     return ERR_NONE;
 }

@@ -87,7 +87,7 @@ static const struct foreign_key foreign_keys[] = {
     {"pretrain", "write model_name_or_path"},
     {"prompt_max_len", "write max_prompt_length"},
     {"generate_max_len max_new_tokens max_tokens", "write max_completion_length"},
-    {"max_seq_length max_length max_len", "write max_prompt_length and max_completion_length (sft: max_prompt_length)"},
+    {"max_seq_length max_len", "write max_prompt_length and max_completion_length (sft: max_length)"},
     {"packing", "write pack_length, the length of a packed row"},
     /* logs */
     {"logging_steps logging_strategy logging_first_step disable_tqdm",

@@ -37,6 +37,9 @@ enum field_group {
 };
 extern const char *const recipe_group_names[]; /* by enum field_group; ended by NULL */
 
+#define METHOD_BIT(method) (1u << (method))
+#define METHODS_ALL        (~0u)
+
 struct recipe_field {
     const char *key;
     enum field_group group;
@@ -48,7 +51,7 @@ struct recipe_field {
     const char *unit;     /* "tokens"; "" for none */
     const char *aliases;  /* dotted names of others, separated by blanks; or NULL */
     const char *help;     /* one sentence, lower case, no full stop */
-    bool grpo_only;       /* no effect with method sft */
+    unsigned methods;     /* METHOD_BIT of each method that it has an effect with */
 };
 
 extern const struct recipe_field recipe_fields[];

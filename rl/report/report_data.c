@@ -8,6 +8,7 @@
 
 #include "base/arena.h"
 #include "base/clock.h"
+#include "rl/method.h"
 #include "rl/recipe/recipe.h"
 #include "rl/run/runs.h"
 
@@ -221,13 +222,8 @@ static void add_member(struct strbuf *out, const char *name, struct str text)
 static void describe(struct recipe *r, struct strbuf *subtitle, struct strbuf *changes)
 {
     const char *of = run_path_from_here(r->model.model_name_or_path), *on = run_path_from_here(r->data.dataset_name);
-    if (r->method == METHOD_SFT) {
-        strbuf_printf(subtitle, "Supervised training of %s on %s", of, on);
-    } else {
-        strbuf_printf(subtitle, "GRPO of %s on %s: %d prompts a step, %d completions each, loss %s, learning rate %g",
-                      of, on, r->rollout.prompts_per_step, r->rollout.num_generations, recipe_text(r, "loss_type"),
-                      r->optim.learning_rate);
-    }
+    strbuf_printf(subtitle, "%s of %s on %s: ", method_of(r)->title, of, on);
+    method_of(r)->describe(r, subtitle);
     strbuf_printf(subtitle, ", seed %llu", (unsigned long long)r->run.seed);
     recipe_write_changes(r, changes);
 }

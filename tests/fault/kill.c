@@ -110,10 +110,8 @@ static void leave(int before)
     }
 
 LEAD(OPEN, train_open, (struct train * t, struct recipe *recipe, const char *command), (t, recipe, command))
-LEAD(ROLLOUT, rollout_groups,
-     (struct rollout * rollout, struct iteration *it, int most, rollout_progress *progress, void *context),
-     (rollout, it, most, progress, context))
-LEAD(REWARD, score_groups, (struct reward_set * set, struct iteration *it, int most), (set, it, most))
+LEAD(ROLLOUT, sample_groups, (struct rollout * rollout, struct iteration *it), (rollout, it))
+LEAD(REWARD, score_groups, (struct reward_set * set, struct iteration *it), (set, it))
 LEAD(STORE, store_rollout, (struct store * store, const struct iteration *it, const struct reward_set *set),
      (store, it, set))
 LEAD(STORE, store_step, (struct store * store, int64_t step, int64_t iteration, const struct metrics *metrics),
@@ -128,19 +126,11 @@ LEAD(EVALUATION, eval_run,
      (const struct eval_options *options, struct dataset *dataset, struct rollout *rollout, struct reward_set *rewards,
       struct iteration *it, struct metrics *metrics, rollout_progress *progress, void *context),
      (options, dataset, rollout, rewards, it, metrics, progress, context))
+LEAD(TRAIN, loss_backward,
+     (struct loss * loss, const struct iteration *it, const struct minibatch *minibatch, bool on_policy,
+      struct loss_stats *stats),
+     (loss, it, minibatch, on_policy, stats))
 LEAD(REPORT, report_write, (const char *run, const char *path), (run, path))
-
-void __real_loss_backward(struct loss *loss, const struct iteration *it, const struct minibatch *minibatch,
-                          bool on_policy, struct loss_stats *stats);
-void __wrap_loss_backward(struct loss *loss, const struct iteration *it, const struct minibatch *minibatch,
-                          bool on_policy, struct loss_stats *stats);
-void __wrap_loss_backward(struct loss *loss, const struct iteration *it, const struct minibatch *minibatch,
-                          bool on_policy, struct loss_stats *stats)
-{
-    int before = enter(TRAIN);
-    __real_loss_backward(loss, it, minibatch, on_policy, stats);
-    leave(before);
-}
 
 /* ---- processes ---- */
 

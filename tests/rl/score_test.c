@@ -24,7 +24,8 @@ static enum err judge(struct iteration *it, struct reward_set **set, enum reward
         c->finish = i == 1 ? FINISH_LENGTH : FINISH_EOS;
     }
     ASSERT_OK(reward_set_open(set, specs, 2, on_error, 10, 2));
-    return score_groups(*set, it, 4);
+    it->max_tokens = 4;
+    return score_groups(*set, it);
 }
 
 static void release(struct iteration *it, struct reward_set *set)

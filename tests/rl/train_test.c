@@ -12,18 +12,16 @@
 /* And rollouts here, so that one can be broken off as two interrupts break it off. */
 static int rollouts, broken_rollout; /* 0: none */
 
-enum err __real_rollout_groups(struct rollout *rollout, struct iteration *it, int most, rollout_progress *progress,
-                               void *context);
-enum err __wrap_rollout_groups(struct rollout *rollout, struct iteration *it, int most, rollout_progress *progress,
-                               void *context);
-enum err __wrap_rollout_groups(struct rollout *rollout, struct iteration *it, int most, rollout_progress *progress,
-                               void *context)
+enum err __real_sample_groups(struct rollout *rollout, struct iteration *it);
+enum err __wrap_sample_groups(struct rollout *rollout, struct iteration *it);
+enum err __wrap_sample_groups(struct rollout *rollout, struct iteration *it)
 {
-    enum err result = __real_rollout_groups(rollout, it, most, progress, context);
+    enum err result = __real_sample_groups(rollout, it);
     if (++rollouts == broken_rollout) {
         raise(SIGTERM);
         raise(SIGTERM);
-        return progress(context, 0, 0, 1) ? err_set(ERR_STOPPED, "stopped") : err_set(ERR_STATE, "nobody stopped it");
+        return it->progress(it->progress_context, 0, 0, 1) ? err_set(ERR_STOPPED, "stopped")
+                                                           : err_set(ERR_STATE, "nobody stopped it");
     }
     return result;
 }

@@ -49,6 +49,7 @@ static const struct row {
     {"system_prompt", "", "tests/rl/data/template_test.c", ELSEWHERE},
     {"chat_template_kwargs", "", "tests/rl/data/template_test.c", ELSEWHERE},
     {"max_prompt_length", "long_prompts=skip ", "54", CHANGES},
+    {"max_length", SFT "long_prompts=skip max_length=40 ", "19", CHANGES},
     {"long_prompts", "max_prompt_length=54 ", "skip", CHANGES}, /* the first run is an error */
     {"shuffle", ROWS, "false", CHANGES},
     {"pack_length", SFT "text_field=question ", "64", CHANGES},
@@ -110,6 +111,7 @@ static const struct row {
     {"max_grad_norm", "", "0.001", CHANGES},
     {"max_steps", "", "2", CHANGES},
     {"num_train_epochs", ROWS "max_steps=0 num_train_epochs=0.5 ", "0.25", CHANGES},
+    {"texts_per_step", SFT, "5", CHANGES},
     {"tokens_per_micro_batch", "", "tests/rl/loss_test.c", ELSEWHERE}, /* other rounding of the gradient */
     {"gradient_checkpointing", KL, "true", SAME},                      /* its memory: tests/model/activations_test.c */
     {"save_steps", "", "tests/rl/train_test.c", ELSEWHERE},

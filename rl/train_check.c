@@ -1,0 +1,87 @@
+/* rl/train_check.c - strop check: would a recipe run, and what would it take?
+ *
+ * SPDX-License-Identifier: Apache-2.0 */
+#include <stdio.h>
+
+#include "model/end_tokens.h"
+#include "rl/method.h"
+#include "rl/train_parts.h"
+#include "rl/train_plan.h"
+
+static void print_size(const struct model *model, FILE *out)
+{
+    const struct model_config *c = &model->config;
+    fprintf(out,
+            "\nmodel    %s: %s, %d layers, width %d, %d heads of %d, %d key/value heads, vocabulary %d; %.1f M "
+            "parameters\n",
+            model->source, c->family->name, c->n_layers, c->d, c->H, c->D, c->J, c->V, (double)model->params.n / 1e6);
+}
+
+static void print_work(const struct train *t, FILE *out)
+{
+    const struct recipe *r = t->recipe;
+    struct strbuf ends = STRBUF_INIT, step = STRBUF_INIT;
+    end_tokens_describe(&t->policy->config, t->policy->tokenizer, &ends);
+    method_of(r)->describe_step(r, &step);
+    fprintf(out, "ends     %s\nsteps    %lld of %s", ends.data, (long long)t->max_steps, step.data);
+    strbuf_release(&ends);
+    strbuf_release(&step);
+    fprintf(out, "\ndata     %s", r->data.dataset_name);
+    if (dataset_size(t->dataset) > 0) {
+        fprintf(out, ", %lld rows", (long long)dataset_size(t->dataset));
+    }
+    fprintf(out, "\n");
+}
+
+/* What the device has, if it is here; else what is assumed of a GPU that is not. */
+static enum err find_memory(const char *name, size_t *memory, FILE *out)
+{
+    struct device *device = NULL;
+    if (device_open(&device, name) == ERR_NONE) {
+        *memory = device_free_bytes(device);
+        device_close(device);
+        return ERR_NONE;
+    }
+    int index;
+    if (!device_names_gpu(name, &index)) {
+        return ERR_DEVICE;
+    }
+    *memory = TRAIN_ASSUMED_GIB << 30;
+    fprintf(out, "\nthere is no GPU here: one of %zu GiB is assumed (--memory=GIB says otherwise)\n",
+            TRAIN_ASSUMED_GIB);
+    return ERR_NONE;
+}
+
+/* The files of the run, opened beside a plan that has their places. */
+static enum err check_files(struct train *t, const char *device, FILE *out)
+{
+    TRY(device_open_planning(&t->device, device, 0));
+    TRY(train_open_policy(t, NULL));
+    TRY(train_open_data(t));
+    TRY(train_open_rewards(t));
+    print_work(t, out);
+    return train_print_first(t, out);
+}
+
+enum err train_check(struct recipe *recipe, size_t memory, FILE *out)
+{
+    struct train t = {.recipe = recipe};
+    struct train_plan plan;
+    const char *path = recipe_path(recipe, recipe->model.model_name_or_path);
+    if (memory == 0) {
+        TRY(find_memory(recipe->model.device, &memory, out));
+    }
+    enum err result = train_plan_make(&plan, recipe, path, recipe->model.device, memory);
+    if (result == ERR_NONE) {
+        print_size(plan.made.policy, out);
+        result = train_plan_fits(&plan) ? ERR_NONE : train_plan_refuse(&plan, out);
+    }
+    if (result == ERR_NONE) {
+        result = check_files(&t, recipe->model.device, out);
+        fprintf(out, "\n");
+        train_plan_print(&plan, out);
+    }
+    train_plan_release(&plan);
+    train_close(&t);
+    return result;
+}
