@@ -14,6 +14,7 @@
 #include "rl/cmd/commands.h"
 #include "rl/method.h"
 #include "rl/run/runs.h"
+#include "rl/score.h"
 
 /* What is evaluated, and by which recipe. */
 struct evaluation {
@@ -187,6 +188,7 @@ static enum err open_all(struct evaluation *e)
     if (e->recipe.eval.eval_num_prompts == 0 && dataset_size(e->dataset) == 0) {
         return err_set(ERR_USAGE, "%s has no end; say how many prompts with --limit=N", e->data_name);
     }
+    TRY(score_check_rows(e->rewards, e->dataset, e->data_name, false)); /* the result says how many it cost */
     return open_rollout(e);
 }
 
