@@ -63,7 +63,7 @@ struct host_head {
 };
 
 /* From calloc, which hands out large pieces as pages that are zero until they are written: what is never used is never
- * there. Where it began stands before the data. */
+ * there. The start of the piece is stored before the data. */
 static void *host_alloc(size_t bytes)
 {
     struct host_head head = {calloc(1, bytes + HOST_ALIGNMENT + sizeof head)};

@@ -132,7 +132,7 @@ void device_read(struct device *device, void *to, const void *from, size_t bytes
 void device_copy(struct device *device, void *to, const void *from, size_t bytes);
 void device_zero(struct device *device, void *to, size_t bytes);
 
-/* Threads that operations may use; results never depend on it. 0: one a core. */
+/* Threads that operations may use; results never depend on it. 0: one per core. */
 void device_set_threads(int n_threads);
 int device_threads(void);
 

@@ -251,7 +251,7 @@ static bool same_line(const struct device_slice *a, const struct device_slice *b
     return a->phase == b->phase && strcmp(a->label, b->label) == 0;
 }
 
-/* One line a label of a phase, in the order of first use; returns the bytes of the lines. */
+/* One line per label of a phase, in the order of first use; returns the bytes of the lines. */
 static size_t report_lines(const struct device_slice *slice, const struct device_slice *all, enum device_phase phase,
                            FILE *out)
 {
@@ -259,11 +259,11 @@ static size_t report_lines(const struct device_slice *slice, const struct device
         return 0;
     }
     size_t before = report_lines(slice->next, all, phase, out), bytes = 0;
-    bool told = slice->phase != phase;
-    for (const struct device_slice *older = slice->next; older && !told; older = older->next) {
-        told = same_line(older, slice);
+    bool reported = slice->phase != phase;
+    for (const struct device_slice *older = slice->next; older && !reported; older = older->next) {
+        reported = same_line(older, slice);
     }
-    if (told) {
+    if (reported) {
         return before;
     }
     int n = 0;

@@ -1,4 +1,4 @@
-/* kernels/memory.h - the memory of one kind of device, behind kernels/device.h.
+/* kernels/memory.h - how one kind of device allocates and copies: what kernels/device.h is made of.
  *
  * Private to kernels/. SPDX-License-Identifier: Apache-2.0 */
 #ifndef KERNELS_MEMORY_H

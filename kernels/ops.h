@@ -1,6 +1,6 @@
-/* kernels/ops.h - every operation of a decoder, once a device: the boundary between the network and arithmetic.
+/* kernels/ops.h - every operation of a decoder, once per device: the boundary between the network and arithmetic.
  *
- * A `struct ops` is one constant table a device (kernels/cpu: three builds of the same sources, for any x86-64, AVX2 and
+ * A `struct ops` is one constant table per device (kernels/cpu: three builds of the same sources, for any x86-64, AVX2 and
  * AVX-512; kernels/cuda: an NVIDIA GPU). Code above calls through the table and never asks which device it is on.
  *
  * Types. `void *` is an array of the device's element (fp32 on the CPU, bf16 on a GPU); `float *` is fp32 everywhere. All
@@ -107,7 +107,7 @@ struct rmsnorm_grad_args {
 
 /* Rotary embedding (Su et al. 2021, eq. 34) in place on `n_heads` heads of width D of each row: the pair (a, b) at position
  * p becomes (a cos - b sin, b cos + a sin), each product rounded, then one fma. Pairs are (i, i + D/2) or, interleaved,
- * (2i, 2i + 1). `inverse` turns back (the backward pass). */
+ * (2i, 2i + 1). `inverse` rotates back (the backward pass). */
 struct rope_args {
     int T, n_heads, D;
     void *x;
@@ -118,13 +118,13 @@ struct rope_args {
 };
 
 /* Rows `row .. row + n_rows - 1` of a batch are positions `position ...` of one sequence, whose keys and values for
- * positions 128 i ... 128 i + 127 lie in page pages[i] of the pool. */
+ * positions 128 i ... 128 i + 127 are in page pages[i] of the pool. */
 struct span {
     int32_t row, n_rows, position;
     const int32_t *pages;
 };
 
-/* The pool, one pair of arrays a layer:
+/* The pool, one pair of arrays per layer:
  *   k: [page, J, D, 128]  keys transposed, so that 128 scores are one run of panels; on a GPU [page, J, 128, D]
  *   v: [page, J, 128, D] */
 static inline size_t ops_page_elements(int J, int D)
@@ -169,7 +169,7 @@ struct attention_args {
 
 /* One sequence of a training batch: rows row .. row + n_rows - 1 follow `n_prefix` rows that start at prefix_row and may
  * be shared with other sequences (the prompt of a group). Positions are 0 .. n_prefix + n_rows - 1. Sequences that share
- * a prefix stand together, after the sequence that is the prefix itself. */
+ * a prefix are adjacent, after the sequence that is the prefix itself. */
 struct context {
     int32_t prefix_row, n_prefix, row, n_rows;
 };
@@ -283,7 +283,7 @@ struct adamw_args {
 };
 
 /* A list of operations that is the same again and again: a pass of decoding. Equal keys promise the same calls in the same order
- * with the same arguments and `spans`, but for what lies in device memory and what the n_spans single rows of `spans` say. */
+ * with the same arguments and `spans`, except for the contents of device memory and the numbers in the n_spans single rows of `spans`. */
 struct repeat_args {
     const void *key;
     size_t key_bytes; /* at most OPS_REPEAT_KEY */

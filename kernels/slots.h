@@ -2,7 +2,7 @@
  *
  * Kernels ask for an array by its purpose (cuda_slot, kernels/cuda/cuda.h). How large each can get follows from the
  * largest batch: cuda_slots_plan says it before the first kernel runs, on any machine. The sizes of blocks that its
- * formulae share with the kernels stand here, and the kernels assert them.
+ * formulae share with the kernels are here, and the kernels assert them.
  *
  * Private to kernels/. Needs no CUDA. SPDX-License-Identifier: Apache-2.0 */
 #ifndef KERNELS_SLOTS_H
@@ -11,7 +11,7 @@
 #include <stddef.h>
 
 enum cuda_slot {
-    CUDA_SLOT_ROWS,                        /* a number or a list entry a row */
+    CUDA_SLOT_ROWS,                        /* a number or a list entry per row */
     CUDA_SLOT_PARTS,                       /* sums of parts, before they are added in order */
     CUDA_SLOT_DELTA,                       /* attention backward: rowsum(dO O) */
     CUDA_SLOT_TILES,                       /* head: what each vocabulary tile says */

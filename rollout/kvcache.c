@@ -1,4 +1,4 @@
-/* rollout/kvcache.c - the page allocator: a stack of free pages and a count a page.
+/* rollout/kvcache.c - the page allocator: a stack of free pages and a count per page.
  *
  * SPDX-License-Identifier: Apache-2.0 */
 #include "rollout/kvcache.h"

@@ -32,7 +32,7 @@ int kvcache_pages(int length);
 
 /* Pages for n_sequences of max_length positions. */
 int kvcache_wanted(int n_sequences, int max_length);
-/* So many, or as many as half of the free memory holds if that is less; at least 1. */
+/* As kvcache_wanted, or as many as half of the free memory holds if that is less; at least 1. */
 int kvcache_plan(const struct model *model, int n_sequences, int max_length);
 
 #endif

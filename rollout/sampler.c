@@ -13,7 +13,7 @@ void sampler_init(struct sampler *s, struct model *model, int capacity)
     size_t n = (size_t)capacity;
     *s = (struct sampler){.model = model, .capacity = capacity, .n_valid = model->config.V};
     if (model->tokenizer && tokenizer_size(model->tokenizer) < s->n_valid) {
-        s->n_valid = tokenizer_size(model->tokenizer); /* a padded vocabulary ends in rows that stand for nothing */
+        s->n_valid = tokenizer_size(model->tokenizer); /* a padded vocabulary ends in rows that mean nothing */
     }
     s->hidden = device_alloc_in(device, DEVICE_ROLLOUT, n * (size_t)model->config.d * device->element_bytes,
                                 "rollout: rows to draw from");

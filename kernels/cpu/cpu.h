@@ -1,6 +1,6 @@
 /* kernels/cpu/cpu.h - the operations of struct ops (kernels/ops.h) as one instruction set has them.
  *
- * Private to kernels/cpu. Each function here exists once a build: ISA_NAME(matmul) is matmul_avx2, and so on.
+ * Private to kernels/cpu. Each function here exists once per build: ISA_NAME(matmul) is matmul_avx2, and so on.
  *
  * SPDX-License-Identifier: Apache-2.0 */
 #ifndef KERNELS_CPU_CPU_H

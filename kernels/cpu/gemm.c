@@ -138,7 +138,7 @@ static shape_fn *widest(int R, int panels, int *P)
 
 void ISA_NAME(gemm_tile)(const struct gemm_tile *g)
 {
-    /* rows in equal parts: as few as go into the registers beside one panel, or, when there are many, beside MAIN_PANELS */
+    /* rows in equal parts: as few as fit into the registers together with one panel, or, when there are many, with MAIN_PANELS */
     int parts = (g->M + GEMM_ROWS - 1) / GEMM_ROWS;
     parts = g->M <= TALL_ROWS ? 1 : parts;
     for (int p = 0, step; p < g->n_panels; p += step) {

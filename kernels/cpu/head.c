@@ -138,7 +138,7 @@ static size_t tile_floats(int n_rows, int n_tiles)
     return (size_t)n_rows * ((size_t)n_tiles * (sizeof(struct tile) / sizeof(float)) + 2);
 }
 
-/* Scratch of a pass: the tiles, then two numbers a row. */
+/* Scratch of a pass: the tiles, then two numbers per row. */
 static void pass_prepare(struct head_pass *p)
 {
     p->n_tiles = (p->V + TILE - 1) / TILE;

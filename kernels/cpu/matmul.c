@@ -1,7 +1,7 @@
 /* kernels/cpu/matmul.c - products of activations and weight matrices, forward and backward, cut into tiles of gemm.h.
  *
  *   forward      y = x W^T    panels of W as they are
- *   input grad   dx = dy W    panels of W turned, 16 columns at a time, into panels over n
+ *   input grad   dx = dy W    panels of W transposed, 16 columns at a time, into panels over n
  *   weight grad  dW = dy^T x  the tile's rows are inputs k, its lanes outputs n, its chain runs over t: it lands in W's layout
  *
  * Each tile of an output has one owner, which walks the whole chain in blocks: threads change no bit.
@@ -11,8 +11,8 @@
 #include "kernels/cpu/gemm.h"
 
 #define ROW_BLOCK     96   /* rows of x or dy that stay in the second-level cache while panels pass by */
-#define K_BLOCK       1024 /* a panel block of 64 KB and the rows beside it stay in the second-level cache */
-#define N_BLOCK       512  /* outputs that an input gradient sums at once: 8 turned panels of 32 KB */
+#define K_BLOCK       1024 /* a panel block of 64 KB and its rows stay in the second-level cache */
+#define N_BLOCK       512  /* outputs that an input gradient sums at once: 8 transposed panels of 32 KB */
 #define T_BLOCK       512
 #define GRAD_PANELS   8
 #define WEIGHT_PANELS 16
@@ -154,7 +154,7 @@ void ISA_NAME(matmul)(const struct matmul_args *a)
 }
 
 /* Outputs n .. n + n_rows - 1 and columns 16 kp .. of W as [n_rows][16], so that dx is a forward product with it. */
-static void turn_panel(const struct matmul_input_grad_args *a, int n, int n_rows, int kp, float *turned)
+static void transpose_panel(const struct matmul_input_grad_args *a, int n, int n_rows, int kp, float *transposed)
 {
     const float *w = (const float *)a->w + (size_t)kp * CPU_PANEL * CPU_PANEL;
     int width = least(a->K - kp * CPU_PANEL, CPU_PANEL);
@@ -165,12 +165,12 @@ static void turn_panel(const struct matmul_input_grad_args *a, int n, int n_rows
             memcpy(last, from, (size_t)width * CPU_PANEL * sizeof *last);
             from = last;
         }
-        ISA_NAME(gemm_transpose)(turned + (ptrdiff_t)i * CPU_PANEL, from);
+        ISA_NAME(gemm_transpose)(transposed + (ptrdiff_t)i * CPU_PANEL, from);
     }
 }
 
-/* dx of rows t .. (before `end`) and column panels kp ..: goes on with the sum over a block of outputs from n on. */
-static void input_grad_block(const struct matmul_input_grad_args *a, const float *turned, int t, int end, int kp,
+/* dx of rows t .. (before `end`) and column panels kp ..: continues the sum, over a block of outputs from n on. */
+static void input_grad_block(const struct matmul_input_grad_args *a, const float *transposed, int t, int end, int kp,
                              int n_panels, int n)
 {
     int k = kp * CPU_PANEL, width = least(a->K - k, n_panels * CPU_PANEL), n_rows = least(end - t, ROW_BLOCK);
@@ -193,7 +193,7 @@ static void input_grad_block(const struct matmul_input_grad_args *a, const float
         .a = (const float *)a->dy + (ptrdiff_t)t * a->dy_stride + n,
         .a_row = a->dy_stride,
         .a_k = 1,
-        .b = turned,
+        .b = transposed,
         .b_panel = (ptrdiff_t)N_BLOCK * CPU_PANEL,
         .b_k = CPU_PANEL,
         .c = tile,
@@ -215,13 +215,14 @@ void ISA_NAME(matmul_input_grad)(const struct matmul_input_grad_args *a)
     for (int i = 0; i < chunks * groups; i++) {
         int kp = i / groups * width, n_panels = least(panels - kp, width);
         int begin = i % groups * rows, end = least(a->T, begin + rows);
-        float *turned = cpu_scratch(SCRATCH_PACK, (size_t)GRAD_PANELS * N_BLOCK * CPU_PANEL);
+        float *transposed = cpu_scratch(SCRATCH_PACK, (size_t)GRAD_PANELS * N_BLOCK * CPU_PANEL);
         for (int n = 0; n < a->N && begin < end; n += N_BLOCK) {
             for (int q = 0; q < n_panels; q++) {
-                turn_panel(a, n, least(a->N - n, N_BLOCK), kp + q, turned + (ptrdiff_t)q * N_BLOCK * CPU_PANEL);
+                transpose_panel(a, n, least(a->N - n, N_BLOCK), kp + q,
+                                transposed + (ptrdiff_t)q * N_BLOCK * CPU_PANEL);
             }
             for (int t = begin; t < end; t += ROW_BLOCK) {
-                input_grad_block(a, turned, t, end, kp, n_panels, n);
+                input_grad_block(a, transposed, t, end, kp, n_panels, n);
             }
         }
     }
@@ -267,7 +268,7 @@ static void weight_grad_block(const struct matmul_weight_grad_args *a, const flo
     for (int j = 0; j < width; j += GEMM_ROWS) {
         for (int q = 0; q < n_panels; q++) {
             float *dw = a->dw + (size_t)(p + q) * CPU_PANEL * (size_t)a->K + (size_t)(k + j) * CPU_PANEL;
-            const float *next = q + 1 < n_panels ? dw + (size_t)CPU_PANEL * (size_t)a->K : dw; /* its turn comes next */
+            const float *next = q + 1 < n_panels ? dw + (size_t)CPU_PANEL * (size_t)a->K : dw; /* it comes next */
             for (int r = 0; r < GEMM_ROWS; r++) {
                 __builtin_prefetch(next + r * CPU_PANEL, 1);
             }

@@ -3,8 +3,8 @@
  * SPDX-License-Identifier: Apache-2.0 */
 #include "kernels/cpu/cpu.h"
 
-/* (x, y) turned by the angles of `n` pairs: x cos - y sin, y cos + x sin */
-static void rope_turn(float *x, float *y, const float *cos, const float *sin, int n, float sign)
+/* Rotates (x, y) by the angles of `n` pairs: x cos - y sin, y cos + x sin. */
+static void rope_rotate(float *x, float *y, const float *cos, const float *sin, int n, float sign)
 {
     for (int i = 0; i < n; i += VEC_LANES) {
         int lanes = n - i < VEC_LANES ? n - i : VEC_LANES;
@@ -20,7 +20,7 @@ static void rope_head(const struct rope_args *a, float *x, const float *cos, con
     int half = a->D / 2;
     float sign = a->inverse ? -1.0f : 1.0f;
     if (!a->interleaved) {
-        rope_turn(x, x + half, cos, sin, half, sign);
+        rope_rotate(x, x + half, cos, sin, half, sign);
         return;
     }
     float even[VEC_LANES], odd[VEC_LANES];
@@ -30,7 +30,7 @@ static void rope_head(const struct rope_args *a, float *x, const float *cos, con
             even[j] = x[2 * (i + j)];
             odd[j] = x[2 * (i + j) + 1];
         }
-        rope_turn(even, odd, cos + i, sin + i, lanes, sign);
+        rope_rotate(even, odd, cos + i, sin + i, lanes, sign);
         for (int j = 0; j < lanes; j++) {
             x[2 * (i + j)] = even[j];
             x[2 * (i + j) + 1] = odd[j];

@@ -3,7 +3,7 @@
  * A task is a run of rows of one span and one key/value head; the query heads that share it are rows too. Pages of 128 keys at
  * absolute positions are walked in order. A row's arithmetic does not depend on which kernel does it:
  *
- *   t_j = (chain over D of q k_j) * scale log2(e);  keys behind the row's position: -infinity
+ *   t_j = (chain over D of q k_j) * scale log2(e);  keys after the row's position: -infinity
  *   m' = max(m, max t);  a = 2^(m - m');  p_j = 2^(t_j - m')
  *   l = l a + ((sum 0 + sum 1) + (sum 2 + sum 3)), over quarters of 32 keys; in a quarter lane i of four adds keys 8 c + 2 i,
  *       8 c + 2 i + 1 for c ascending, then the butterfly of four
@@ -19,14 +19,14 @@ extern "C" {
 }
 
 static constexpr int THREADS = 128;
-static constexpr int MANY_ROWS = 64; /* rows of a block, 16 a warp */
+static constexpr int MANY_ROWS = 64; /* rows of a block, 16 per warp */
 static constexpr int FEW_ROWS = 16;  /* rows of a block whose warps share the keys instead */
 static constexpr float NEVER = -__builtin_inff();
 
 struct block {
     const struct cuda_task *tasks;
     const int32_t *pages;
-    int heads; /* query heads a key/value head */
+    int heads; /* query heads per key/value head */
     int H, J, D, q_stride, out_stride;
     float scale_log2;
     const bf16 *q, *k_pool, *v_pool;
@@ -285,7 +285,8 @@ template <int DP> __global__ void __launch_bounds__(THREADS) few_kernel(struct b
             load_matrices(w, weights + (lane % 16) * WEIGHTS + k * 16 + lane / 16 * 8);
 #pragma unroll
             for (int i = 0; i < COLUMNS / 16; i++) {
-                load_matrices_turned(f, values + (k * 16 + lane % 16) * LINE + warp * COLUMNS + i * 16 + lane / 16 * 8);
+                load_matrices_transposed(f, values + (k * 16 + lane % 16) * LINE + warp * COLUMNS + i * 16 +
+                                                lane / 16 * 8);
                 mma16(o[2 * i], w, f[0], f[1]);
                 mma16(o[2 * i + 1], w, f[2], f[3]);
             }

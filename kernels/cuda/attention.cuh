@@ -1,6 +1,6 @@
 /* kernels/cuda/attention.cuh - pieces of attention on tensor cores, for forward and backward.
  *
- * Rows of D elements lie in shared memory in lines of DP + 8, where DP is D up to the next size a kernel is made for; columns
+ * Rows of D elements are stored in shared memory in lines of DP + 8, where DP is D up to the next size a kernel is made for; columns
  * past D are zeros, which change no sum. D is a multiple of 8 and at most 128.
  *
  * SPDX-License-Identifier: Apache-2.0 */
@@ -46,7 +46,7 @@ __device__ __forceinline__ void rows_times_lines(float s[N / 8][4], const uint32
 }
 
 /* o[i] += p times columns 8 i .. 8 i + 7 of b, over its lines k, of which p holds weights [16 rows][N lines] as
- * accumulators: each sum goes on as a chain over the lines, 16 at a time, ascending. */
+ * accumulators: each sum continues as a chain over the lines, 16 at a time, ascending. */
 template <int DP, int N, int COLUMNS>
 __device__ __forceinline__ void weights_times_columns(float o[COLUMNS / 8][4], const float p[N / 8][4], const bf16 *b)
 {
@@ -58,7 +58,7 @@ __device__ __forceinline__ void weights_times_columns(float o[COLUMNS / 8][4], c
 #pragma unroll
         for (int i = 0; i < COLUMNS / 16; i++) {
             uint32_t f[4];
-            load_matrices_turned(f, b + (k * 16 + lane % 16) * line_of<DP>() + i * 16 + lane / 16 * 8);
+            load_matrices_transposed(f, b + (k * 16 + lane % 16) * line_of<DP>() + i * 16 + lane / 16 * 8);
             mma16(o[2 * i], a, f[0], f[1]);
             mma16(o[2 * i + 1], a, f[2], f[3]);
         }

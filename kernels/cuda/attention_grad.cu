@@ -2,9 +2,9 @@
  *
  *   P = exp(scale Q K^T - lse);  dV = P^T dO;  dP = dO V^T;  dS = P (dP - rowsum(dO O)) scale;  dQ = dS K;  dK = dS^T Q
  *
- * Two kernels, each of which owns what it sums: one a block of queries (dQ), one a block of keys with the queries of one
+ * Two kernels, each of which owns what it sums: one has a block of queries (dQ), one a block of keys with the queries of one
  * context (dK, dV). Keys of a shared prefix get a part from each context that shares it; the parts are added in order.
- * Both have the same form: 16 rows a warp (queries, or keys) against lines in shared memory (keys, or queries).
+ * Both have the same form: 16 rows per warp (queries, or keys) against lines in shared memory (keys, or queries).
  *
  * SPDX-License-Identifier: Apache-2.0 */
 #include "kernels/cuda/attention.cuh"
@@ -14,7 +14,7 @@ extern "C" {
 }
 
 static constexpr int THREADS = 128;
-static constexpr int ROWS = CUDA_GRAD_ROWS; /* of a block, 16 a warp */
+static constexpr int ROWS = CUDA_GRAD_ROWS; /* of a block, 16 per warp */
 
 struct grad {
     const struct context *contexts;
@@ -35,7 +35,7 @@ static __device__ __forceinline__ int key_row(const struct context &c, int i)
     return i < c.n_prefix ? c.prefix_row + i : c.row + i - c.n_prefix;
 }
 
-/* delta, a warp a row and head */
+/* delta, a warp per row and head */
 __global__ void delta_kernel(struct grad g, int n)
 {
     int i = (int)(blockIdx.x * (THREADS / LANES) + threadIdx.x / LANES);
@@ -260,7 +260,7 @@ template <int DP, int QUERIES> __global__ void __launch_bounds__(THREADS, 2) dkv
         start = next_start, h = next_h, stage ^= 1;
     }
     copies_wait<0>();
-    /* keys of the block behind the prefix get zeros as their part */
+    /* keys of the block after the prefix get zeros as their part */
     store_keys<DP>(g, t, c, t.part < 0 ? n : ROWS, dk, dv);
 }
 

@@ -139,7 +139,8 @@ static bool blas_open(void)
 static bool make_call(struct call *call, const struct cuda_product *p, int M, int K)
 {
     const struct cuda_blas *blas = cuda.blas;
-    cublasOperation_t first = p->b_turned ? CUBLAS_OP_N : CUBLAS_OP_T, second = p->a_turned ? CUBLAS_OP_T : CUBLAS_OP_N;
+    cublasOperation_t first = p->b_transposed ? CUBLAS_OP_N : CUBLAS_OP_T,
+                      second = p->a_transposed ? CUBLAS_OP_T : CUBLAS_OP_N;
     cudaDataType_t in = CUDA_R_16BF, out = p->wide ? CUDA_R_32F : CUDA_R_16BF;
     uint64_t m = (uint64_t)M, n = (uint64_t)p->N, k = (uint64_t)K;
     bool good = blas->desc_create(&call->desc, CUBLAS_COMPUTE_32F, CUDA_R_32F) == CUBLAS_STATUS_SUCCESS;
@@ -154,10 +155,10 @@ static bool make_call(struct call *call, const struct cuda_product *p, int M, in
         good = good && blas->desc_set(call->desc, CUBLASLT_MATMUL_DESC_BIAS_POINTER, &p->bias, sizeof p->bias) ==
                            CUBLAS_STATUS_SUCCESS;
     }
-    good = good && blas->layout_create(&call->first, in, p->b_turned ? n : k, p->b_turned ? k : n, (int64_t)p->ldb) ==
-                       CUBLAS_STATUS_SUCCESS;
-    good = good && blas->layout_create(&call->second, in, p->a_turned ? m : k, p->a_turned ? k : m, (int64_t)p->lda) ==
-                       CUBLAS_STATUS_SUCCESS;
+    good = good && blas->layout_create(&call->first, in, p->b_transposed ? n : k, p->b_transposed ? k : n,
+                                       (int64_t)p->ldb) == CUBLAS_STATUS_SUCCESS;
+    good = good && blas->layout_create(&call->second, in, p->a_transposed ? m : k, p->a_transposed ? k : m,
+                                       (int64_t)p->lda) == CUBLAS_STATUS_SUCCESS;
     return good && blas->layout_create(&call->out, out, n, m, (int64_t)p->ldc) == CUBLAS_STATUS_SUCCESS;
 }
 
@@ -197,7 +198,7 @@ static bool set_number(cublasLtMatmulPreference_t preference, cublasLtMatmulPref
 }
 
 /* Algorithms for the call that sum all of K in one go (or any at all); how many. */
-static int ask(const struct call *call, cublasLtMatmulHeuristicResult_t *found)
+static int find_algorithms(const struct call *call, cublasLtMatmulHeuristicResult_t *found)
 {
     const struct cuda_blas *blas = cuda.blas;
     cublasLtMatmulPreference_t preference;
@@ -246,14 +247,14 @@ static struct trial trial_of(const struct cuda_product *p)
 {
     struct trial trial = {.product = *p};
     struct cuda_product *t = &trial.product;
-    int most = p->a_turned ? TRIAL_OUTPUTS : TRIAL_TOKENS;
+    int most = p->a_transposed ? TRIAL_OUTPUTS : TRIAL_TOKENS;
     t->M = p->M < most ? p->M : most;
-    t->K = p->a_turned && p->K > TRIAL_TOKENS ? TRIAL_TOKENS : p->K;
-    size_t line_a = line_of(p->a_turned ? t->M : t->K), line_b = line_of(p->b_turned ? t->N : t->K);
+    t->K = p->a_transposed && p->K > TRIAL_TOKENS ? TRIAL_TOKENS : p->K;
+    size_t line_a = line_of(p->a_transposed ? t->M : t->K), line_b = line_of(p->b_transposed ? t->N : t->K);
     t->lda = t->lda < line_a ? t->lda : line_a; /* no more memory than needed */
     t->ldb = t->ldb < line_b ? t->ldb : line_b;
-    size_t a = aligned(2 * (size_t)(p->a_turned ? t->K : t->M) * t->lda);
-    size_t b = aligned(2 * (size_t)(p->b_turned ? t->K : p->N) * t->ldb), bias = aligned(2 * (size_t)p->N);
+    size_t a = aligned(2 * (size_t)(p->a_transposed ? t->K : t->M) * t->lda);
+    size_t b = aligned(2 * (size_t)(p->b_transposed ? t->K : p->N) * t->ldb), bias = aligned(2 * (size_t)p->N);
     size_t c = aligned((p->wide ? 4 : 2) * (size_t)t->M * t->ldc);
     trial.memory = cuda_borrow(a + b + bias + 3 * c + ALIGNMENT);
     if (!trial.memory) {
@@ -270,9 +271,9 @@ static struct trial trial_of(const struct cuda_product *p)
     return trial;
 }
 
-static void fill_operand(const void *x, int rows, size_t line, int K, bool turned, enum cuda_trial kind)
+static void fill_operand(const void *x, int rows, size_t line, int K, bool transposed, enum cuda_trial kind)
 {
-    if (turned) {
+    if (transposed) {
         cuda_trial_columns((void *)(uintptr_t)x, K, line, rows, kind, 0);
     } else {
         cuda_trial_elements((void *)(uintptr_t)x, (size_t)rows, line, K, kind, 0);
@@ -283,8 +284,8 @@ static void fill_operand(const void *x, int rows, size_t line, int K, bool turne
 static void fill_trial(const struct cuda_product *t, bool cancels)
 {
     int shift = cancels ? -18 : 0;
-    fill_operand(t->a, t->M, t->lda, t->K, t->a_turned, cancels ? CUDA_TRIAL_REPEATED : CUDA_TRIAL_PLAIN);
-    fill_operand(t->b, t->N, t->ldb, t->K, t->b_turned, cancels ? CUDA_TRIAL_NEGATIVE : CUDA_TRIAL_PLAIN);
+    fill_operand(t->a, t->M, t->lda, t->K, t->a_transposed, cancels ? CUDA_TRIAL_REPEATED : CUDA_TRIAL_PLAIN);
+    fill_operand(t->b, t->N, t->ldb, t->K, t->b_transposed, cancels ? CUDA_TRIAL_NEGATIVE : CUDA_TRIAL_PLAIN);
     if (t->bias) {
         cuda_trial_elements((void *)(uintptr_t)t->bias, 1, (size_t)t->N, t->N, CUDA_TRIAL_PLAIN, shift);
     }
@@ -329,7 +330,7 @@ static void compare(const struct trial *trial, const struct cuda_product *t, boo
     }
 }
 
-/* The trial moved down to where operands in use lie, at 256 bytes: at 16 and no better, fetches straddle cache lines,
+/* The trial moved down to where operands in use begin, at 256 bytes: at 16 and no better, fetches straddle cache lines,
  * and every algorithm takes up to twice as long. It is then of other numbers, of the same kind. */
 static struct cuda_product as_used(const struct cuda_product *t)
 {
@@ -377,7 +378,7 @@ static void admit(struct entry *choice, const struct cuda_product *p, const cubl
     struct trial trial = trial_of(p);
     struct cuda_product *t = &trial.product, uneven = *t, timed = as_used(t);
     struct call call = {0}, uneven_call = {0};
-    *(p->a_turned ? &uneven.K : &uneven.M) -= UNEVEN;
+    *(p->a_transposed ? &uneven.K : &uneven.M) -= UNEVEN;
     bool made = trial.memory && make_call(&call, t, t->M, t->K) && make_call(&uneven_call, &uneven, uneven.M, uneven.K);
     int n_equal = 0, from_c = 0;
     for (; made && n_equal == 0 && from_c <= (p->accumulate ? 1 : 0); from_c++) {
@@ -430,7 +431,7 @@ static struct entry *find(struct entry *table, const struct key *key)
     }
 }
 
-/* The end of the range that n lies in: algorithms are chosen once a range. */
+/* The end of the range that n is in: algorithms are chosen once per range. */
 static int range_of(int n)
 {
     int step = n <= 64 ? 16 : n <= 512 ? 64 : n <= 4096 ? 512 : 4096;
@@ -444,7 +445,7 @@ static int alignment_of(const void *p)
 
 static struct key key_of(const struct cuda_product *p)
 {
-    int flags = p->a_turned | p->b_turned << 1 | p->wide << 2 | p->accumulate << 3 | (p->bias != NULL) << 4 |
+    int flags = p->a_transposed | p->b_transposed << 1 | p->wide << 2 | p->accumulate << 3 | (p->bias != NULL) << 4 |
                 (p->residual != NULL) << 5;
     flags |= (alignment_of(p->a) | alignment_of(p->b) | alignment_of(p->c) | alignment_of(p->bias) |
               alignment_of(p->residual))
@@ -458,7 +459,7 @@ static void choose(struct entry *choice, const struct cuda_product *p)
     struct call call = {0};
     int n = 0;
     if (make_call(&call, p, choice->key.M, choice->key.K)) {
-        n = ask(&call, found);
+        n = find_algorithms(&call, found);
     }
     free_call(&call);
     if (n > 0) {
@@ -490,8 +491,8 @@ static struct entry *product_entry(const struct cuda_product *p)
         forget_products(blas);
         e = find(blas->products, &key);
     }
-    range.M = p->a_turned ? p->M : range_of(p->M);
-    range.K = p->a_turned ? range_of(p->K) : p->K;
+    range.M = p->a_transposed ? p->M : range_of(p->M);
+    range.K = p->a_transposed ? range_of(p->K) : p->K;
     struct entry *choice = find(blas->choices, &range);
     if (!choice->used) {
         if (blas->n_choices++ == ENTRIES / 2) { /* many shapes: begin anew */
@@ -522,7 +523,7 @@ bool cuda_blas_run(const struct cuda_product *p)
     }
     if (e->usable && cuda.time_each) {
         char what[64];
-        snprintf(what, sizeof what, "%s N %d K %d", p->what, p->N, p->a_turned ? p->M : p->K);
+        snprintf(what, sizeof what, "%s N %d K %d", p->what, p->N, p->a_transposed ? p->M : p->K);
         cuda_launched(what);
     } else if (e->usable) {
         cuda_launched(p->what);

@@ -130,13 +130,13 @@ void cuda_repeat_close(void);
 
 /* ---- matrix products ---- */
 
-/* C[m, n] (+)= sum over k of A(m, k) B(n, k), with A(m, k) at a[m * lda + k] or, turned, a[k * lda + m]; B likewise. */
+/* C[m, n] (+)= sum over k of A(m, k) B(n, k), with A(m, k) at a[m * lda + k] or, transposed, a[k * lda + m]; B likewise. */
 struct cuda_product {
     const char *what; /* for messages and times */
     int M, N, K;
     const void *a, *b;
     size_t lda, ldb;
-    bool a_turned, b_turned;
+    bool a_transposed, b_transposed;
     void *c; /* bf16, or fp32 if wide */
     size_t ldc;
     bool wide, accumulate; /* fp32 out; add to what is there: after the sum, */
@@ -157,7 +157,7 @@ void cuda_blas_close(void);
  * in their second half and numbers that are negative there are 0 but for the roundings on the way. */
 enum cuda_trial { CUDA_TRIAL_PLAIN, CUDA_TRIAL_REPEATED, CUDA_TRIAL_NEGATIVE };
 void cuda_trial_elements(void *to, size_t rows, size_t line, int width, enum cuda_trial kind, int shift);
-/* The same numbers turned: `width` columns of `length` elements each. */
+/* The same numbers, transposed: `width` columns of `length` elements each. */
 void cuda_trial_columns(void *to, int length, size_t line, int width, enum cuda_trial kind, int shift);
 /* How many of the elements of rows of `width`, `stride` apart, differ in a bit; n elements from first to last. Waits. */
 size_t cuda_count_different(const void *a, const void *b, size_t n, size_t width, size_t stride);

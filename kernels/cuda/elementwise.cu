@@ -139,7 +139,7 @@ __device__ __forceinline__ void gated_grad(float g, float u, float d, float *dg,
     *du = __fmul_rn(d, __fmul_rn(g, s));
 }
 
-/* Eight columns a thread; F a multiple of 8. */
+/* Eight columns per thread; F is a multiple of 8. */
 __global__ void swiglu_eights_kernel(struct swiglu_args a)
 {
     size_t i = ((size_t)blockIdx.x * THREADS + threadIdx.x) * 8, F = (size_t)a.F;

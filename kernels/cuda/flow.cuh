@@ -2,10 +2,10 @@
  *
  * A block stays on its multiprocessor and does tile after tile. One of its three warpgroups has the tensor memory accelerator
  * fill a ring of stages, 64 steps of k each; the two others multiply, 64 x 256 sums each, and do what is to be done with the
- * sums while the ring fills for the next tile. The second of them is kept a few stages behind the first, so that one
+ * sums while the ring fills for the next tile. The second of them is kept a few stages later than the first, so that one
  * multiplies while the other is busy with its sums. The chain of an element is that of gemm.cuh, so are its bits.
  *
- * Both operands must be FAST and not turned (gemm.cuh). Hopper only. SPDX-License-Identifier: Apache-2.0 */
+ * Both operands must be FAST and not transposed (gemm.cuh). Hopper only. SPDX-License-Identifier: Apache-2.0 */
 #ifndef KERNELS_CUDA_FLOW_CUH
 #define KERNELS_CUDA_FLOW_CUH
 
@@ -92,7 +92,7 @@ __device__ __forceinline__ void barrier_arrive(uint64_t *barrier)
     asm volatile("mbarrier.arrive.shared::cta.b64 _, [%0];" ::"r"(shared_address(barrier)) : "memory");
 }
 
-/* Arrives, and has the phase end when so many bytes more have come. */
+/* Arrives; the phase ends when `bytes` more have come. */
 __device__ __forceinline__ void barrier_expect(uint64_t *barrier, uint32_t bytes)
 {
     asm volatile("mbarrier.arrive.expect_tx.shared::cta.b64 _, [%0], %1;" ::"r"(shared_address(barrier)), "r"(bytes)

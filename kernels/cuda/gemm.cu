@@ -75,14 +75,14 @@ template <bool AT, bool BT, bool FAST> static void launch(const struct cuda_prod
 
 void cuda_product_reference(const struct cuda_product *p)
 {
-    bool fast = operand_is_fast(p->a, p->lda, p->M, p->K, p->a_turned) &&
-                operand_is_fast(p->b, p->ldb, p->N, p->K, p->b_turned);
+    bool fast = operand_is_fast(p->a, p->lda, p->M, p->K, p->a_transposed) &&
+                operand_is_fast(p->b, p->ldb, p->N, p->K, p->b_transposed);
     if (p->M == 0 || p->N == 0) {
         return;
     }
-    if (!p->a_turned && !p->b_turned) {
+    if (!p->a_transposed && !p->b_transposed) {
         fast ? launch<false, false, true>(p) : launch<false, false, false>(p);
-    } else if (!p->a_turned) {
+    } else if (!p->a_transposed) {
         fast ? launch<false, true, true>(p) : launch<false, true, false>(p);
     } else {
         fast ? launch<true, true, true>(p) : launch<true, true, false>(p);
@@ -129,19 +129,20 @@ __device__ __forceinline__ bf16 trial_number(size_t row, int column, int width, 
     return __ushort_as_bfloat16((unsigned short)(there ? bits : 0));
 }
 
-__global__ void trial_kernel(bf16 *to, size_t n, size_t line, int width, enum cuda_trial kind, int shift, bool turned)
+__global__ void trial_kernel(bf16 *to, size_t n, size_t line, int width, enum cuda_trial kind, int shift,
+                             bool transposed)
 {
     size_t i = (size_t)blockIdx.x * TRIAL_THREADS + threadIdx.x;
     if (i < n) {
-        to[i] = turned ? trial_number(i % line, (int)(i / line), width, kind, shift)
-                       : trial_number(i / line, (int)(i % line), width, kind, shift);
+        to[i] = transposed ? trial_number(i % line, (int)(i / line), width, kind, shift)
+                           : trial_number(i / line, (int)(i % line), width, kind, shift);
     }
 }
 
-static void make_trial(void *to, size_t n, size_t line, int width, enum cuda_trial kind, int shift, bool turned)
+static void make_trial(void *to, size_t n, size_t line, int width, enum cuda_trial kind, int shift, bool transposed)
 {
     trial_kernel<<<(unsigned)((n + TRIAL_THREADS - 1) / TRIAL_THREADS), TRIAL_THREADS, 0, cuda.stream>>>(
-        (bf16 *)to, n, line, width, kind, shift, turned);
+        (bf16 *)to, n, line, width, kind, shift, transposed);
     cuda_launched("trial numbers");
 }
 
@@ -197,13 +198,13 @@ void cuda_matmul_input_grad(const struct matmul_input_grad_args *a)
     p.what = "matmul_input_grad";
     p.M = a->T, p.N = a->K, p.K = a->N;
     p.a = a->dy, p.lda = (size_t)a->dy_stride;
-    p.b = a->w, p.ldb = (size_t)a->K, p.b_turned = true;
+    p.b = a->w, p.ldb = (size_t)a->K, p.b_transposed = true;
     p.c = a->dx, p.ldc = (size_t)a->dx_stride;
     p.accumulate = a->accumulate;
     cuda_product_run(&p);
 }
 
-/* dbias: parts of 64 rows, a thread a column; the parts are added in order. */
+/* dbias: parts of 64 rows, a thread per column; the parts are added in order. */
 static constexpr int BIAS_ROWS = CUDA_PART_ROWS;
 static constexpr int BIAS_THREADS = 128;
 
@@ -309,8 +310,8 @@ void cuda_matmul_weight_grad(const struct matmul_weight_grad_args *a)
     struct cuda_product p = {};
     p.what = "matmul_weight_grad";
     p.M = a->N, p.N = a->K, p.K = a->T;
-    p.a = a->dy, p.lda = (size_t)a->dy_stride, p.a_turned = true;
-    p.b = a->x, p.ldb = (size_t)a->x_stride, p.b_turned = true;
+    p.a = a->dy, p.lda = (size_t)a->dy_stride, p.a_transposed = true;
+    p.b = a->x, p.ldb = (size_t)a->x_stride, p.b_transposed = true;
     p.c = a->dw, p.ldc = (size_t)a->K, p.wide = true, p.accumulate = true;
     if (!product_in_parts(&p)) {
         cuda_product_run(&p);

@@ -1,6 +1,6 @@
 /* kernels/cuda/gemm.cuh - the one inner product: a block's tile of sums, 16 at a time, ascending, from 0.
  *
- * BM x 128 sums a block, 64 x 32 a warp, in the layout of mma.sync's accumulators; 32 steps of k are in shared memory at a time,
+ * BM x 128 sums per block, 64 x 32 per warp, in the layout of mma.sync's accumulators; 32 steps of k are in shared memory at a time,
  * four such stages under way by cp.async. FAST needs rows that start at 16 bytes and whole runs of 8 elements; otherwise
  * elements are copied one by one.
  *
@@ -15,7 +15,7 @@ static constexpr int GEMM_BK = 32;
 static constexpr int GEMM_STAGES = 4;
 static constexpr int GEMM_PAD = 8; /* elements after each row of shared memory, so that ldmatrix meets no bank twice */
 
-/* X(r, k) at p[r * ld + k], or turned p[k * ld + r]; zero outside of rows x depth */
+/* X(r, k) at p[r * ld + k], or transposed p[k * ld + r]; zero outside of rows x depth */
 struct operand {
     const bf16 *p;
     size_t ld;
@@ -31,9 +31,9 @@ template <int BM> __host__ __device__ constexpr int gemm_threads()
     return BM * 2;
 }
 
-template <int ROWS, bool TURNED> __host__ __device__ constexpr int tile_elements()
+template <int ROWS, bool TRANSPOSED> __host__ __device__ constexpr int tile_elements()
 {
-    return TURNED ? GEMM_BK * (ROWS + GEMM_PAD) : ROWS * (GEMM_BK + GEMM_PAD);
+    return TRANSPOSED ? GEMM_BK * (ROWS + GEMM_PAD) : ROWS * (GEMM_BK + GEMM_PAD);
 }
 
 template <int BM, bool AT, bool BT> __host__ __device__ constexpr size_t gemm_shared_bytes()
@@ -42,17 +42,18 @@ template <int BM, bool AT, bool BT> __host__ __device__ constexpr size_t gemm_sh
 }
 
 /* Whether FAST may be used. */
-static inline bool operand_is_fast(const void *p, size_t ld, int rows, int depth, bool turned)
+static inline bool operand_is_fast(const void *p, size_t ld, int rows, int depth, bool transposed)
 {
-    return (uintptr_t)p % 16 == 0 && ld % 8 == 0 && (turned ? rows : depth) % 8 == 0;
+    return (uintptr_t)p % 16 == 0 && ld % 8 == 0 && (transposed ? rows : depth) % 8 == 0;
 }
 
-template <int ROWS, bool TURNED, bool FAST, int THREADS>
+template <int ROWS, bool TRANSPOSED, bool FAST, int THREADS>
 __device__ __forceinline__ void load_tile(bf16 *to, const struct operand &o, int row, int k)
 {
-    constexpr int RUN = TURNED ? ROWS : GEMM_BK, LINES = TURNED ? GEMM_BK : ROWS; /* a line is contiguous in memory */
-    int line0 = TURNED ? k : row, run0 = TURNED ? row : k;
-    int n_lines = TURNED ? o.depth : o.rows, n_run = TURNED ? o.rows : o.depth;
+    constexpr int RUN = TRANSPOSED ? ROWS : GEMM_BK,
+                  LINES = TRANSPOSED ? GEMM_BK : ROWS; /* a line is contiguous in memory */
+    int line0 = TRANSPOSED ? k : row, run0 = TRANSPOSED ? row : k;
+    int n_lines = TRANSPOSED ? o.depth : o.rows, n_run = TRANSPOSED ? o.rows : o.depth;
     if constexpr (FAST) {
 #pragma unroll
         for (int i = threadIdx.x; i < LINES * RUN / 8; i += THREADS) {
@@ -84,7 +85,7 @@ __device__ __forceinline__ void multiply_stage(struct sums &s, const bf16 *as, c
         for (int i = 0; i < 4; i++) {
             int m = warp_m + i * 16;
             if (AT) {
-                load_matrices_turned(a[i], as + (k + lane % 8 + lane / 16 * 8) * A_LINE + m + lane / 8 % 2 * 8);
+                load_matrices_transposed(a[i], as + (k + lane % 8 + lane / 16 * 8) * A_LINE + m + lane / 8 % 2 * 8);
             } else {
                 load_matrices(a[i], as + (m + lane % 16) * A_LINE + k + lane / 16 * 8);
             }
@@ -93,7 +94,7 @@ __device__ __forceinline__ void multiply_stage(struct sums &s, const bf16 *as, c
         for (int j = 0; j < 2; j++) {
             int n = warp_n + j * 16;
             if (BT) {
-                load_matrices_turned(b[j], bs + (k + lane % 16) * B_LINE + n + lane / 16 * 8);
+                load_matrices_transposed(b[j], bs + (k + lane % 16) * B_LINE + n + lane / 16 * 8);
             } else {
                 load_matrices(b[j], bs + (n + lane / 16 * 8 + lane % 8) * B_LINE + k + lane / 8 % 2 * 8);
             }

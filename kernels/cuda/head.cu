@@ -15,7 +15,7 @@ static constexpr int FEW_ROWS = 256; /* rows of a pass that stores its logits */
 
 static_assert(PASS_ROWS == CUDA_PASS_ROWS && FEW_ROWS == CUDA_FEW_ROWS, "kernels/slots.h");
 
-/* A warp does a few rows at once, so that the latency of one hides behind the others. */
+/* A warp does a few rows at once, so that the others hide the latency of one. */
 static constexpr int ROWS_AT_ONCE = 4;
 
 /* Of a tile lane i has the pairs i and i + 32: tokens 2 i, 2 i + 1, 2 i + 64, 2 i + 65. */

@@ -1,7 +1,7 @@
 /* kernels/cuda/head.cuh - what the files of the LM head share: the shape of its work, and the arithmetic of a tile.
  *
  * Logits are made 128 rows at a time, and the vocabulary is cut into tiles of 128 tokens: struct head_tile is all that is known of a
- * row's tile. How its 128 numbers are added is fixed here, whoever has them: neighbours 2 p and 2 p + 1 (pair_stats), and of the
+ * row's tile. How its 128 numbers are added is fixed here, whichever threads have them: neighbours 2 p and 2 p + 1 (pair_stats), and of the
  * 64 pairs p with p ^ 32, then p ^ 16, 8, 4, then 1, then 2.
  *
  * SPDX-License-Identifier: Apache-2.0 */
@@ -13,7 +13,7 @@
 static constexpr int HEAD_TILE = GEMM_BN;      /* tokens */
 static constexpr float HEAD_NO_LOGIT = -3e38f; /* of tokens past the end */
 
-/* Other than by head_flow, a block of 128 rows has one tile, and its warps take turns at the rows. */
+/* Other than by head_flow, a block of 128 rows has one tile, and its warps alternate over the rows. */
 static constexpr int HEAD_ROWS = 128;
 static constexpr int HEAD_LINE = HEAD_TILE + 4; /* floats of a row of logits in shared memory */
 static constexpr int HEAD_THREADS = gemm_threads<HEAD_ROWS>();

@@ -1,4 +1,4 @@
-/* kernels/cuda/head_flow.cu - the LM head on Hopper: what is done with 128 x 256 sums as they lie in registers.
+/* kernels/cuda/head_flow.cu - the LM head on Hopper: what is done with 128 x 256 sums as registers hold them.
  *
  * Four lanes share a row: each has 32 of a vocabulary tile's 128 tokens, and the block's 256 columns are two such tiles. The
  * arithmetic is that of kernels/cuda/head.cuh.
@@ -188,7 +188,7 @@ static __device__ __forceinline__ void tiles_of_rows(const struct head &h, const
 }
 
 /* Words w[0 .. 3] of four lanes: lane i gets word i of each. */
-static __device__ __forceinline__ uint4 quad_turned(uint32_t w0, uint32_t w1, uint32_t w2, uint32_t w3)
+static __device__ __forceinline__ uint4 quad_transposed(uint32_t w0, uint32_t w1, uint32_t w2, uint32_t w3)
 {
     bool odd = threadIdx.x % 2, upper = threadIdx.x / 2 % 2;
     uint32_t got0 = __shfl_xor_sync(0xFFFFFFFFu, odd ? w0 : w1, 1),
@@ -219,7 +219,8 @@ static __device__ __forceinline__ void dlogits_of_row(const struct head_grad &g,
             x[i] = mine < left ? x[i] : 0;
         }
     }
-    uint4 run = quad_turned(pack_bf16(x[0], x[1]), pack_bf16(x[2], x[3]), pack_bf16(x[4], x[5]), pack_bf16(x[6], x[7]));
+    uint4 run =
+        quad_transposed(pack_bf16(x[0], x[1]), pack_bf16(x[2], x[3]), pack_bf16(x[4], x[5]), pack_bf16(x[6], x[7]));
     token += (int)threadIdx.x % 4 * 6; /* a lane began 2 tokens after its neighbour, and now 8 */
     if (row < g.n_rows && (size_t)token < g.line) {
         *reinterpret_cast<uint4 *>(g.dlogits + (size_t)row * g.line + (size_t)token) = run;

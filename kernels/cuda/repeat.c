@@ -101,7 +101,7 @@ static void record(struct recording *r, const struct repeat_args *a)
 void cuda_repeat(const struct repeat_args *a)
 {
     struct recording *r = find(a);
-    if (cuda.wait_each) { /* kernel by kernel, as it was asked for */
+    if (cuda.wait_each) { /* kernel by kernel, as STROP_CUDA_WAIT says */
         a->work(a->context);
         return;
     }

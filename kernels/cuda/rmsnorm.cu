@@ -1,4 +1,4 @@
-/* kernels/cuda/rmsnorm.cu - RMS norm, forward and backward: a group of threads a slice, whose size depends on its width alone.
+/* kernels/cuda/rmsnorm.cu - RMS norm, forward and backward: a group of threads per slice, whose size depends on its width alone.
  *
  * Thread i of a group of G sums the squares of runs i, i + G, ... of the slice by fma, a run's elements ascending; then the
  * butterfly of a warp, then warps ascending. A run is 8 elements where the width is a multiple of 8, else one.
@@ -84,13 +84,13 @@ template <int GROUP, int RUN> __global__ void rmsnorm_kernel(struct rmsnorm_args
     }
 }
 
-/* Whether runs of 8 lie at 16 bytes. */
+/* Whether runs of 8 begin at multiples of 16 bytes. */
 static bool has_runs(int width, int stride, const void *p)
 {
     return width % 8 == 0 && stride % 8 == 0 && (uintptr_t)p % 16 == 0;
 }
 
-/* The order of a sum must depend on the width alone, so a width of whole runs has to lie at whole runs. */
+/* The order of a sum must depend on the width alone, so a slice of whole runs has to begin at a whole run. */
 static bool takes_runs(int width, bool fits)
 {
     BUG_ON(width % 2 != 0 || (width % 8 == 0 && !fits));
@@ -206,7 +206,7 @@ template <int GROUP, int RUN> __global__ void rms_dx_kernel(struct rmsnorm_grad_
     }
 }
 
-/* All of it in one pass over rows of whole runs: a warp a row, RUNS runs a lane, in registers. A block has ROWS_PER_PART rows, and
+/* All of it in one pass over rows of whole runs: a warp per row, RUNS runs per lane, in registers. A block has ROWS_PER_PART rows, and
  * its share of dweight is the sum over its warps, each of which has every WARPS-th row. */
 static constexpr int WARPS = THREADS / LANES;
 

@@ -80,7 +80,8 @@ static void check_gradient(int N, int K, bool cancels)
         cuda_trial_columns(memory[0], tokens[i], (size_t)N, N, cancels ? CUDA_TRIAL_REPEATED : CUDA_TRIAL_PLAIN, 1);
         cuda_trial_columns(memory[1], tokens[i], (size_t)K, K, cancels ? CUDA_TRIAL_NEGATIVE : CUDA_TRIAL_PLAIN, 1);
         struct cuda_product p = {.what = "test", .M = N, .N = K, .K = tokens[i], .wide = true, .accumulate = true};
-        p.a = memory[0], p.lda = (size_t)N, p.a_turned = true, p.b = memory[1], p.ldb = (size_t)K, p.b_turned = true;
+        p.a = memory[0], p.lda = (size_t)N, p.a_transposed = true, p.b = memory[1], p.ldb = (size_t)K,
+        p.b_transposed = true;
         p.ldc = (size_t)K;
         for (int from_c = 0; from_c < 2; from_c++) {
             for (int run = 0; run < 2; run++) {
