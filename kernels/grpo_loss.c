@@ -1,6 +1,7 @@
 /* kernels/grpo_loss.c - each surrogate gives its value and its derivatives with respect to logprob (direct) and log w.
  *
- * At the sequence level log w is one number for all tokens, so its derivative is summed over them and shared out equally.
+ * At the sequence level log w is one number for all tokens, so its derivative is summed over them and shared out
+ * equally.
  *
  * SPDX-License-Identifier: Apache-2.0 */
 #include "kernels/grpo_loss.h"

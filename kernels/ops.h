@@ -1,25 +1,25 @@
 /* kernels/ops.h - every operation of a decoder, once per device: the boundary between the network and arithmetic.
  *
- * A `struct ops` is one constant table per device (kernels/cpu: three builds of the same sources, for any x86-64, AVX2 and
- * AVX-512; kernels/cuda: an NVIDIA GPU). Code above calls through the table and never asks which device it is on.
+ * A `struct ops` is one constant table per device (kernels/cpu: three builds of the same sources, for any x86-64, AVX2
+ * and AVX-512; kernels/cuda: an NVIDIA GPU). Code above calls through the table and never asks which device it is on.
  *
- * Types. `void *` is an array of the device's element (fp32 on the CPU, bf16 on a GPU); `float *` is fp32 everywhere. All
- * pointers of the argument structs are borrowed, and point to the device's memory unless marked host. Arrays do not overlap
- * unless said. Orders of arithmetic below are the CPU's; kernels/cuda/README.md has those of the GPU.
+ * Types. `void *` is an array of the device's element (fp32 on the CPU, bf16 on a GPU); `float *` is fp32 everywhere.
+ * All pointers of the argument structs are borrowed, and point to the device's memory unless marked host. Arrays do not
+ * overlap unless said. Orders of arithmetic below are the CPU's; kernels/cuda/README.md has those of the GPU.
  *
- * Letters (kernels/README.md): T rows = tokens of a batch, d model width, H query heads, J key/value heads, D head width,
- * F feed-forward width, V vocabulary. "[T, d]" is row-major; a `_stride` is in elements.
+ * Letters (kernels/README.md): T rows = tokens of a batch, d model width, H query heads, J key/value heads, D head
+ * width, F feed-forward width, V vocabulary. "[T, d]" is row-major; a `_stride` is in elements.
  *
- * The contract (kernels/README.md, "Exactness"): every output element of a forward operation is a fixed sequence of fp32
- * operations that depends on nothing but the element's own inputs: not on T, on the other rows, on the number of
- * threads, on the instruction set, nor on how a sequence was cut into calls. Backward operations are deterministic for the
- * same call, whatever the number of threads.
+ * The contract (kernels/README.md, "Exactness"): every output element of a forward operation is a fixed sequence of
+ * fp32 operations that depends on nothing but the element's own inputs: not on T, on the other rows, on the number of
+ * threads, on the instruction set, nor on how a sequence was cut into calls. Backward operations are deterministic for
+ * the same call, whatever the number of threads.
  *
- * Matrices. A weight matrix W [N, K] (N outputs, K inputs, as in a checkpoint) is kept, on the CPU, in panels of 16 outputs:
- * element (n, k) at panel n/16, offset k*16 + n%16; N is padded up to a multiple of 16 with zeros. On a GPU it is kept in
- * rows. A gradient has the layout of its matrix, so that the optimiser sees flat arrays. matrix_import/export convert from
- * and to rows of fp32; wide_import/export do so for fp32 arrays of the same layout (master weights, gradients, moments), and
- * bf16_import/export for bf16 arrays (moments), from and to rows of bf16.
+ * Matrices. A weight matrix W [N, K] (N outputs, K inputs, as in a checkpoint) is kept, on the CPU, in panels of 16
+ * outputs: element (n, k) at panel n/16, offset k*16 + n%16; N is padded up to a multiple of 16 with zeros. On a GPU it
+ * is kept in rows. A gradient has the layout of its matrix, so that the optimiser sees flat arrays.
+ * matrix_import/export convert from and to rows of fp32; wide_import/export do so for fp32 arrays of the same layout
+ * (master weights, gradients, moments), and bf16_import/export for bf16 arrays (moments), from and to rows of bf16.
  *
  * SPDX-License-Identifier: Apache-2.0 */
 #ifndef KERNELS_OPS_H
@@ -32,7 +32,7 @@
 #define OPS_PAGE 128 /* positions in a page of the key/value cache, and keys in a block of attention */
 
 /* y[t, n] = residual[t, n] + (bias[n] + sum over k of x[t, k] W[n, k])
- * order: acc = 0; acc = fma(x[k], w[k], acc) for k ascending; then + bias, then residual + ; each a rounding of its own */
+ * order: acc = 0; acc = fma(x[k], w[k], acc) for k ascending; then + bias, then residual +; each rounds on its own */
 struct matmul_args {
     int T, N, K;
     const void *x; /* [T, K], rows x_stride apart */
@@ -105,9 +105,9 @@ struct rmsnorm_grad_args {
     float *dweight; /* [width] */
 };
 
-/* Rotary embedding (Su et al. 2021, eq. 34) in place on `n_heads` heads of width D of each row: the pair (a, b) at position
- * p becomes (a cos - b sin, b cos + a sin), each product rounded, then one fma. Pairs are (i, i + D/2) or, interleaved,
- * (2i, 2i + 1). `inverse` rotates back (the backward pass). */
+/* Rotary embedding (Su et al. 2021, eq. 34) in place on `n_heads` heads of width D of each row: the pair (a, b) at
+ * position p becomes (a cos - b sin, b cos + a sin), each product rounded, then one fma. Pairs are (i, i + D/2) or,
+ * interleaved, (2i, 2i + 1). `inverse` rotates back (the backward pass). */
 struct rope_args {
     int T, n_heads, D;
     void *x;
@@ -153,7 +153,8 @@ struct kv_copy_args {
  *   out = sum_j softmax_j(scale q.k_j) v_j
  * order: key blocks of 128 at absolute positions, ascending. In a block: s_j = fma chain over D ascending, times scale;
  * block maximum; m' = max(m, max); a = exp(m - m'); p_j = exp(s_j - m'); l = l a + sum of p_j (16 lanes by j % 16, each
- * ascending, added in halves); out = out a, then fma(p_j, v_j, out) for j ascending. At the end out / l, lse = m + log l. */
+ * ascending, added in halves); out = out a, then fma(p_j, v_j, out) for j ascending. At the end out / l,
+ * lse = m + log l. */
 struct attention_args {
     int n_spans;
     const struct span *spans; /* host */
@@ -167,15 +168,15 @@ struct attention_args {
     float *lse; /* [T, H] or NULL; kept for the backward pass */
 };
 
-/* One sequence of a training batch: rows row .. row + n_rows - 1 follow `n_prefix` rows that start at prefix_row and may
- * be shared with other sequences (the prompt of a group). Positions are 0 .. n_prefix + n_rows - 1. Sequences that share
- * a prefix are adjacent, after the sequence that is the prefix itself. */
+/* One sequence of a training batch: rows row .. row + n_rows - 1 follow `n_prefix` rows that start at prefix_row and
+ * may be shared with other sequences (the prompt of a group). Positions are 0 .. n_prefix + n_rows - 1. Sequences that
+ * share a prefix are adjacent, after the sequence that is the prefix itself. */
 struct context {
     int32_t prefix_row, n_prefix, row, n_rows;
 };
 
-/* dq, dk, dv += from dout; q, k, v are the forward's inputs (after rotary embedding). The gradient of a shared prefix is
- * the sum over its sequences, in their order. */
+/* dq, dk, dv += from dout; q, k, v are the forward's inputs (after rotary embedding). The gradient of a shared prefix
+ * is the sum over its sequences, in their order. */
 struct attention_grad_args {
     int n_contexts;
     const struct context *contexts; /* host */
@@ -211,8 +212,8 @@ struct sampling {
     int32_t n_seen;
 };
 
-/* The LM head fused with log-softmax. For each row: logit_v = (fma chain over d) * inv_temperature; the log-sum-exp over
- * vocabulary tiles of 128, ascending (tile maximum, 16-lane sum of exp, then combined with the running pair); and
+/* The LM head fused with log-softmax. For each row: logit_v = (fma chain over d) * inv_temperature; the log-sum-exp
+ * over vocabulary tiles of 128, ascending (tile maximum, 16-lane sum of exp, then combined with the running pair); and
  *   logprob = logit[target] - lse,   entropy = lse - sum of softmax * logit  (nats).
  * Logits of more than a few rows are never stored. */
 struct head_args {
@@ -266,10 +267,11 @@ struct rows_args {
  *   param -= lr (m / correction1 / (sqrt(v / correction2) + eps) + weight_decay param)
  * Where elements are narrower than fp32, `master` is the parameter that is updated, and param its rounding.
  *
- * stochastic: m and v are bf16, and there is no master: elements that are bf16 are updated themselves. The arithmetic is the same,
- * in fp32; what is stored is then rounded to one of its two neighbours, up with the probability of the distance to the lower one:
- * 16 random bits are added to the 16 that are cut off. They belong to the element and the step (kernels/rng.h): with its
- * two words a and b, m takes the lower half of a, v the upper half of a, the parameter the lower half of b. */
+ * stochastic: m and v are bf16, and there is no master: elements that are bf16 are updated themselves. The arithmetic
+ * is the same, in fp32; what is stored is then rounded to one of its two neighbours, up with the probability of the
+ * distance to the lower one: 16 random bits are added to the 16 that are cut off. They belong to the element and the
+ * step (kernels/rng.h): with its two words a and b, m takes the lower half of a, v the upper half of a, the parameter
+ * the lower half of b. */
 struct adamw_args {
     size_t n; /* stochastic: even */
     void *param;
@@ -282,8 +284,9 @@ struct adamw_args {
     uint64_t key, step, first; /* stochastic: of the random numbers; `first`, even, is the index of element 0 */
 };
 
-/* A list of operations that is the same again and again: a pass of decoding. Equal keys promise the same calls in the same order
- * with the same arguments and `spans`, except for the contents of device memory and the numbers in the n_spans single rows of `spans`. */
+/* A list of operations that is the same again and again: a pass of decoding. Equal keys promise the same calls in the
+ * same order with the same arguments and `spans`, except for the contents of device memory and the numbers in the
+ * n_spans single rows of `spans`. */
 struct repeat_args {
     const void *key;
     size_t key_bytes; /* at most OPS_REPEAT_KEY */
@@ -334,7 +337,7 @@ struct ops {
     void (*adamw)(const struct adamw_args *);
     double (*sum_squares)(const float *x, size_t n); /* fixed order: blocks of 4096 in fp64, added ascending */
     void (*mix)(void *to, const void *from, size_t n, float share); /* to = share from + (1 - share) to */
-    /* Does the work, or what it recorded when it did it before: for devices whose host is slow. NULL: just do the work. */
+    /* Does the work, or what it recorded when it did it before: for devices whose host is slow. NULL: do the work. */
     void (*repeat)(const struct repeat_args *);
 };
 

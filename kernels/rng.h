@@ -1,15 +1,15 @@
 /* kernels/rng.h - random numbers as a function of their key, the same on every device.
  *
- * Philox4x32-10 (Salmon et al. 2011, "Parallel random numbers: as easy as 1, 2, 3", section 5.3): a counter and a key in,
- * four 32-bit words out. A sampled token uses key = seed and counter = (token / 4, position, sequence), so that its noise
- * depends on neither batch nor thread nor device.
+ * Philox4x32-10 (Salmon et al. 2011, "Parallel random numbers: as easy as 1, 2, 3", section 5.3): a counter and a key
+ * in, four 32-bit words out. A sampled token uses key = seed and counter = (token / 4, position, sequence), so that its
+ * noise depends on neither batch nor thread nor device.
  *
- * Gumbel noise of token v: word w = philox(...)[v % 4]; u = (w >> 8 + 0.5) * 2^-24 in (0, 1); g = -log(-log(u)), with the
- * polynomial logarithm of the device (bit-identical over the CPU's instruction sets).
+ * Gumbel noise of token v: word w = philox(...)[v % 4]; u = (w >> 8 + 0.5) * 2^-24 in (0, 1); g = -log(-log(u)), with
+ * the polynomial logarithm of the device (bit-identical over the CPU's instruction sets).
  *
- * Stochastic rounding of element i in step s of the optimiser (kernels/ops.h, adamw): words philox(counter = (i / 2, s))[2 (i % 2)]
- * and the next one, each counter a 64-bit pair; the key is the run's seed xor RNG_ROUNDING, so that rounding shares no numbers
- * with draws.
+ * Stochastic rounding of element i in step s of the optimiser (kernels/ops.h, adamw): words
+ * philox(counter = (i / 2, s))[2 (i % 2)] and the next one, each counter a 64-bit pair; the key is the run's
+ * seed xor RNG_ROUNDING, so that rounding shares no numbers with draws.
  *
  * For everything else (shuffling, generators, initial weights) there is the stream below, which draws from Philox with
  * counter = (n, 0, stream).

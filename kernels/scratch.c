@@ -1,5 +1,5 @@
-/* kernels/scratch.c - what the operations of the CPU share over all instruction sets: scratch memory of a thread, and how
- * many threads a piece of work is worth.
+/* kernels/scratch.c - what the operations of the CPU share over all instruction sets: scratch memory of a thread, and
+ * how many threads a piece of work is worth.
  *
  * SPDX-License-Identifier: Apache-2.0 */
 #include <omp.h>

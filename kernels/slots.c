@@ -37,8 +37,8 @@ static size_t rows_bytes(const struct device_limits *l)
     return max_size(max_size(norms, (size_t)l->targets) * sizeof(float), sizeof(long long));
 }
 
-/* Parts of the gradients of keys: a block of a shared prefix has one per context that sees it, and its own. Blocks of all prefixes
- * together: by their length, and by the rows that there are. */
+/* Parts of the gradients of keys: a block of a shared prefix has one per context that sees it, and its own. Blocks of
+ * all prefixes together: by their length, and by the rows that there are. */
 static size_t key_parts(const struct device_limits *l)
 {
     size_t groups = (size_t)l->groups;

@@ -15,8 +15,8 @@
  *      continues.
  *   2. Waiting sequences are admitted oldest first, none overtaking another, while a slot and pages for all their
  *      tokens are free, in addition to a reserve for the next 16 steps of those that run. If the prompt of a group is
- *      not computed yet, only its first unfinished sample can be admitted; the others have their first token, drawn from
- *      the same row, once it is.
+ *      not computed yet, only its first unfinished sample can be admitted; the others have their first token, drawn
+ *      from the same row, once it is.
  *   3. A sequence that is admitted while a sibling holds the prompt shares the sibling's full prompt pages and copies
  *      the partial one. The last holder of a prompt that ends hands its pages to the next sibling, even if it is
  *      cancelled while it computes the prompt.

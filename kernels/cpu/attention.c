@@ -1,9 +1,9 @@
 /* kernels/cpu/attention.c - causal attention over pages, with an online softmax.
  *
- * A task is a block of rows of one span and one key/value head: the query heads that share it are rows too. For each page of
- * 128 keys: scores by one tile product (keys are stored transposed), softmax row by row, and the weighted sum of values
- * by another that continues from the running output. A row's keys beyond its own position get weight 0 exactly, so
- * rows of one block do not see each other.
+ * A task is a block of rows of one span and one key/value head: the query heads that share it are rows too. For each
+ * page of 128 keys: scores by one tile product (keys are stored transposed), softmax row by row, and the weighted sum
+ * of values by another that continues from the running output. A row's keys beyond its own position get weight 0
+ * exactly, so rows of one block do not see each other.
  *
  * SPDX-License-Identifier: Apache-2.0 */
 #include "kernels/cpu/cpu.h"
@@ -41,8 +41,8 @@ static void task_begin(struct task *t)
     }
 }
 
-/* Scores of row r against `limit` keys become weights; the running maximum, sum and output are brought up to date. Weights
- * from limit to `width` are 0. */
+/* Scores of row r against `limit` keys become weights; the running maximum, sum and output are brought up to date.
+ * Weights from limit to `width` are 0. */
 static void softmax_row(struct task *t, int r, int limit, int width)
 {
     float *s = t->s + (ptrdiff_t)r * OPS_PAGE, *o = t->o + (ptrdiff_t)r * t->args->D;

@@ -1,9 +1,10 @@
 /* kernels/cpu/gemm.c - the register-blocked tile of products, and the transpose that feeds it.
  *
- * A shape keeps R rows x P panels of accumulators in registers and walks k upwards, so each output is one chain of fused
- * multiply-adds whatever R, P and the blocks around are; a block of k continues from the stored accumulator. Which shapes
- * there are follows from the registers: 32 of 16 lanes, or (AVX2) 16 of 8. Few rows take more panels at once, so that
- * there are enough independent chains to hide the latency of a multiply-add, and so that each panel is read only once.
+ * A shape keeps R rows x P panels of accumulators in registers and walks k upwards, so each output is one chain of
+ * fused multiply-adds whatever R, P and the blocks around are; a block of k continues from the stored accumulator.
+ * Which shapes there are follows from the registers: 32 of 16 lanes, or (AVX2) 16 of 8. Few rows take more panels at
+ * once, so that there are enough independent chains to hide the latency of a multiply-add, and so that each panel is
+ * read only once.
  *
  * SPDX-License-Identifier: Apache-2.0 */
 #include "kernels/cpu/gemm.h"
@@ -138,7 +139,8 @@ static shape_fn *widest(int R, int panels, int *P)
 
 void ISA_NAME(gemm_tile)(const struct gemm_tile *g)
 {
-    /* rows in equal parts: as few as fit into the registers together with one panel, or, when there are many, with MAIN_PANELS */
+    /* rows in equal parts: as few as fit into the registers together with one panel, or, when there are many, with
+     * MAIN_PANELS */
     int parts = (g->M + GEMM_ROWS - 1) / GEMM_ROWS;
     parts = g->M <= TALL_ROWS ? 1 : parts;
     for (int p = 0, step; p < g->n_panels; p += step) {

@@ -73,7 +73,7 @@ static void penalise(const struct sampling *s, float *logits, int n_valid)
     }
 }
 
-/* How many of the sorted candidates stay: top-k, then top-p of what is left, then min-p, as transformers orders them. */
+/* How many of the sorted candidates stay: top-k, then top-p of the rest, then min-p, as transformers orders them. */
 static int filter(const struct sampling *s, const struct candidate *sorted, int n)
 {
     int kept = s->top_k > 0 && s->top_k < n ? s->top_k : n;

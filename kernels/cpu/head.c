@@ -1,7 +1,7 @@
 /* kernels/cpu/head.c - the LM head fused with log-softmax and sampling, and its gradient.
  *
- * A pass makes, for each row and each vocabulary tile of 128, five numbers (struct tile); then each row's tiles are combined in
- * ascending order. Both training and decoding go through it, so their bits agree however the work is cut.
+ * A pass makes, for each row and each vocabulary tile of 128, five numbers (struct tile); then each row's tiles are
+ * combined in ascending order. Both training and decoding go through it, so their bits agree however the work is cut.
  *
  * SPDX-License-Identifier: Apache-2.0 */
 #include "kernels/cpu/cpu.h"

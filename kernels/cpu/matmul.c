@@ -100,8 +100,8 @@ static void matmul_finish_row(const struct matmul_args *a, int t, int n, int wid
     }
 }
 
-/* Rows t.. of panels p..: products over blocks of k. Through scratch where the output may not be written before it is whole
- * (a residual that is y itself), or where the last panel is wider than y. */
+/* Rows t.. of panels p..: products over blocks of k. Through scratch where the output may not be written before it is
+ * whole (a residual that is y itself), or where the last panel is wider than y. */
 static void matmul_block(const struct matmul_args *a, int t, int n_rows, int p, int n_panels)
 {
     int n = p * CPU_PANEL, width = a->N - n < n_panels * CPU_PANEL ? a->N - n : n_panels * CPU_PANEL;
@@ -228,7 +228,7 @@ void ISA_NAME(matmul_input_grad)(const struct matmul_input_grad_args *a)
     }
 }
 
-/* Columns k .. of rows t .. of x, in strips of GEMM_ROWS columns: strip s at s * n_rows * GEMM_ROWS, as [t][GEMM_ROWS]. */
+/* Columns k .. of rows t .. of x, in strips of GEMM_ROWS columns: strip s at s * n_rows * GEMM_ROWS, [t][GEMM_ROWS]. */
 static void cut_strips(const struct matmul_weight_grad_args *a, int t, int n_rows, int k, int width, float *strips)
 {
     for (int i = 0; i < n_rows; i++) {

@@ -8,8 +8,8 @@
 
 #define PHILOX_BLOCKS 32
 
-/* c[k][i] is word k of counter i, and becomes word k of its numbers. The counters are independent columns, so the loops become
- * vector code. */
+/* c[k][i] is word k of counter i, and becomes word k of its numbers. The counters are independent columns, so the loops
+ * become vector code. */
 static inline void philox_blocks(uint32_t c[4][PHILOX_BLOCKS], uint64_t key)
 {
     uint32_t k0 = (uint32_t)key, k1 = (uint32_t)(key >> 32);

@@ -1,8 +1,8 @@
 /* kernels/cpu/vec.h - sixteen fp32 lanes, with the same bits from every instruction set.
  *
- * The sources of kernels/cpu are compiled once for each instruction set (Makefile, ISAS). A vec is one 512-bit register, two
- * 256-bit ones, or an array of sixteen floats; each operation acts on each lane alone and rounds once, so the three
- * builds agree in every bit. Reductions have a fixed tree: lane i + lane i+8, then +4, +2, +1.
+ * The sources of kernels/cpu are compiled once for each instruction set (Makefile, ISAS). A vec is one 512-bit
+ * register, two 256-bit ones, or an array of sixteen floats; each operation acts on each lane alone and rounds once, so
+ * the three builds agree in every bit. Reductions have a fixed tree: lane i + lane i+8, then +4, +2, +1.
  *
  * Only this file knows instruction sets. A name that other files of kernels/ must see is written ISA_NAME(matmul) and
  * becomes matmul_avx2 and so on.

@@ -1,7 +1,7 @@
 /* kernels/cuda/attention.cu - causal attention over pages with an online softmax: training, prompt chunks and decoding.
  *
- * A task is a run of rows of one span and one key/value head; the query heads that share it are rows too. Pages of 128 keys at
- * absolute positions are walked in order. A row's arithmetic does not depend on which kernel does it:
+ * A task is a run of rows of one span and one key/value head; the query heads that share it are rows too. Pages of 128
+ * keys at absolute positions are walked in order. A row's arithmetic does not depend on which kernel does it:
  *
  *   t_j = (chain over D of q k_j) * scale log2(e);  keys after the row's position: -infinity
  *   m' = max(m, max t);  a = 2^(m - m');  p_j = 2^(t_j - m')
@@ -211,7 +211,7 @@ template <int DP> __global__ void __launch_bounds__(THREADS) many_kernel(struct 
     store_rows<DP>(b, t, row, 0, o, m, l);
 }
 
-/* ---- few rows: four warps share 16 rows; each scores a quarter of the keys, then sums a quarter of the columns ---- */
+/* ---- few rows: four warps share 16; each scores a quarter of the keys, then sums a quarter of the columns ---- */
 
 template <int DP> __global__ void __launch_bounds__(THREADS) few_kernel(struct block b)
 {

@@ -1,7 +1,7 @@
 /* kernels/cuda/attention.cuh - pieces of attention on tensor cores, for forward and backward.
  *
- * Rows of D elements are stored in shared memory in lines of DP + 8, where DP is D up to the next size a kernel is made for; columns
- * past D are zeros, which change no sum. D is a multiple of 8 and at most 128.
+ * Rows of D elements are stored in shared memory in lines of DP + 8, where DP is D up to the next size a kernel is made
+ * for; columns past D are zeros, which change no sum. D is a multiple of 8 and at most 128.
  *
  * SPDX-License-Identifier: Apache-2.0 */
 #ifndef KERNELS_CUDA_ATTENTION_CUH

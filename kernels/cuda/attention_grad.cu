@@ -2,9 +2,10 @@
  *
  *   P = exp(scale Q K^T - lse);  dV = P^T dO;  dP = dO V^T;  dS = P (dP - rowsum(dO O)) scale;  dQ = dS K;  dK = dS^T Q
  *
- * Two kernels, each of which owns what it sums: one has a block of queries (dQ), one a block of keys with the queries of one
- * context (dK, dV). Keys of a shared prefix get a part from each context that shares it; the parts are added in order.
- * Both have the same form: 16 rows per warp (queries, or keys) against lines in shared memory (keys, or queries).
+ * Two kernels, each of which owns what it sums: one has a block of queries (dQ), one a block of keys with the queries
+ * of one context (dK, dV). Keys of a shared prefix get a part from each context that shares it; the parts are added in
+ * order. Both have the same form: 16 rows per warp (queries, or keys) against lines in shared memory (keys, or
+ * queries).
  *
  * SPDX-License-Identifier: Apache-2.0 */
 #include "kernels/cuda/attention.cuh"

@@ -93,7 +93,7 @@ struct cuda_plan_key {
 };
 #define CUDA_PLAN_KEYS 2 /* of a repeated piece of work: where keys and values go, and attention */
 
-/* Between the two, the keys that cuda_plan_spans is called with are recorded; the second returns how many there were. */
+/* Between the two calls the keys given to cuda_plan_spans are recorded; the second returns how many there were. */
 void cuda_plan_record_begin(void);
 int cuda_plan_record_end(struct cuda_plan_key keys[CUDA_PLAN_KEYS]);
 /* Makes and uploads the plans that work on these spans, single rows all, will need: in the place of those of the last
@@ -130,7 +130,8 @@ void cuda_repeat_close(void);
 
 /* ---- matrix products ---- */
 
-/* C[m, n] (+)= sum over k of A(m, k) B(n, k), with A(m, k) at a[m * lda + k] or, transposed, a[k * lda + m]; B likewise. */
+/* C[m, n] (+)= sum over k of A(m, k) B(n, k), with A(m, k) at a[m * lda + k] or, transposed,
+ * a[k * lda + m]; B likewise. */
 struct cuda_product {
     const char *what; /* for messages and times */
     int M, N, K;
@@ -159,7 +160,7 @@ enum cuda_trial { CUDA_TRIAL_PLAIN, CUDA_TRIAL_REPEATED, CUDA_TRIAL_NEGATIVE };
 void cuda_trial_elements(void *to, size_t rows, size_t line, int width, enum cuda_trial kind, int shift);
 /* The same numbers, transposed: `width` columns of `length` elements each. */
 void cuda_trial_columns(void *to, int length, size_t line, int width, enum cuda_trial kind, int shift);
-/* How many of the elements of rows of `width`, `stride` apart, differ in a bit; n elements from first to last. Waits. */
+/* How many of the elements of rows of `width`, `stride` apart, differ in a bit; n from first to last. Waits. */
 size_t cuda_count_different(const void *a, const void *b, size_t n, size_t width, size_t stride);
 
 /* fp32 -> element, element -> fp32 */

@@ -1,9 +1,10 @@
 /* kernels/cuda/filter.cu - drawing with filters: repetition penalty, top-k, top-p, min-p, from rows of stored logits.
  *
- * Every filter keeps the largest logits, so it is a floor under their rank: a token's key is its logit, as an integer of the
- * same order, and then its number, the smaller the better. The floor is found byte by byte from the top: a histogram of
- * the keys that share the bytes found so far, weighted by 1 (top-k) or by probability (top-p). Probabilities are counted
- * in units of 2^-40, as integers, so that the order of adding does not matter. A block does a row.
+ * Every filter keeps the largest logits, so it is a floor under their rank: a token's key is its logit, as an integer
+ * of the same order, and then its number, the smaller the better. The floor is found byte by byte from the top: a
+ * histogram of the keys that share the bytes found so far, weighted by 1 (top-k) or by probability (top-p).
+ * Probabilities are counted in units of 2^-40, as integers, so that the order of adding does not matter. A block does a
+ * row.
  *
  * SPDX-License-Identifier: Apache-2.0 */
 #include "kernels/cuda/filter.cuh"

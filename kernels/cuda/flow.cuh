@@ -1,9 +1,10 @@
 /* kernels/cuda/flow.cuh - the inner product of gemm.cuh on Hopper: 128 x 256 sums at a time, without a break.
  *
- * A block stays on its multiprocessor and does tile after tile. One of its three warpgroups has the tensor memory accelerator
- * fill a ring of stages, 64 steps of k each; the two others multiply, 64 x 256 sums each, and do what is to be done with the
- * sums while the ring fills for the next tile. The second of them is kept a few stages later than the first, so that one
- * multiplies while the other is busy with its sums. The chain of an element is that of gemm.cuh, so are its bits.
+ * A block stays on its multiprocessor and does tile after tile. One of its three warpgroups has the tensor memory
+ * accelerator fill a ring of stages, 64 steps of k each; the two others multiply, 64 x 256 sums each, and do what is to
+ * be done with the sums while the ring fills for the next tile. The second of them is kept a few stages later than the
+ * first, so that one multiplies while the other is busy with its sums. The chain of an element is that of gemm.cuh, so
+ * are its bits.
  *
  * Both operands must be FAST and not transposed (gemm.cuh). Hopper only. SPDX-License-Identifier: Apache-2.0 */
 #ifndef KERNELS_CUDA_FLOW_CUH
@@ -35,7 +36,8 @@ static constexpr size_t flow_shared_bytes()
     return sizeof(struct flow_ring) + 1024;
 }
 
-/* All tiles of A B^T, A [rows, depth], B [columns, depth]: tile i has rows 128 (i % row_tiles), columns 256 (i / row_tiles). */
+/* All tiles of A B^T, A [rows, depth], B [columns, depth]: tile i has rows
+ * 128 (i % row_tiles), columns 256 (i / row_tiles). */
 struct flow {
     CUtensorMap a, b;
     int steps, row_tiles, n_tiles; /* steps: of FLOW_K */
@@ -47,7 +49,8 @@ struct flow_sums {
     float c[128];
 };
 
-/* Describes `lines` lines of 64 elements at a time, permuted as wgmma reads them. What is outside of the operand reads as 0. */
+/* Describes `lines` lines of 64 elements at a time, permuted as wgmma reads them. What is outside of the operand reads
+ * as 0. */
 static inline CUtensorMap flow_map(const struct operand &o, int lines)
 {
     static PFN_cuTensorMapEncodeTiled_v12000 encode;

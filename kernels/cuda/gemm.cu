@@ -1,4 +1,5 @@
-/* kernels/cuda/gemm.cu - matrix products by our own kernel: the reference of the bit contract, and what serves every shape.
+/* kernels/cuda/gemm.cu - matrix products by our own kernel: the reference of the bit contract, and what serves every
+ * shape.
  *
  * SPDX-License-Identifier: Apache-2.0 */
 #include "kernels/cuda/gemm.cuh"
@@ -237,8 +238,8 @@ __global__ void add_bias_parts_kernel(int N, int n_parts, const float *parts, fl
 
 /* ---- the gradient of a small matrix ----
  *
- * It has few tiles of 128 x 128, and a sum over all tokens: so tokens are cut into parts, as many as keep the GPU busy, and the
- * sums of the parts are added in order. How they are cut depends on the shape alone. */
+ * It has few tiles of 128 x 128, and a sum over all tokens: so tokens are cut into parts, as many as keep the GPU busy,
+ * and the sums of the parts are added in order. How they are cut depends on the shape alone. */
 
 static constexpr int BUSY_TILES = 128; /* blocks that keep a GPU busy */
 static constexpr int FEW_TILES = 32;   /* fewer than these are helped */

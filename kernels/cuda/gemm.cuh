@@ -1,8 +1,8 @@
 /* kernels/cuda/gemm.cuh - the one inner product: a block's tile of sums, 16 at a time, ascending, from 0.
  *
- * BM x 128 sums per block, 64 x 32 per warp, in the layout of mma.sync's accumulators; 32 steps of k are in shared memory at a time,
- * four such stages under way by cp.async. FAST needs rows that start at 16 bytes and whole runs of 8 elements; otherwise
- * elements are copied one by one.
+ * BM x 128 sums per block, 64 x 32 per warp, in the layout of mma.sync's accumulators; 32 steps of k are in shared
+ * memory at a time, four such stages under way by cp.async. FAST needs rows that start at 16 bytes and whole runs of 8
+ * elements; otherwise elements are copied one by one.
  *
  * SPDX-License-Identifier: Apache-2.0 */
 #ifndef KERNELS_CUDA_GEMM_CUH

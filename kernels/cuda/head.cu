@@ -1,10 +1,12 @@
 /* kernels/cuda/head.cu - the LM head fused with log-softmax and sampling; logits stay on the chip.
  *
- * A block multiplies 128 rows with a vocabulary tile of 128 tokens and leaves, for each row, what the tile says (struct head_tile);
- * a second kernel puts a row's tiles together. On Hopper the tiles are made otherwise (kernels/cuda/head_flow.cu), with the same
- * arithmetic (kernels/cuda/head.cuh). Training and decoding use the same kernels, so their bits agree.
+ * A block multiplies 128 rows with a vocabulary tile of 128 tokens and leaves, for each row, what the tile says (struct
+ * head_tile); a second kernel puts a row's tiles together. On Hopper the tiles are made otherwise
+ * (kernels/cuda/head_flow.cu), with the same arithmetic (kernels/cuda/head.cuh). Training and decoding use the same
+ * kernels, so their bits agree.
  *
- * Over tiles: the largest maximum M; lane i adds sum * exp(most - M) of tiles i, i + 32, ... ascending; then the butterfly.
+ * Over tiles: the largest maximum M; lane i adds sum * exp(most - M) of tiles i, i + 32, ... ascending; then the
+ * butterfly.
  *
  * SPDX-License-Identifier: Apache-2.0 */
 #include "kernels/cuda/filter.cuh"

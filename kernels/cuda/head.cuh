@@ -1,8 +1,8 @@
 /* kernels/cuda/head.cuh - what the files of the LM head share: the shape of its work, and the arithmetic of a tile.
  *
- * Logits are made 128 rows at a time, and the vocabulary is cut into tiles of 128 tokens: struct head_tile is all that is known of a
- * row's tile. How its 128 numbers are added is fixed here, whichever threads have them: neighbours 2 p and 2 p + 1 (pair_stats), and of the
- * 64 pairs p with p ^ 32, then p ^ 16, 8, 4, then 1, then 2.
+ * Logits are made 128 rows at a time, and the vocabulary is cut into tiles of 128 tokens: struct head_tile is all that
+ * is known of a row's tile. How its 128 numbers are added is fixed here, whichever threads have them: neighbours 2 p
+ * and 2 p + 1 (pair_stats), and of the 64 pairs p with p ^ 32, then p ^ 16, 8, 4, then 1, then 2.
  *
  * SPDX-License-Identifier: Apache-2.0 */
 #ifndef KERNELS_CUDA_HEAD_CUH
@@ -49,7 +49,8 @@ struct head {
     float *logits;                      /* [n_rows, V] before the temperature, or NULL */
 };
 
-/* What the gradients of logits are made from, and where they go (struct head_grad_args of kernels/ops.h has the equation). */
+/* What the gradients of logits are made from, and where they go (struct head_grad_args of kernels/ops.h has the
+ * equation). */
 struct head_grad {
     int n_rows, d, V;
     size_t line;            /* elements of a row of dlogits, a multiple of 8; those past V are 0 */
@@ -97,8 +98,9 @@ static __device__ __forceinline__ bool better(float value, int32_t token, float 
     return token >= 0 && (other < 0 || value > than || (value == than && token < other));
 }
 
-/* A philox call has words for four tokens in a row, and two lanes share them: two tokens each, the even lane the first two. Of
- * two such groups the even lane makes the words of `a`, the odd lane those of `b`, and each hands the other its half.
+/* A philox call has words for four tokens in a row, and two lanes share them: two tokens each, the even lane the first
+ * two. Of two such groups the even lane makes the words of `a`, the odd lane those of `b`, and each hands the other its
+ * half.
  * noise: of two tokens of a, of two of b; 0 where the row is drawn without */
 static __device__ __forceinline__ void make_noise(const struct head_draw &d, uint32_t a, uint32_t b, float noise[4])
 {
@@ -139,7 +141,8 @@ static __device__ __forceinline__ struct grad_facts grad_facts_of(const struct h
     return f;
 }
 
-/* dlogit = (d_logprob (1[target] - p) - d_entropy p (log p + entropy)) inv_temperature, of a token that is not the target */
+/* dlogit = (d_logprob (1[target] - p) - d_entropy p (log p + entropy)) inv_temperature, of a token that is not the
+ * target */
 template <bool ENTROPY>
 static __device__ __forceinline__ float dlogit_of(const struct grad_facts &f, float sum, float inv_temperature)
 {

@@ -1,7 +1,7 @@
 /* kernels/cuda/head_flow.cu - the LM head on Hopper: what is done with 128 x 256 sums as registers hold them.
  *
- * Four lanes share a row: each has 32 of a vocabulary tile's 128 tokens, and the block's 256 columns are two such tiles. The
- * arithmetic is that of kernels/cuda/head.cuh.
+ * Four lanes share a row: each has 32 of a vocabulary tile's 128 tokens, and the block's 256 columns are two such
+ * tiles. The arithmetic is that of kernels/cuda/head.cuh.
  *
  * SPDX-License-Identifier: Apache-2.0 */
 #include "kernels/cuda/flow.cuh"

@@ -1,5 +1,5 @@
-/* kernels/cuda/head_grad.cu - the LM head backward: logits again, a few thousand rows at a time, and the products with their
- * gradients.
+/* kernels/cuda/head_grad.cu - the LM head backward: logits again, a few thousand rows at a time, and the products with
+ * their gradients.
  *
  * SPDX-License-Identifier: Apache-2.0 */
 #include "kernels/cuda/head.cuh"

@@ -1,7 +1,8 @@
-/* kernels/cuda/rmsnorm.cu - RMS norm, forward and backward: a group of threads per slice, whose size depends on its width alone.
+/* kernels/cuda/rmsnorm.cu - RMS norm, forward and backward: a group of threads per slice, whose size depends on its
+ * width alone.
  *
- * Thread i of a group of G sums the squares of runs i, i + G, ... of the slice by fma, a run's elements ascending; then the
- * butterfly of a warp, then warps ascending. A run is 8 elements where the width is a multiple of 8, else one.
+ * Thread i of a group of G sums the squares of runs i, i + G, ... of the slice by fma, a run's elements ascending; then
+ * the butterfly of a warp, then warps ascending. A run is 8 elements where the width is a multiple of 8, else one.
  *
  * SPDX-License-Identifier: Apache-2.0 */
 #include "kernels/cuda/device.cuh"
@@ -206,8 +207,8 @@ template <int GROUP, int RUN> __global__ void rms_dx_kernel(struct rmsnorm_grad_
     }
 }
 
-/* All of it in one pass over rows of whole runs: a warp per row, RUNS runs per lane, in registers. A block has ROWS_PER_PART rows, and
- * its share of dweight is the sum over its warps, each of which has every WARPS-th row. */
+/* All of it in one pass over rows of whole runs: a warp per row, RUNS runs per lane, in registers. A block has
+ * ROWS_PER_PART rows, and its share of dweight is the sum over its warps, each of which has every WARPS-th row. */
 static constexpr int WARPS = THREADS / LANES;
 
 template <int RUNS> __global__ void __launch_bounds__(THREADS) rms_grad_kernel(struct rmsnorm_grad_args a, float *parts)

@@ -1,7 +1,7 @@
 /* kernels/cuda/rows.cu - rows picked from an array, and gradients added to rows that may repeat.
  *
- * Backward, the first of the entries with one destination adds for all of them, in order, so the sums have one order and no
- * atomics. A first kernel links each entry to the next one with its destination.
+ * Backward, the first of the entries with one destination adds for all of them, in order, so the sums have one order
+ * and no atomics. A first kernel links each entry to the next one with its destination.
  *
  * SPDX-License-Identifier: Apache-2.0 */
 #include "kernels/cuda/device.cuh"
