@@ -66,7 +66,7 @@ void end_tokens_add_tokenizer(struct model_config *c, const struct tokenizer *to
     if (id < 0 || id >= c->V || has_end(c, id) || c->n_eos == MODEL_MOST_ENDS) {
         return;
     }
-    struct str text = tokenizer_token_text(tokenizer, id);
+    struct str text = tokenizer_token_text(tokenizer, id); /* of an added token: UTF-8 */
     if (c->n_eos > 0) {
         log_warning_once(
             "%s: the tokenizer's eos_token %d '%.*s' is not among the eos_token_id of %s; completions end at "
@@ -90,7 +90,10 @@ void end_tokens_describe(const struct model_config *c, const struct tokenizer *t
         strbuf_printf(out, "%s%d", i ? ", " : "", c->eos_ids[i]);
         if (tokenizer) {
             struct str text = tokenizer_token_text(tokenizer, c->eos_ids[i]);
-            strbuf_printf(out, " %.*s", (int)text.length, text.data ? text.data : "");
+            if (text.length > 0 && str_utf8_prefix(text) == text.length) { /* else a part of a character */
+                strbuf_putc(out, ' ');
+                strbuf_add_json(out, text);
+            }
         }
     }
     if (c->n_eos > SHOWN) {
