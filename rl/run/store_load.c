@@ -191,6 +191,9 @@ static enum err load_shape(struct store *store, int64_t number, struct arena *ar
                       "SELECT prompts, completions, steps, keys, xxh3 FROM rollouts WHERE iteration = ?"));
     sqlite3_bind_int64(query, 1, number);
     bool found = sqlite3_step(query) == SQLITE_ROW;
+    for (int i = 0; found && i < 5; i++) { /* SQLite would make 4 of 4.5 */
+        found = sqlite3_column_type(query, i) == (i < 3 ? SQLITE_INTEGER : SQLITE_TEXT);
+    }
     if (found) {
         const char *keys = (const char *)sqlite3_column_text(query, 3);
         const char *text = (const char *)sqlite3_column_text(query, 4);
