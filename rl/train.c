@@ -43,23 +43,6 @@ enum err train_iteration(struct train *t)
 
 /* ---- the whole run ---- */
 
-/* Steps that are finished are not lost to whatever stops the run. Weights in the middle of an update belong to no step. */
-static enum err save_after_error(struct train *t, enum err result, int64_t first)
-{
-    char text[2048];
-    snprintf(text, sizeof text, "%s", err_text());
-    if (result == ERR_NUMBERS || t->state.step == first || t->optim.step != t->state.optim_step) {
-        return err_set(result, "%s", text);
-    }
-    if (step_save(t) == ERR_NONE) {
-        return err_set(result, "%s (saved at step %lld; the same command goes on from there)", text,
-                       (long long)t->state.step);
-    }
-    char reason[1024];
-    snprintf(reason, sizeof reason, "%s", err_text());
-    return err_set(result, "%s (step %lld could not be saved: %s)", text, (long long)t->state.step, reason);
-}
-
 /* The user asked for it. */
 static enum err stop(struct train *t, int64_t first)
 {
@@ -69,6 +52,27 @@ static enum err stop(struct train *t, int64_t first)
     log_info("%s at step %lld of %lld; the same command goes on from there",
              t->state.step > first ? "saved" : "stopped", (long long)t->state.step, (long long)t->max_steps);
     return err_set(ERR_STOPPED, "stopped at step %lld", (long long)t->state.step);
+}
+
+/* Steps that are finished are not lost to whatever stops the run. Weights in the middle of an update belong to no step. */
+static enum err save_after_error(struct train *t, enum err result, int64_t first)
+{
+    char text[2048];
+    snprintf(text, sizeof text, "%s", err_text());
+    if (result == ERR_NUMBERS || t->state.step == first || t->optim.step != t->state.optim_step) {
+        return err_set(result, "%s", text);
+    }
+    if (step_save(t) == ERR_NONE && train_interrupted()) { /* it was asked to stop, and waited for something */
+        log_warning("%s", text);
+        return stop(t, first);
+    }
+    if (t->record.saved_step == t->state.step) {
+        return err_set(result, "%s (saved at step %lld; the same command goes on from there)", text,
+                       (long long)t->state.step);
+    }
+    char reason[1024];
+    snprintf(reason, sizeof reason, "%s", err_text());
+    return err_set(result, "%s (step %lld could not be saved: %s)", text, (long long)t->state.step, reason);
 }
 
 static enum err train_loop(struct train *t)

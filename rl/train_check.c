@@ -52,6 +52,27 @@ static enum err find_memory(const char *name, size_t *memory, FILE *out)
     return ERR_NONE;
 }
 
+/* Bytes for people. */
+static const char *put_bytes(uint64_t bytes, char text[32])
+{
+    bool large = bytes >> 30 > 0;
+    snprintf(text, 32, large ? "%.2f GiB" : "%.1f MiB", (double)bytes / (large ? 1 << 30 : 1 << 20));
+    return text;
+}
+
+/* What checkpoints take; ERR_IO if not one has room. */
+static enum err check_disk(const struct train *t, FILE *out)
+{
+    const struct run_recipe *r = &t->recipe->run;
+    char one[32], all[32], free_now[32];
+    uint64_t left, bytes = train_checkpoint_bytes(t);
+    TRY(checkpoint_space(r->output_dir, &left));
+    fprintf(out, "disk     %s per checkpoint; %d are kept while another one is written: %s; %s are free for %s\n",
+            put_bytes(bytes, one), r->save_total_limit, put_bytes((uint64_t)(r->save_total_limit + 1) * bytes, all),
+            put_bytes(left, free_now), r->output_dir);
+    return checkpoint_check_space(r->output_dir, bytes, r->save_total_limit);
+}
+
 /* The files of the run, opened beside a plan that has their places. */
 static enum err check_files(struct train *t, const char *device, FILE *out)
 {
@@ -60,7 +81,8 @@ static enum err check_files(struct train *t, const char *device, FILE *out)
     TRY(train_open_data(t));
     TRY(train_open_rewards(t));
     print_work(t, out);
-    return train_print_first(t, out);
+    TRY(train_print_first(t, out));
+    return check_disk(t, out);
 }
 
 enum err train_check(struct recipe *recipe, size_t memory, FILE *out)

@@ -12,5 +12,7 @@ enum err train_open_policy(struct train *t, const char *files);
 /* Data sets, and what follows from their size. */
 enum err train_open_data(struct train *t);
 enum err train_open_rewards(struct train *t);
+/* Bytes that one checkpoint takes at most; once the policy is open. */
+uint64_t train_checkpoint_bytes(const struct train *t);
 
 #endif

@@ -152,10 +152,11 @@ static enum err tell_gap(struct train *t, int64_t missing)
     }
     snprintf(number, sizeof number, "%lld", (long long)missing);
     TRY(store_set_meta(t->record.store, "missing_steps", number));
-    return train_tell(t, "gap",
-                      "run.db lacks %lld of the %lld steps that the checkpoint has behind it (an older copy, or lost): "
-                      "its tables and the report have a gap; metrics.jsonl keeps the lines that it has",
-                      (long long)missing, (long long)t->state.step);
+    return train_tell(
+        t, "gap",
+        "run.db lacks %lld of the %lld steps up to the checkpoint (it was locked, or is an older copy, or was lost): "
+        "its tables and the report have a gap; metrics.jsonl keeps the lines that it has",
+        (long long)missing, (long long)t->state.step);
 }
 
 static enum err tell_again(struct train *t, int64_t last)

@@ -248,13 +248,17 @@ static enum err begin_anew(struct train *t)
     return store_set_meta(t->record.store, "saved_step", "0");
 }
 
+uint64_t train_checkpoint_bytes(const struct train *t)
+{
+    bool moved = train_has_reference(t->recipe) && t->recipe->loss.sync_ref_model;
+    return checkpoint_bytes(t->policy->params.n, t->recipe->optim.kind, moved, t->recipe->run.save_dtype);
+}
+
 /* Steps follow: what the run needs to save them is made ready, and its folder written. */
 static enum err begin(struct train *t, bool used, const char *checkpoint, const char *command)
 {
     const struct run_recipe *r = &t->recipe->run;
-    bool moved = t->reference && t->recipe->loss.sync_ref_model;
-    uint64_t bytes = checkpoint_bytes(t->policy->params.n, t->recipe->optim.kind, moved, r->save_dtype);
-    TRY(checkpoint_check_space(r->output_dir, bytes, r->save_total_limit));
+    TRY(checkpoint_check_space(r->output_dir, train_checkpoint_bytes(t), r->save_total_limit));
     TRY(checkpoint_prepare(r->output_dir));
     TRY(used ? ERR_NONE : open_store(t));
     TRY(checkpoint ? ERR_NONE : checkpoint_keep_files(r->output_dir, t->policy, r->save_dtype));

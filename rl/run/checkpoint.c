@@ -327,8 +327,8 @@ enum err checkpoint_prepare(const char *folder)
     return ERR_NONE;
 }
 
-/* Of the disk that `path` will be on: of its nearest folder that exists. */
-static enum err space_for(const char *path, uint64_t *left)
+/* Of its nearest folder that exists. */
+enum err checkpoint_space(const char *path, uint64_t *left)
 {
     char folder[FILE_PATH_BYTES];
     snprintf(folder, sizeof folder, "%s", path);
@@ -351,18 +351,17 @@ enum err checkpoint_check_space(const char *folder, uint64_t bytes, int limit)
     TRY(file_join(checkpoints, sizeof checkpoints, folder, "checkpoints"));
     TRY(list_steps(checkpoints, STR(STEP), &steps, &n));
     free(steps);
-    TRY(space_for(checkpoints, &left));
-    int more = limit + 1 - n; /* one is in the making while `limit` are kept */
+    TRY(checkpoint_space(checkpoints, &left));
     if (left < bytes && n < 2) {
         return err_set(ERR_IO,
                        "%s: a checkpoint takes %llu MiB, but only %llu MiB are free: the run could not save; make "
                        "room, or choose another output_dir",
                        checkpoints, (unsigned long long)(bytes >> 20), (unsigned long long)(left >> 20));
     }
-    if (more > 0 && left < (uint64_t)more * bytes) {
-        log_warning("%s: %d more checkpoints of %llu MiB will be there (save_total_limit, and one in the making), but "
-                    "only %llu MiB are free: older ones will go before their time",
-                    checkpoints, more, (unsigned long long)(bytes >> 20), (unsigned long long)(left >> 20));
+    if (n <= limit && left < (uint64_t)(limit + 1 - n) * bytes) {
+        log_warning("%s: %llu MiB are free, too little for checkpoints of %llu MiB, of which %d are kept "
+                    "(save_total_limit) while another one is written: older ones will go before their time",
+                    checkpoints, (unsigned long long)(left >> 20), (unsigned long long)(bytes >> 20), limit);
     }
     return ERR_NONE;
 }

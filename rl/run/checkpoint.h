@@ -44,6 +44,8 @@ uint64_t checkpoint_bytes(size_t n_weights, enum optim_kind kind, bool reference
 
 /* Before the first step: makes FOLDER/checkpoints, and tries to write there. */
 enum err checkpoint_prepare(const char *folder);
+/* Bytes free on the disk that `path` is, or will be, on. */
+enum err checkpoint_space(const char *path, uint64_t *left);
 /* ERR_IO if not one checkpoint of `bytes` has room; warns if `limit` and one in the making have not. */
 enum err checkpoint_check_space(const char *folder, uint64_t bytes, int limit);
 /* Fills FOLDER/checkpoints/files from the listed files of a checkpoint (weights as links), for model_open; its path is written
