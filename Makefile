@@ -64,7 +64,7 @@ TESTS   := $(foreach f,$(FOLDERS) $(REWARDS) $(ROOMS),$(wildcard tests/$(f)/*_te
 ifneq ($(CUDA),1)
 TESTS := $(filter-out tests/kernels/cuda_%,$(TESTS))
 endif
-HEADERS := $(foreach f,$(FOLDERS) $(REWARDS) $(ROOMS) kernels/cpu tests tests/bench,$(wildcard $(f)/*.h)) $(wildcard tests/fault/*.c tests/check/*.c tests/reward/plugins/*.[ch]) \
+HEADERS := $(foreach f,$(FOLDERS) $(REWARDS) $(ROOMS) kernels/cpu tests tests/bench tests/fault,$(wildcard $(f)/*.h)) $(wildcard tests/fault/*.c tests/check/*.c tests/reward/plugins/*.[ch]) \
            $(CUDA_SRC) $(CUDA_CU) $(CUDA_HEADERS)
 BENCH_SRC := $(wildcard tests/bench/*.c)
 
@@ -197,12 +197,14 @@ check: ## everything: layout, warnings of two compilers, lint, layers, tests pla
 	@$(MAKE) -s --no-print-directory -j$(JOBS) MODE=asan tests
 	@echo "check: 5 of 6, build with TSan"
 	@$(MAKE) -s --no-print-directory -j$(JOBS) MODE=tsan $(patsubst %,$(BUILD)/tsan/%,$(TSAN_TESTS))
-	@$(MAKE) -s --no-print-directory $(OUT)/tests/fault/kill
+	@$(MAKE) -s --no-print-directory -j$(JOBS) $(FAULT_TESTS)
 	@echo "check: 6 of 6, tests"
-	@FAULTS=50 STROP=$(OUT)/strop tests/run.sh $(TEST_BINARIES) $(patsubst %.c,$(BUILD)/asan/%,$(TESTS)) \
+	@$(FAULTS_SHORT) STROP=$(OUT)/strop tests/run.sh $(TEST_BINARIES) $(patsubst %.c,$(BUILD)/asan/%,$(TESTS)) \
 	  $(patsubst %,$(BUILD)/tsan/%,$(TSAN_TESTS)) $(CHECK_SCRIPTS)
+FAULT_TESTS := $(patsubst tests/fault/%.c,$(OUT)/tests/fault/%,$(wildcard tests/fault/*.c))
 # a quick form of `make fault`, and what a person can get wrong
-CHECK_SCRIPTS := $(OUT)/tests/fault/kill tests/bad_input.sh
+FAULTS_SHORT := FAULTS=50 ROWS=200 RESUMES=4 PAGES=8 FILES=12 SIGNALS=10 LOCKS=2 LIMITS=6 EVERY=10
+CHECK_SCRIPTS := $(FAULT_TESTS) tests/bad_input.sh
 TSAN_TESTS := $(patsubst %.c,%,$(wildcard tests/reward/pool_test.c tests/reward/command_test.c tests/reward/http_test.c))
 
 FUZZERS := $(patsubst tests/fuzz/%.c,%,$(wildcard tests/fuzz/*_fuzz.c))
@@ -234,11 +236,21 @@ bench: all $(BENCHES) ## speed beside OpenBLAS, PyTorch and llama.cpp, where the
 math-bench: $(OUT)/bench/math ## (needs DATA=FOLDER) the math checker compared with Math-Verify (PEER_PYTHON=), Hendrycks' and DAPO's
 	@$${PEER_PYTHON:-python3} tests/bench/peers/math_peers.py $< $(DATA)
 
-WRAPPED := train_open sample_groups score_groups store_rollout store_step loss_backward optim_step checkpoint_save eval_run report_write
+# a fault that must fall at a known place has the linker lead calls through the program
+wrap = $(patsubst %,-Wl$(comma)--wrap=%,$(1))
+$(OUT)/tests/fault/kill: LDFLAGS += $(call wrap,train_open sample_groups score_groups store_rollout store_step loss_backward optim_step checkpoint_save eval_run report_write)
+$(OUT)/tests/fault/matrix: LDFLAGS += $(call wrap,progress_step)
+$(OUT)/tests/fault/damage: LDFLAGS += $(call wrap,progress_step)
+$(OUT)/tests/fault/disturb: LDFLAGS += $(call wrap,progress_step store_set_patience file_space_left)
 $(OUT)/tests/fault/%: $(OUT)/tests/fault/%.o $(call libs,rl)
-	@$(CC) $(LDFLAGS) -Wl,-rpath,'$$ORIGIN/lib' $(patsubst %,-Wl$(comma)--wrap=%,$(WRAPPED)) -o $@ $^ $(LDLIBS)
-fault: $(OUT)/tests/fault/kill ## kill -9 a run FAULTS=500 times at random instants, resume, compare with the straight run
-	@FAULTS=$(or $(FAULTS),500) $<
+	@$(CC) $(LDFLAGS) -Wl,-rpath,'$$ORIGIN/lib' -o $@ $^ $(LDLIBS)
+fault: $(FAULT_TESTS) ## kill runs FAULTS=500 times at random instants, damage their files, send signals, fill disks, change keys; resume, compare
+	@FAULTS=$(or $(FAULTS),500) $(OUT)/tests/fault/kill
+	@$(OUT)/tests/fault/damage
+	@$(OUT)/tests/fault/disturb
+	@$(OUT)/tests/fault/matrix
+resume-matrix: $(OUT)/tests/fault/matrix ## each key of the recipe changed at a resume: refused, said or silent (EVERY=8: each eighth key)
+	@$<
 
 $(OUT)/tests/check/%: $(OUT)/tests/check/%.o $(call libs,model)
 	@$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS)
