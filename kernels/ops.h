@@ -62,7 +62,7 @@ struct matmul_weight_grad_args {
     int dy_stride;
     const void *x;
     int x_stride;
-    float *dw;    /* matrix [N, K] */
+    float *dw;    /* matrix [N, K]; NULL: not computed, for weights that are frozen */
     float *dbias; /* [N] or NULL */
 };
 
@@ -73,7 +73,7 @@ struct embedding_args {
     const void *table;     /* forward */
     void *y;               /* forward, [T, d] */
     const void *dy;        /* backward */
-    float *dtable;         /* backward */
+    float *dtable;         /* backward; NULL: nothing is done */
 };
 
 /* RMS norm (Zhang and Sennrich 2019, eq. 4) of `n_heads` slices of `width` in each row:
@@ -102,7 +102,7 @@ struct rmsnorm_grad_args {
     void *dx; /* may be dy's array when accumulate is false */
     int dx_stride;
     bool accumulate;
-    float *dweight; /* [width] */
+    float *dweight; /* [width]; NULL: not computed */
 };
 
 /* Rotary embedding (Su et al. 2021, eq. 34) in place on `n_heads` heads of width D of each row: the pair (a, b) at
@@ -251,7 +251,7 @@ struct head_grad_args {
     const float *d_logprob;
     const float *d_entropy; /* [n_rows] or NULL for zeros */
     void *dhidden;          /* [n_rows, d], overwritten */
-    float *dw;              /* matrix [V, d] */
+    float *dw;              /* matrix [V, d]; NULL: not computed */
 };
 
 /* y[i] = x[rows[i]]; or, backward, y[rows[i]] += x[i] for i ascending (rows may repeat) */

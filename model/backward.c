@@ -1,7 +1,7 @@
 /* model/backward.c - gradients of a packed batch: the layers in reverse.
  *
  * acts->dx carries the gradient of the residual stream from the last layer to the embedding. Each branch adds to it, since
- * y = x + f(x) has the gradient dy + f'(x) dy. Gradients of weights add to `grads`, which has the layout of the weights, so
+ * y = x + f(x) has the gradient dy + f'(x) dy. Gradients of weights add to params.grads, which has the layout of the weights, so
  * a tied head and the embedding meet in one tensor. What was kept is only read; with checkpointing it is made first.
  *
  * SPDX-License-Identifier: Apache-2.0 */
@@ -59,10 +59,10 @@ static void upload_targets(const struct model *model, struct activations *acts, 
 
 void model_backward(struct model *model, const struct train_batch *batch, struct activations *acts,
                     float inv_temperature, const float *lse, const float *entropy, const float *d_logprob,
-                    const float *d_entropy, float *grads)
+                    const float *d_entropy)
 {
-    struct backward b = {model, grads, acts->pass.T};
-    BUG_ON(d_entropy && !entropy);
+    struct backward b = {model, acts->pass.T};
+    BUG_ON((d_entropy && !entropy) || !model->params.grads);
     if (batch->n_targets == 0) {
         return;
     }

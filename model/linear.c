@@ -45,7 +45,8 @@ void norm_forward(const struct model *model, const struct norm *norm, int T, con
 
 float *grad_at(const struct backward *b, int weight)
 {
-    return weight < 0 ? NULL : b->grads + b->model->params.table[weight].offset;
+    const struct params *params = &b->model->params;
+    return weight < 0 || !params->table[weight].trains ? NULL : params->grads + params->table[weight].offset;
 }
 
 void linear_weight_grad(const struct backward *b, int weight, int bias, const void *dy, const void *x)

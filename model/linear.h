@@ -32,10 +32,9 @@ void norm_forward(const struct model *model, const struct norm *norm, int T, con
 
 /* ---- gradients ---- */
 
-/* One backward call; gradients of weights are added to `grads`, which has the layout of the parameters. */
+/* One backward call; gradients of weights are added to model->params.grads. */
 struct backward {
     const struct model *model;
-    float *grads;
     int T;
 };
 
@@ -46,7 +45,7 @@ void linear_input_grad(const struct backward *b, int weight, const void *dy, voi
 /* dx (+)= the gradient through the norm, given its input x and dy; without `accumulate`, dx may be dy. */
 void norm_backward(const struct backward *b, const struct norm *norm, const void *x, const void *dy, void *dx,
                    bool accumulate);
-/* Where the gradient of a weight is added; NULL for -1. */
+/* Where the gradient of a weight is added; NULL for -1 and where it is frozen. */
 float *grad_at(const struct backward *b, int weight);
 
 #endif

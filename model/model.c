@@ -231,7 +231,7 @@ enum err model_clone(struct model **out, const struct model *model)
     clone->is_clone = true;
     clone->scratch = NULL;
     clone->source = mem_strdup(model->source);
-    weights_plan(&clone->weights, &clone->params, &model->config, model->device);
+    weights_plan(&clone->weights, &clone->params, &model->config, model->device); /* nothing of the training state */
     clone->params.data = device_alloc(model->device, clone->params.bytes, "weights of a copy");
     model_copy_weights(clone, model);
     *out = clone;

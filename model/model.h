@@ -8,7 +8,7 @@
  *   model_forward_cached   any mix of prompt chunks and single decode rows; keys and values go to the caller's pages
  *   model_forward          a packed training batch; keeps what model_backward needs
  * Both end in `hidden`, the rows after the final norm; ops->head and ops->head_sample turn chosen rows into log-probabilities
- * and tokens. Tokens, positions, rows and numbers a target are host arrays; hidden and grads lie on the device.
+ * and tokens. Tokens, positions, rows and numbers per target are host arrays; hidden and gradients are on the device.
  *
  * SPDX-License-Identifier: Apache-2.0 */
 #ifndef MODEL_MODEL_H
@@ -134,7 +134,7 @@ struct activations *activations_new(const struct model *model, int max_tokens, i
                                     int max_length, bool checkpointing);
 void activations_free(struct activations *acts, const struct model *model);
 
-/* Fills acts; then model_target_logprobs reads from it, and model_backward adds to grads (layout of params.master). Both may be
+/* Fills acts; then model_target_logprobs reads from it, and model_backward adds to params.grads, for weights that train. Both may be
  * called any number of times after one forward pass. */
 void model_forward(struct model *model, const struct train_batch *batch, struct activations *acts);
 /* logprob, lse [n_targets], entropy [n_targets] or NULL; host. */
@@ -144,7 +144,7 @@ void model_target_logprobs(struct model *model, const struct train_batch *batch,
  * gradient with respect to each target's log-probability and entropy (NULL: zeros). */
 void model_backward(struct model *model, const struct train_batch *batch, struct activations *acts,
                     float inv_temperature, const float *lse, const float *entropy, const float *d_logprob,
-                    const float *d_entropy, float *grads);
+                    const float *d_entropy);
 
 /* The operations of its layers, for struct device_limits. */
 void model_shapes(const struct model_config *config, struct device_shapes *out);

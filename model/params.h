@@ -54,8 +54,9 @@ struct params {
     int n_params, n_parts;
     size_t n, bytes; /* elements; bytes of data */
     void *data;      /* device */
-    float *
-        master; /* device, [n]: what is trained, where elements are narrower than fp32; data is its rounding. Else NULL */
+    float *master;   /* device, [n]; NULL where elements are fp32. What is trained: data is its rounding */
+    float *grads;    /* device, [n]; NULL unless the set is trained: rl/optim.h allocates and frees it, */
+    void *m, *v;     /* device, [n]: and the optimiser's moments */
 };
 
 /* Adds a parameter whose n_parts parts have the names, rows, roles and layers given; returns its number. Trains; decays if it is a

@@ -138,7 +138,7 @@ static void micro_batch_backward(struct loss *loss, const struct objective *obje
                                               .d_entropy = loss->d_entropy},
                   stats);
     model_backward(o->policy, &mb->batch, loss->acts, (float)(1 / loss->temperature), loss->lse, loss->entropy,
-                   loss->d_logprob, o->recipe->loss.entropy_coef != 0 ? loss->d_entropy : NULL, o->grads);
+                   loss->d_logprob, o->recipe->loss.entropy_coef != 0 ? loss->d_entropy : NULL);
 }
 
 /* The promise of the program (kernels/README.md): the log-probabilities that were sampled with are those that are trained on. */
@@ -175,7 +175,7 @@ enum err loss_backward(struct loss *loss, const struct iteration *it, const stru
     const struct model *policy = loss->options.policy;
     *stats = (struct loss_stats){0};
     device_use(policy->device, DEVICE_TRAINING);
-    device_zero(policy->device, loss->options.grads, policy->params.n * sizeof *loss->options.grads);
+    device_zero(policy->device, policy->params.grads, policy->params.n * sizeof(float));
     float *entropies = minibatch_entropies(loss, it, minibatch, on_policy);
     struct objective objective = objective_of(loss->options.recipe, it, minibatch, entropies);
     for (int i = 0; i < minibatch->n_micro_batches; i++) {
@@ -211,7 +211,6 @@ double loss_backward_likelihood(struct loss *loss, const struct train_batch *bat
         sum -= (double)loss->logprob[i];
         loss->d_logprob[i] = (float)-weight;
     }
-    model_backward(loss->options.policy, batch, loss->acts, 1.0f, loss->lse, NULL, loss->d_logprob, NULL,
-                   loss->options.grads);
+    model_backward(loss->options.policy, batch, loss->acts, 1.0f, loss->lse, NULL, loss->d_logprob, NULL);
     return sum;
 }

@@ -12,7 +12,6 @@
 struct loss_options {
     const struct recipe *recipe;               /* as long as the loss */
     struct model *policy, *reference;          /* reference NULL when beta is 0 */
-    float *grads;                              /* device; added to */
     int max_tokens, max_targets, max_contexts; /* rows, targets and contexts of a micro-batch at most */
     int max_length;                            /* positions */
 };

@@ -6,37 +6,38 @@
 #include <math.h>
 
 #include "base/log.h"
+#include "base/num.h"
 #include "kernels/rng.h"
 #include "model/finite.h"
 #include "rl/dist.h"
 
 #define OPTIM_MOST_SKIPPED 3
 
-void optim_init(struct optim *optim, const struct optim_options *options, const struct model *model)
+void optim_init(struct optim *optim, const struct optim_options *options, struct model *model)
 {
-    size_t bytes = model->params.n * optim_moment_bytes(options->kind);
-    BUG_ON(options->kind == OPTIM_ADAMW_BF16_SR && model->params.master);
-    *optim = (struct optim){
-        .options = *options,
-        .n = model->params.n,
-        .grads = device_alloc_in(model->device, DEVICE_TRAINING, model->params.n * sizeof(float), "gradients"),
-        .m = device_alloc(model->device, bytes, "optimiser: first moment"),
-        .v = device_alloc(model->device, bytes, "optimiser: second moment"),
-    };
+    struct params *params = &model->params;
+    size_t bytes = params->n * optim_moment_bytes(options->kind);
+    BUG_ON((options->kind == OPTIM_ADAMW_BF16_SR && params->master) || params->grads);
+    *optim = (struct optim){.options = *options, .range = {0, params->n}};
+    params->grads = device_alloc_in(model->device, DEVICE_TRAINING, params->n * sizeof(float), "gradients");
+    params->m = device_alloc(model->device, bytes, "optimiser: first moment");
+    params->v = device_alloc(model->device, bytes, "optimiser: second moment");
 }
 
-void optim_release(struct optim *optim, const struct model *model)
+void optim_release(struct optim *optim, struct model *model)
 {
-    device_free(model->device, optim->grads);
-    device_free(model->device, optim->m);
-    device_free(model->device, optim->v);
+    device_free(model->device, model->params.grads);
+    device_free(model->device, model->params.m);
+    device_free(model->device, model->params.v);
+    model->params.grads = NULL;
+    model->params.m = model->params.v = NULL;
     *optim = (struct optim){0};
 }
 
-void optim_zero_grads(struct optim *optim, const struct model *model)
+void optim_zero_grads(const struct model *model)
 {
     device_use(model->device, DEVICE_TRAINING);
-    device_zero(model->device, optim->grads, optim->n * sizeof(float));
+    device_zero(model->device, model->params.grads, model->params.n * sizeof(float));
 }
 
 double optim_learning_rate(const struct optim_options *o, int64_t step)
@@ -56,40 +57,53 @@ double optim_learning_rate(const struct optim_options *o, int64_t step)
     BUG_ON(true);
 }
 
-static void optim_apply(struct optim *optim, struct model *model, double learning_rate, double grad_scale)
+/* Elements first .. first + n - 1 of the set, all of parameter w. */
+static void update(const struct optim *optim, struct model *model, const struct param *w, size_t first, size_t n,
+                   double learning_rate, double grad_scale)
 {
     const struct optim_options *o = &optim->options;
-    const struct device *device = model->device;
-    size_t moment = optim_moment_bytes(o->kind);
+    const struct params *params = &model->params;
+    size_t moment = optim_moment_bytes(o->kind),
+           element = w->dtype == PARAM_FP32 ? sizeof(float) : model->device->element_bytes;
+    model->device->ops->adamw(&(struct adamw_args){
+        .n = n,
+        .param = (char *)params->data + w->at + (first - w->offset) * element,
+        .master = params->master ? params->master + first : NULL,
+        .grad = params->grads + first,
+        .m = (char *)params->m + first * moment,
+        .v = (char *)params->v + first * moment,
+        .grad_scale = (float)grad_scale,
+        .lr = (float)learning_rate,
+        .beta1 = (float)o->beta1,
+        .beta2 = (float)o->beta2,
+        .eps = (float)o->epsilon,
+        .weight_decay = w->decays ? (float)o->weight_decay : 0.0f,
+        .correction1 = (float)(1 - pow(o->beta1, (double)optim->step)),
+        .correction2 = (float)(1 - pow(o->beta2, (double)optim->step)),
+        .stochastic = o->kind == OPTIM_ADAMW_BF16_SR,
+        .key = o->seed ^ RNG_ROUNDING,
+        .step = (uint64_t)optim->step,
+        .first = first,
+    });
+}
+
+static void optim_apply(const struct optim *optim, struct model *model, double learning_rate, double grad_scale)
+{
+    size_t begin = optim->range.first, end = begin + optim->range.n;
     for (int i = 0; i < model->params.n_params; i++) {
         const struct param *w = &model->params.table[i];
-        device->ops->adamw(&(struct adamw_args){
-            .n = w->n,
-            .param = params_at(&model->params, i),
-            .master = model->params.master ? model->params.master + w->offset : NULL,
-            .grad = optim->grads + w->offset,
-            .m = (char *)optim->m + w->offset * moment,
-            .v = (char *)optim->v + w->offset * moment,
-            .grad_scale = (float)grad_scale,
-            .lr = (float)learning_rate,
-            .beta1 = (float)o->beta1,
-            .beta2 = (float)o->beta2,
-            .eps = (float)o->epsilon,
-            .weight_decay = w->decays ? (float)o->weight_decay : 0.0f,
-            .correction1 = (float)(1 - pow(o->beta1, (double)optim->step)),
-            .correction2 = (float)(1 - pow(o->beta2, (double)optim->step)),
-            .stochastic = o->kind == OPTIM_ADAMW_BF16_SR,
-            .key = o->seed ^ RNG_ROUNDING,
-            .step = (uint64_t)optim->step,
-            .first = w->offset,
-        });
+        size_t from = max_size(w->offset, begin), to = min_size(w->offset + w->n, end);
+        BUG_ON(w->trains && w->dtype == PARAM_FP32 && model->device->element_bytes != sizeof(float));
+        if (w->trains && from < to) {
+            update(optim, model, w, from, to - from, learning_rate, grad_scale);
+        }
     }
 }
 
 /* Each of these three steps in a row leaves the weights as they are; the third ends the run. */
 static enum err skip_step(struct optim *optim, const struct model *model, int64_t schedule_step, double learning_rate)
 {
-    const struct param_part *w = not_finite_find(&model->params, model->device, optim->grads);
+    const struct param_part *w = not_finite_find(&model->params, model->device, model->params.grads);
     const char *where = w ? w->name : "none: their squares overflow";
     if (++optim->n_skipped < OPTIM_MOST_SKIPPED) {
         log_warning("step %lld: the gradient is not finite (first in %s); the update is left out",
@@ -123,7 +137,7 @@ static enum err check_weights(const struct model *model, int64_t schedule_step, 
 enum err optim_step(struct optim *optim, struct model *model, int64_t schedule_step, struct optim_stats *stats)
 {
     const struct optim_options *o = &optim->options;
-    double norm = sqrt(dist_sum(model->device->ops->sum_squares(optim->grads, optim->n)));
+    double norm = sqrt(dist_sum(model->device->ops->sum_squares(model->params.grads, model->params.n)));
     double learning_rate = optim_learning_rate(o, schedule_step);
     *stats = (struct optim_stats){.grad_norm = norm, .learning_rate = learning_rate, .skipped = !isfinite(norm)};
     if (stats->skipped) {

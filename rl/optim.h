@@ -1,6 +1,7 @@
 /* rl/optim.h - AdamW with clipping and a learning-rate schedule.
  *
- * State: m and v in the layout of the weights. Norms and biases do not decay, as in TRL. A step whose gradient is not finite is
+ * It updates a set of parameters (model/params.h), those that train; the gradients and the moments m and v, fp32 or bf16 by the
+ * kind, belong to the set. Norms and biases do not decay, as in TRL. A step whose gradient is not finite is
  * skipped, said and counted: the weights stay as they are.
  *
  *   kind                   bytes a parameter on a GPU: element + master + gradient + m + v
@@ -36,9 +37,9 @@ struct optim_options {
 
 struct optim {
     struct optim_options options;
-    float *grads; /* device, [weights.n] */
-    void *m, *v;  /* the same; fp32 or bf16 by options.kind */
-    size_t n;
+    struct {
+        size_t first, n; /* even */
+    } range;           /* of the elements that optim_step updates: at first all, a part where others update the rest */
     int64_t step;      /* updates applied so far; bias correction uses it */
     int64_t n_skipped; /* in a row */
 };
@@ -49,20 +50,20 @@ struct optim_stats {
 };
 
 /* The policy of OPTIM_ADAMW was opened by model_open_trainable, that of OPTIM_ADAMW_BF16_SR by model_open: it has no masters. */
-void optim_init(struct optim *optim, const struct optim_options *options, const struct model *model);
-void optim_release(struct optim *optim, const struct model *model);
+void optim_init(struct optim *optim, const struct optim_options *options, struct model *model);
+void optim_release(struct optim *optim, struct model *model);
 /* Bytes of a number of m or v. */
 static inline size_t optim_moment_bytes(enum optim_kind kind)
 {
     return kind == OPTIM_ADAMW_BF16_SR ? sizeof(uint16_t) : sizeof(float);
 }
 /* The turn of DEVICE_TRAINING begins (kernels/device.h). */
-void optim_zero_grads(struct optim *optim, const struct model *model);
+void optim_zero_grads(const struct model *model);
 /* Learning rate of step s, counted from 1; never 0. After the warm-up of W steps it is that of transformers' schedules: of N steps
  * the first after the warm-up has the full rate, and the last one share: with linear, (N - s + 1) / (N - W) in step s. During the
  * warm-up transformers has (s - 1) / W, and so wastes its first step. Beyond N the rate of step N stays. */
 double optim_learning_rate(const struct optim_options *options, int64_t step);
-/* weights -= update; `schedule_step` counts from 1. ERR_NUMBERS, with a tensor's name, after three gradients in a row that are not
+/* weights -= update, of the range; the norm is that of all gradients. `schedule_step` counts from 1. ERR_NUMBERS, with a tensor's name, after three gradients in a row that are not
  * finite, or if the weights no longer are. */
 enum err optim_step(struct optim *optim, struct model *model, int64_t schedule_step, struct optim_stats *stats);
 

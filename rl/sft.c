@@ -69,7 +69,7 @@ static enum err sft_step(struct train *t)
         }
     }
     n_learnt = (double)dist_sum_count((int64_t)n_learnt);
-    optim_zero_grads(&t->optim, t->policy);
+    optim_zero_grads(t->policy);
     for (int from = 0, to; from < n_texts; from = to) {
         int rows = 0;
         for (to = from;

@@ -74,7 +74,6 @@ enum err train_alloc(struct train *t, int kv_pages)
     loss_init(&t->loss, &(struct loss_options){.recipe = r,
                                                .policy = t->policy,
                                                .reference = t->reference,
-                                               .grads = t->optim.grads,
                                                .max_tokens = tokens,
                                                .max_targets = tokens + samples,
                                                .max_contexts = 2 * samples + 1,
@@ -87,7 +86,7 @@ void train_close(struct train *t)
     iteration_release(&t->iteration);
     iteration_release(&t->evaluation);
     loss_release(&t->loss);
-    if (t->optim.grads) {
+    if (t->policy && t->policy->params.grads) {
         optim_release(&t->optim, t->policy);
     }
     if (t->rollout) {

@@ -27,6 +27,9 @@ void ISA_NAME(embedding)(const struct embedding_args *a)
 void ISA_NAME(embedding_grad)(const struct embedding_args *a)
 {
     int threads = cpu_threads_for((double)a->T * a->d * 8), columns = CPU_PANEL;
+    if (!a->dtable) {
+        return;
+    }
 #pragma omp parallel for num_threads(threads) if (threads > 1)
     for (int k0 = 0; k0 < a->d; k0 += columns) {
         int end = k0 + columns < a->d ? k0 + columns : a->d;

@@ -44,7 +44,7 @@ static void head_grad_piece(const struct head_grad_args *a, int row, int n_rows,
                                        .dy_stride = PIECE,
                                        .x = hidden,
                                        .x_stride = a->d,
-                                       .dw = a->dw + (size_t)first * (size_t)a->d});
+                                       .dw = a->dw ? a->dw + (size_t)first * (size_t)a->d : NULL});
     ISA_NAME(matmul_input_grad)
     (&(struct matmul_input_grad_args){.T = n_rows,
                                       .N = n,

@@ -298,7 +298,7 @@ static void weight_grad_chunk(const struct matmul_weight_grad_args *a, int p, in
     for (int t = 0; t < a->T; t += T_BLOCK) {
         int n_rows = least(a->T - t, T_BLOCK);
         gather_panels(a, t, n_rows, p, n_panels, k == 0 ? a->dbias : NULL, dy);
-        for (int j = k; j < k_end; j += STRIP_GROUP) {
+        for (int j = k; a->dw && j < k_end; j += STRIP_GROUP) {
             int width = least(k_end - j, STRIP_GROUP);
             cut_strips(a, t, n_rows, j, width, strips);
             weight_grad_block(a, strips, dy, n_rows, p, n_panels, j, width);
@@ -318,10 +318,11 @@ void ISA_NAME(matmul_weight_grad)(const struct matmul_weight_grad_args *a)
     }
     int n_panels = blocks_of(panels, chunks), width = blocks_of(blocks_of(a->K, k_chunks), GEMM_ROWS) * GEMM_ROWS;
     chunks = blocks_of(panels, n_panels);
+    int k_needed = a->dw ? a->K : a->dbias ? 1 : 0; /* the first inputs' owner adds up dbias */
 #pragma omp parallel for schedule(dynamic) num_threads(threads) if (threads > 1)
     for (int i = 0; i < chunks * k_chunks; i++) {
         int p = i / k_chunks * n_panels, k = i % k_chunks * width;
-        if (k < a->K) {
+        if (k < k_needed) {
             weight_grad_chunk(a, p, least(panels - p, n_panels), k, least(a->K, k + width));
         }
     }

@@ -64,7 +64,9 @@ static void rmsnorm_grad_slice(const struct rmsnorm_grad_args *a, int t, int h, 
     for (int i = 0; i < n; i += VEC_LANES) {
         vec d = load_part(dy, i, n), v = load_part(x, i, n);
         vec grad = vec_fma(pull, v, vec_mul(scale, vec_mul(d, load_part(weight, i, n))));
-        store_part(dweight, i, n, vec_fma(vec_mul(d, v), scale, load_part(dweight, i, n)));
+        if (dweight) {
+            store_part(dweight, i, n, vec_fma(vec_mul(d, v), scale, load_part(dweight, i, n)));
+        }
         store_part(dx, i, n, a->accumulate ? vec_add(load_part(dx, i, n), grad) : grad);
     }
 }
@@ -80,11 +82,11 @@ void ISA_NAME(rmsnorm_grad)(const struct rmsnorm_grad_args *a)
         int end = (part + 1) * ROWS_PER_PART < a->T ? (part + 1) * ROWS_PER_PART : a->T;
         for (int t = part * ROWS_PER_PART; t < end; t++) {
             for (int h = 0; h < a->n_heads; h++) {
-                rmsnorm_grad_slice(a, t, h, sums + (ptrdiff_t)part * a->width);
+                rmsnorm_grad_slice(a, t, h, a->dweight ? sums + (ptrdiff_t)part * a->width : NULL);
             }
         }
     }
-    for (int part = 0; part < parts; part++) {
+    for (int part = 0; a->dweight && part < parts; part++) {
         for (int i = 0; i < a->width; i++) {
             a->dweight[i] += sums[(ptrdiff_t)part * a->width + i];
         }

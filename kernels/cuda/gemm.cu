@@ -314,7 +314,7 @@ void cuda_matmul_weight_grad(const struct matmul_weight_grad_args *a)
     p.a = a->dy, p.lda = (size_t)a->dy_stride, p.a_transposed = true;
     p.b = a->x, p.ldb = (size_t)a->x_stride, p.b_transposed = true;
     p.c = a->dw, p.ldc = (size_t)a->K, p.wide = true, p.accumulate = true;
-    if (!product_in_parts(&p)) {
+    if (a->dw && !product_in_parts(&p)) {
         cuda_product_run(&p);
     }
     if (a->dbias && a->T > 0) {

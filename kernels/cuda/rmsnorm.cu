@@ -304,6 +304,9 @@ static bool grad_in_one_pass(const struct rmsnorm_grad_args *a, bool runs, int n
 
 static void add_parts(const struct rmsnorm_grad_args *a, int n_parts, const float *parts)
 {
+    if (!a->dweight) {
+        return;
+    }
     rms_add_parts_kernel<<<(unsigned)ceil_div(a->width, THREADS), THREADS, 0, cuda.stream>>>(a->width, n_parts, parts,
                                                                                              a->dweight);
     cuda_launched("rms_add_parts");
@@ -325,9 +328,11 @@ void cuda_rmsnorm_grad(const struct rmsnorm_grad_args *a)
     }
     LAUNCH_GROUPS(rms_inverse_kernel, runs, a->width, n, *a, r);
     /* before dx may take dy's place */
-    dim3 grid((unsigned)ceil_div(a->width, 2 * THREADS), (unsigned)n_parts);
-    rms_dweight_kernel<<<grid, THREADS, 0, cuda.stream>>>(*a, r, parts);
-    cuda_launched("rms_dweight");
-    add_parts(a, n_parts, parts);
+    if (a->dweight) {
+        dim3 grid((unsigned)ceil_div(a->width, 2 * THREADS), (unsigned)n_parts);
+        rms_dweight_kernel<<<grid, THREADS, 0, cuda.stream>>>(*a, r, parts);
+        cuda_launched("rms_dweight");
+        add_parts(a, n_parts, parts);
+    }
     LAUNCH_GROUPS(rms_dx_kernel, runs, a->width, n, *a, r);
 }

@@ -126,5 +126,7 @@ void cuda_scatter_add_rows(const struct rows_args *a)
 
 void cuda_embedding_grad(const struct embedding_args *a)
 {
-    add_rows(a->T, a->d, a->tokens, a->dy, a->dtable);
+    if (a->dtable) {
+        add_rows(a->T, a->d, a->tokens, a->dy, a->dtable);
+    }
 }

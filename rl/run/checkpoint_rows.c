@@ -132,6 +132,6 @@ const char *row_file_moments_name(enum optim_kind kind)
 enum err row_file_moments(const char *folder, bool writing, const struct model *model, const struct optim *optim)
 {
     enum optim_kind kind = optim->options.kind;
-    void *arrays[] = {optim->m, optim->v};
+    void *arrays[] = {model->params.m, model->params.v};
     return row_file_run(folder, row_file_moments_name(kind), writing, model, optim_moment_bytes(kind), arrays, 2);
 }

@@ -161,13 +161,13 @@ static void run_step(void *context)
     struct step *s = context;
     struct optim_stats stats;
     int n = s->batch.n_targets;
-    optim_zero_grads(&s->optim, s->model);
+    optim_zero_grads(s->model);
     model_forward(s->model, &s->batch, s->acts);
     model_target_logprobs(s->model, &s->batch, s->acts, 1.0f, s->logprob, s->lse, s->entropy);
     for (int i = 0; i < n; i++) { /* a policy gradient with advantages of both signs */
         s->d_logprob[i] = (i / 64 % 2 ? 1.0f : -1.0f) / (float)n;
     }
-    model_backward(s->model, &s->batch, s->acts, 1.0f, s->lse, s->entropy, s->d_logprob, NULL, s->optim.grads);
+    model_backward(s->model, &s->batch, s->acts, 1.0f, s->lse, s->entropy, s->d_logprob, NULL);
     BUG_ON(optim_step(&s->optim, s->model, s->optim.step + 1, &stats) != ERR_NONE || stats.skipped);
 }
 

@@ -148,7 +148,7 @@ static void bench_training(struct model *model, int most)
         double t1 = drained();
         model_target_logprobs(model, b, acts, 1, logprob, lse, NULL);
         double t2 = drained();
-        model_backward(model, b, acts, 1, lse, NULL, d, NULL, optim.grads);
+        model_backward(model, b, acts, 1, lse, NULL, d, NULL);
         double t3 = drained();
         must(optim_step(&optim, model, 1, &stats));
         double t4 = drained();

@@ -56,10 +56,10 @@ static void close_run(struct run *r)
 static void forward_backward(struct run *r, const struct train_batch *batch, const float *d_logprob,
                              const float *d_entropy)
 {
-    optim_zero_grads(&r->optim, r->model);
+    optim_zero_grads(r->model);
     model_forward(r->model, batch, r->acts);
     model_target_logprobs(r->model, batch, r->acts, 1.1f, r->logprob, r->lse, r->entropy);
-    model_backward(r->model, batch, r->acts, 1.1f, r->lse, r->entropy, d_logprob, d_entropy, r->optim.grads);
+    model_backward(r->model, batch, r->acts, 1.1f, r->lse, r->entropy, d_logprob, d_entropy);
 }
 
 /* |got - want| / |want| */
@@ -79,8 +79,8 @@ static void compare_gradients(const struct run *a, const struct run *b, const ch
     const char *where = "";
     for (int i = 0; i < a->model->params.n_parts; i++) {
         struct part w = part_of(a->model, i), v = part_of(b->model, i);
-        float *want = model_rows_from(a->model, a->optim.grads, &w),
-              *got = model_rows_from(b->model, b->optim.grads, &v);
+        float *want = model_rows_from(a->model, a->model->params.grads, &w),
+              *got = model_rows_from(b->model, b->model->params.grads, &v);
         double off = distance(got, want, w.n);
         if (!(off <= worst)) {
             worst = off, where = w.name;
@@ -125,8 +125,8 @@ static void compare_checkpointing(struct run *r, const struct train_batch *batch
     r->acts = activations_new(r->model, MODEL_ROWS, MODEL_ROWS, 8, 512, true);
     for (int pass = 0; pass < 2; pass++) {
         forward_backward(r, batch, d_logprob, d_entropy);
-        float *got = host_floats(r->optim.grads, r->optim.n);
-        check_same(got, want, r->optim.n * 4, "%s: gradients with checkpointing", name);
+        float *got = host_floats(r->model->params.grads, r->model->params.n);
+        check_same(got, want, r->model->params.n * 4, "%s: gradients with checkpointing", name);
         free(got);
     }
     activations_free(r->acts, r->model);
@@ -147,10 +147,10 @@ static void check_model(int i)
     }
     check(worst < 0.15, "%s: log-probabilities differ by at most %.2e nats", model_names[i], worst);
     compare_gradients(&a, &b, model_names[i]);
-    float *once = host_floats(b.optim.grads, b.optim.n);
+    float *once = host_floats(b.model->params.grads, b.model->params.n);
     forward_backward(&b, &m.batch, m.d_logprob, m.d_entropy);
-    float *twice = host_floats(b.optim.grads, b.optim.n);
-    check_same(twice, once, b.optim.n * 4, "%s: gradients again", model_names[i]);
+    float *twice = host_floats(b.model->params.grads, b.model->params.n);
+    check_same(twice, once, b.model->params.n * 4, "%s: gradients again", model_names[i]);
     compare_checkpointing(&b, &m.batch, m.d_logprob, m.d_entropy, once, model_names[i]);
     compare_steps(&a, &b, &narrow, &m.batch, m.d_logprob, model_names[i]);
     free(once), free(twice);

@@ -83,7 +83,8 @@ static void dump_results(struct dump *dump, struct model *model, const struct mo
     float *logprob = zeros(MODEL_ROWS), *lse = zeros(MODEL_ROWS), *entropy = zeros(MODEL_ROWS);
     model_forward(model, &m->batch, acts);
     model_target_logprobs(model, &m->batch, acts, INV_TEMPERATURE, logprob, lse, entropy);
-    model_backward(model, &m->batch, acts, INV_TEMPERATURE, lse, entropy, m->d_logprob, m->d_entropy, grads);
+    model->params.grads = grads;
+    model_backward(model, &m->batch, acts, INV_TEMPERATURE, lse, entropy, m->d_logprob, m->d_entropy);
     dump_add(dump, "logprob", logprob, MODEL_ROWS, 0);
     dump_add(dump, "entropy", entropy, MODEL_ROWS, 0);
     for (int i = 0; i < model->params.n_parts; i++) {

@@ -14,7 +14,8 @@ static float *gradients(struct model *model, const struct packed *p, struct acti
     float *grads = device_alloc(model->device, bytes, "gradients");
     model_forward(model, &p->batch, acts);
     model_target_logprobs(model, &p->batch, acts, inv_temperature, logprob, lse, entropy);
-    model_backward(model, &p->batch, acts, inv_temperature, lse, entropy, p->a, p->b, grads);
+    model->params.grads = grads;
+    model_backward(model, &p->batch, acts, inv_temperature, lse, entropy, p->a, p->b);
     device_read(model->device, host, grads, bytes);
     device_free(model->device, grads);
     free(logprob);
@@ -200,13 +201,15 @@ static void a_second_pass_adds_the_same(void **state)
         model_target_logprobs(model, &p.batch, acts, 1, logprob, lse, NULL);
         for (int i = 0; i < 2; i++) {
             grads[i] = device_alloc(device, bytes, "gradients");
-            model_backward(model, &p.batch, acts, 1, lse, NULL, p.a, NULL, grads[i]);
+            model->params.grads = grads[i];
+            model_backward(model, &p.batch, acts, 1, lse, NULL, p.a, NULL);
         }
         float *a = ARENA_NEW(&arena, float, model->params.n), *b = ARENA_NEW(&arena, float, model->params.n);
         device_read(device, a, grads[0], bytes);
         device_read(device, b, grads[1], bytes);
         assert_memory_equal(a, b, bytes);
-        model_backward(model, &p.batch, acts, 1, lse, NULL, p.a, NULL, grads[0]);
+        model->params.grads = grads[0];
+        model_backward(model, &p.batch, acts, 1, lse, NULL, p.a, NULL);
         device_read(device, b, grads[0], bytes);
         double error = 0, size = 0;
         for (size_t i = 0; i < model->params.n; i++) {
@@ -247,7 +250,8 @@ static void checkpointing_changes_no_bit(void **state)
             model_target_logprobs(model, &p.batch, acts, 0.8f, logprob[k], lse[k], entropy[k]);
             for (int pass = 0; pass < 2; pass++) {
                 float *of_pass = device_alloc(device, bytes, "gradients");
-                model_backward(model, &p.batch, acts, 0.8f, lse[k], entropy[k], p.a, p.b, of_pass);
+                model->params.grads = of_pass;
+                model_backward(model, &p.batch, acts, 0.8f, lse[k], entropy[k], p.a, p.b);
                 device_read(device, grads[k] + (size_t)pass * model->params.n, of_pass, bytes);
                 device_free(device, of_pass);
             }
@@ -258,6 +262,37 @@ static void checkpointing_changes_no_bit(void **state)
         assert_memory_equal(entropy[0], entropy[1], n * sizeof(float));
         assert_memory_equal(grads[0], grads[1], 2 * bytes);
         assert_true(grads[0][part_named(model, "model.layers.0.self_attn.o_proj.weight").offset] != 0);
+        model_close(model);
+        arena_release(&arena);
+    }
+}
+
+/* Parameter i is frozen where i % 3 == k: its gradient is not touched, and all others have the bits that they had. */
+static void a_frozen_weight_has_no_gradient(void **state)
+{
+    struct device *device = *state;
+    for (int family = FAMILY_QWEN2; family <= FAMILY_LLAMA; family++) {
+        struct arena arena = ARENA_INIT;
+        struct model *model = fixture_model((enum fixture_family)family, device);
+        struct packed p = small_batch(&arena);
+        struct activations *acts = fixture_activations(model, &p.batch);
+        float *all = gradients(model, &p, acts, 1);
+        for (int k = 0; k < 4; k++) { /* 3: all are frozen */
+            for (int i = 0; i < model->params.n_params; i++) {
+                model->params.table[i].trains = k < 3 && i % 3 != k;
+            }
+            float *grads = gradients(model, &p, acts, 1);
+            for (int i = 0; i < model->params.n_params; i++) {
+                const struct param *w = &model->params.table[i];
+                for (size_t at = w->offset; at < w->offset + w->n; at++) {
+                    float want = w->trains ? all[at] : 0;
+                    assert_memory_equal(&grads[at], &want, sizeof want);
+                }
+            }
+            free(grads);
+        }
+        free(all);
+        activations_free(acts, model);
         model_close(model);
         arena_release(&arena);
     }
@@ -289,6 +324,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(bits_do_not_depend_on_threads, fixture_open, fixture_close),
         cmocka_unit_test_setup_teardown(a_second_pass_adds_the_same, fixture_open, fixture_close),
         cmocka_unit_test_setup_teardown(checkpointing_changes_no_bit, fixture_open, fixture_close),
+        cmocka_unit_test_setup_teardown(a_frozen_weight_has_no_gradient, fixture_open, fixture_close),
         cmocka_unit_test_setup_teardown(no_targets_no_gradient, fixture_open, fixture_close),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

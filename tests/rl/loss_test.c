@@ -81,11 +81,11 @@ static void bench_open(struct bench *b, const char *recipe)
     b->bytes = b->policy->params.n * sizeof(float);
     b->grads = device_alloc(b->device, b->bytes, "gradients");
     memset(b->grads, 0, b->bytes);
+    b->policy->params.grads = b->grads;
     make_iteration(&b->it, PROMPTS, G, LONGEST, VOCABULARY);
     loss_init(&b->loss, &(struct loss_options){.recipe = &b->recipe,
                                                .policy = b->policy,
                                                .reference = b->reference,
-                                               .grads = b->grads,
                                                .max_tokens = 512,
                                                .max_targets = 512,
                                                .max_contexts = 64,

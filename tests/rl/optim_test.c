@@ -202,8 +202,8 @@ static void updates_are_those_of_torch(void **state)
     for (int t = 0; t < (int)json_array_size(steps); t++) {
         struct optim_stats stats;
         const json_t *step = json_array_get(steps, (size_t)t);
-        optim_zero_grads(&b.optim, &b.model);
-        bench_fill(&b, b.optim.grads, t);
+        optim_zero_grads(&b.model);
+        bench_fill(&b, b.model.params.grads, t);
         ASSERT_OK(optim_step(&b.optim, &b.model, t + 1, &stats));
         ASSERT_NEAR(stats.grad_norm, number(step, "norm"), 1e-6);
         assert_false(stats.skipped);
@@ -226,8 +226,8 @@ static void a_gradient_that_is_not_finite_is_skipped(void **state)
     float *before = mem_alloc(bytes);
     memcpy(before, b.model.params.data, bytes);
     for (int i = 1; i <= 3; i++) {
-        bench_fill(&b, b.optim.grads, 0);
-        b.optim.grads[b.table[i].offset] = i == 2 ? (float)INFINITY : (float)NAN;
+        bench_fill(&b, b.model.params.grads, 0);
+        b.model.params.grads[b.table[i].offset] = i == 2 ? (float)INFINITY : (float)NAN;
         enum err result = optim_step(&b.optim, &b.model, i, &stats);
         assert_int_equal(result, i < 3 ? ERR_NONE : ERR_NUMBERS); /* three in a row are too many */
         assert_true(i < 3 || strstr(err_text(), b.names[i]));
@@ -235,7 +235,7 @@ static void a_gradient_that_is_not_finite_is_skipped(void **state)
         assert_memory_equal(before, b.model.params.data, bytes);
         assert_int_equal(b.optim.step, 0);
     }
-    bench_fill(&b, b.optim.grads, 0);
+    bench_fill(&b, b.model.params.grads, 0);
     ASSERT_OK(optim_step(&b.optim, &b.model, 4, &stats));
     assert_int_equal(b.optim.n_skipped, 0);
     assert_int_equal(b.optim.step, 1);
@@ -253,7 +253,7 @@ static void an_update_that_overflows_is_an_error(void **state)
     options.learning_rate = 1e39; /* infinite in fp32 */
     bench_open(&b, &options);
     bench_fill(&b, b.model.params.data, -1);
-    bench_fill(&b, b.optim.grads, 0);
+    bench_fill(&b, b.model.params.grads, 0);
     assert_int_equal(optim_step(&b.optim, &b.model, 1, &stats), ERR_NUMBERS);
     assert_non_null(strstr(err_text(), "step 1: after the update"));
     assert_non_null(strstr(err_text(), b.names[0]));
@@ -268,9 +268,9 @@ static double quadratic(struct bench *b)
 {
     double sum = 0;
     const float *w = b->model.params.data;
-    for (size_t i = 0; i < b->optim.n; i++) {
+    for (size_t i = 0; i < b->model.params.n; i++) {
         double h = pow(10, -2 * fabs(sin(0.7 * (double)i))), off = (double)w[i] - cos(1.3 * (double)i);
-        b->optim.grads[i] = (float)(h * off);
+        b->model.params.grads[i] = (float)(h * off);
         sum += h * off * off / 2;
     }
     return sum;
@@ -299,10 +299,10 @@ static void bf16_moments_go_down_alike(void **state)
             ASSERT_OK(optim_step(&b.optim, &b.model, t, &stats));
         }
         last[k] = quadratic(&b);
-        weights[k] = mem_alloc(b.optim.n * sizeof(float));
-        memcpy(weights[k], b.model.params.data, b.optim.n * sizeof(float));
+        weights[k] = mem_alloc(b.model.params.n * sizeof(float));
+        memcpy(weights[k], b.model.params.data, b.model.params.n * sizeof(float));
         if (k == 1) {
-            assert_memory_not_equal(weights[0], weights[1], b.optim.n * sizeof(float));
+            assert_memory_not_equal(weights[0], weights[1], b.model.params.n * sizeof(float));
         }
         bench_close(&b);
     }
@@ -311,6 +311,86 @@ static void bf16_moments_go_down_alike(void **state)
     ASSERT_NEAR(last[1] / last[0], 1, 0.05);
     free(weights[0]);
     free(weights[1]);
+}
+
+/* ---- parts of a set ---- */
+
+/* Three updates of elements first .. first + n - 1; n 0: of all. Returns the weights; the caller frees. */
+static float *updated(enum optim_kind kind, size_t first, size_t n, int frozen)
+{
+    struct optim_options options = golden_options();
+    struct optim_stats stats;
+    struct bench b;
+    options.kind = kind;
+    bench_open(&b, &options);
+    if (n > 0) {
+        b.optim.range.first = first;
+        b.optim.range.n = n;
+    }
+    if (frozen >= 0) {
+        b.table[frozen].trains = false;
+    }
+    bench_fill(&b, b.model.params.data, -1);
+    for (int t = 0; t < 3; t++) {
+        optim_zero_grads(&b.model);
+        bench_fill(&b, b.model.params.grads, t);
+        ASSERT_OK(optim_step(&b.optim, &b.model, t + 1, &stats));
+    }
+    size_t bytes = b.model.params.n * sizeof(float);
+    float *weights = mem_alloc(bytes);
+    memcpy(weights, b.model.params.data, bytes);
+    bench_close(&b);
+    return weights;
+}
+
+/* Who owns a range updates it to the bits of an update of all, and nothing else. */
+static void ranges_add_up_to_the_whole(void **state)
+{
+    (void)state;
+    struct optim_options options = golden_options();
+    struct bench b;
+    bench_open(&b, &options);
+    bench_fill(&b, b.model.params.data, -1);
+    size_t n = b.model.params.n;
+    float *before = mem_alloc(n * sizeof *before);
+    memcpy(before, b.model.params.data, n * sizeof *before);
+    const size_t cuts[] = {16, n / 2 / 16 * 16, n - 16};
+    for (int kind = OPTIM_ADAMW; kind <= OPTIM_ADAMW_BF16_SR; kind++) {
+        float *whole = updated((enum optim_kind)kind, 0, 0, -1);
+        for (size_t i = 0; i < sizeof cuts / sizeof *cuts; i++) {
+            size_t cut = cuts[i];
+            float *low = updated((enum optim_kind)kind, 0, cut, -1);
+            float *high = updated((enum optim_kind)kind, cut, n - cut, -1);
+            assert_memory_equal(low, whole, cut * sizeof *low);
+            assert_memory_equal(low + cut, before + cut, (n - cut) * sizeof *low);
+            assert_memory_equal(high, before, cut * sizeof *high);
+            assert_memory_equal(high + cut, whole + cut, (n - cut) * sizeof *high);
+            free(low);
+            free(high);
+        }
+        free(whole);
+    }
+    free(before);
+    bench_close(&b);
+}
+
+/* Neither its gradient, which is there, nor the decay moves it. */
+static void a_frozen_parameter_stays(void **state)
+{
+    (void)state;
+    struct optim_options options = golden_options();
+    struct bench b;
+    bench_open(&b, &options);
+    bench_fill(&b, b.model.params.data, -1);
+    float *whole = updated(OPTIM_ADAMW, 0, 0, -1), *frozen = updated(OPTIM_ADAMW, 0, 0, 1);
+    for (int i = 0; i < b.model.params.n_params; i++) {
+        const struct param *w = &b.table[i];
+        const float *want = i == 1 ? b.model.params.data : whole;
+        assert_memory_equal(frozen + w->offset, want + w->offset, w->n * sizeof *frozen);
+    }
+    free(whole);
+    free(frozen);
+    bench_close(&b);
 }
 
 int main(void)
@@ -322,6 +402,8 @@ int main(void)
         cmocka_unit_test(a_gradient_that_is_not_finite_is_skipped),
         cmocka_unit_test(an_update_that_overflows_is_an_error),
         cmocka_unit_test(bf16_moments_go_down_alike),
+        cmocka_unit_test(ranges_add_up_to_the_whole),
+        cmocka_unit_test(a_frozen_parameter_stays),
     };
     return cmocka_run_group_tests(tests, open_golden, close_golden);
 }
