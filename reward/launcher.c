@@ -53,7 +53,7 @@ static void launcher_main(pid_t parent, char **words)
     fcntl(LAUNCHER_REPORT, F_SETFD, FD_CLOEXEC);
     prctl(PR_SET_PDEATHSIG, SIGTERM);
     if (getppid() != parent) {
-        _exit(1); /* it was gone before it could be told */
+        _exit(1); /* it ended before the kernel could take note */
     }
     pid_t program = fork();
     if (program == 0) {
