@@ -285,7 +285,7 @@ static bool phrase_answer(struct str text, size_t behind, struct answer *out)
     bool read = number_read(said, &arena, &number);
     arena_release(&arena);
     bool formula = last_formula(said, &found) && (!read || said.length - found.length <= 8);
-    if (formula || (!read && count_words(said) >= 3 && number_last(said, &found))) {
+    if (formula || (count_words(said) >= 3 && number_last(said, &found))) {
         if (number_doubted(said, found)) {
             return false;
         }
@@ -303,7 +303,8 @@ static bool denied(struct str text, size_t at)
     while (begin > 0 && !is_in(text.data[begin - 1], ".,;:!?\n")) {
         begin--;
     }
-    return number_denied(str_slice(text, begin, at));
+    struct str clause = str_slice(text, begin, at);
+    return number_denied(clause) || word_at(str_trim(clause), 0, "if");
 }
 
 /* A line that is nothing but "Final Answer", with marks of Markdown: where the next begins; 0: it is something else. */
@@ -442,20 +443,6 @@ static struct str last_sentence(struct str text)
     return text;
 }
 
-/* The sentence of the text that the slice `part` is in. */
-static struct str sentence_of(struct str text, struct str part)
-{
-    size_t begin = (size_t)(part.data - text.data), end = begin + part.length;
-    while (begin > 0 && !(is_in(text.data[begin - 1], "\n!?;") ||
-                          (is_blank(text.data[begin - 1]) && begin > 1 && text.data[begin - 2] == '.'))) {
-        begin--;
-    }
-    while (end < text.length && !is_in(text.data[end], "\n.?;")) {
-        end++;
-    }
-    return str_slice(text, begin, end);
-}
-
 static bool concludes(struct str text)
 {
     static const char *const words[] = {"is",    "are",   "equals", "therefore", "thus", "so",
@@ -467,7 +454,7 @@ static bool concludes(struct str text)
 static bool bare(struct str text, const struct answer_options *options, struct answer *out)
 {
     struct str found, said = last_sentence(text);
-    if (options->bare && last_formula(text, &found) && !number_doubted(sentence_of(text, found), found) &&
+    if (options->bare && last_formula(text, &found) && !number_doubted(number_sentence(text, found), found) &&
         (found.data >= said.data || !concludes(said) || !number_last(said, &(struct str){0}))) {
         *out = (struct answer){.text = found, .path = "formula"};
         return true;
@@ -478,7 +465,7 @@ static bool bare(struct str text, const struct answer_options *options, struct a
     }
     bool last = options->last_number && number_last(text, &found);
     bool concluded = !last && options->bare && said.length && concludes(said) && number_last(said, &found);
-    if ((last && !number_doubted(sentence_of(text, found), found)) || (concluded && !number_doubted(said, found))) {
+    if ((last && !number_doubted(number_sentence(text, found), found)) || (concluded && !number_doubted(said, found))) {
         *out = (struct answer){.text = found, .path = "number"};
         return true;
     }

@@ -41,7 +41,7 @@ static enum err gsm8k_open(void *state, const struct reward_values *values)
 static bool said_number(const struct answer *answer, struct arena *arena, struct number *out)
 {
     struct number other;
-    bool one = number_read(answer->text, arena, out);
+    bool one = number_read_prose(answer->text, arena, out);
     for (int i = 0; i + 1 < answer->n_boxes && one; i++) {
         one = number_read(answer->boxes[i], arena, &other) && number_equal(&other, out);
     }

@@ -298,6 +298,25 @@ static bool is_name(struct str text)
     return true;
 }
 
+/* "4 x 60" as "4 * 60". */
+static struct str with_stars(struct str side, struct arena *arena)
+{
+    char *copy = arena_strndup(arena, side.data, side.length), before = ' ';
+    for (size_t i = 0; i < side.length; i++) {
+        size_t next = i + 1;
+        while (is_in(at_or(side, next), " \t")) {
+            next++;
+        }
+        char after = at_or(side, next);
+        if (is_in(side.data[i], "xX") && (is_digit(before) || is_in(before, ")%")) &&
+            (is_digit(after) || is_in(after, "($.\\"))) {
+            copy[i] = '*';
+        }
+        before = is_in(side.data[i], " \t") ? before : side.data[i];
+    }
+    return (struct str){copy, side.length};
+}
+
 /* Is the side an expression of this value? */
 static bool has_value(struct str side, const struct number *value, struct arena *arena)
 {
@@ -307,7 +326,7 @@ static bool has_value(struct str side, const struct number *value, struct arena 
                             value->top.length ? (int)value->top.length : 1, value->top.length ? value->top.data : "0",
                             (int)value->bottom.length, value->bottom.data, value->exponent));
     struct arena scratch = ARENA_INIT;
-    bool equal = math_pair_judge(&exact, gold, side, &scratch).kind == MATH_EQUAL;
+    bool equal = math_pair_judge(&exact, gold, with_stars(side, arena), &scratch).kind == MATH_EQUAL;
     arena_release(&scratch);
     return equal;
 }

@@ -37,6 +37,10 @@ bool number_equal(const struct number *a, const struct number *b);
 /* The last number of a text with what belongs to it as a formula: its sign, its equation, what is joined to it without a word
  * between ("9 * 2 = 18", "\\frac{18}{5}", "x^{18}"). False: there is no digit. Linear in the text. */
 bool number_last(struct str text, struct str *found);
+/* The sentence of the text that the slice `part` is in. */
+struct str number_sentence(struct str text, struct str part);
+/* As number_read; and of a text that is prose (three words and more), its last number, if nothing takes it back. */
+bool number_read_prose(struct str text, struct arena *arena, struct number *out);
 /* Does the sentence take back the number in it (a slice of the sentence; it may be a formula): by a negation before or after
  * it, or by a comparison, factor or operation next to it? For a number that is cut out of prose. */
 bool number_doubted(struct str sentence, struct str number);

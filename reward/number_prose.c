@@ -108,12 +108,13 @@ static bool changed_before(struct str text, size_t begin)
 /* "18 thousand", "18 more than", "18 and a half", "18 at least", "18 to the second power" */
 static bool changed_after(struct str text, size_t end)
 {
-    static const char *const later[] = {"half",  "halves",    "quarter", "quarters",    "least",   "most",
-                                        "than",  "thousand",  "million", "hundred",     "billion", "thousands",
-                                        "dozen", "millions",  "maximum", "minimum",     "power",   "powers",
-                                        "root",  "factorial", "base",    "hexadecimal", "hex",     "binary",
-                                        "octal", "too",       "some",    "counting",    "take",    NULL},
-                             *const times[] = {"times", "over", NULL};
+    static const char *const later[] = {"half",      "halves",  "quarter",     "quarters", "least",     "most",
+                                        "thousand",  "million", "hundred",     "billion",  "thousands", "dozen",
+                                        "millions",  "maximum", "minimum",     "power",    "powers",    "root",
+                                        "factorial", "base",    "hexadecimal", "hex",      "binary",    "octal",
+                                        "too",       "some",    "counting",    "take",     NULL},
+                             *const times[] = {"times", "over", NULL}, *const than[] = {"than", NULL},
+                             *const compared[] = {"more", "less", "fewer", NULL};
     size_t at = end;
     struct str first = {0};
     for (int n = 0; n < 4; n++) {
@@ -122,7 +123,8 @@ static bool changed_after(struct str text, size_t end)
             at++;
         }
         struct str word = word_at(text, at);
-        bool factor = word.length == 1 && n == 1 && is_one_of(first, times);
+        bool factor = n == 1 && ((word.length == 1 && word.data[0] != 'a' && is_one_of(first, times)) ||
+                                 (is_one_of(first, compared) && is_one_of(word, than)));
         if (!word.length) {
             return false;
         }
@@ -135,11 +137,28 @@ static bool changed_after(struct str text, size_t end)
     return false;
 }
 
+/* "9 * 2 = 18": it says where the value comes from, so that a "not" elsewhere in the sentence is about something else. */
+static bool is_computed(struct str formula)
+{
+    ptrdiff_t equals = str_find_last(formula, STR("="));
+    for (ptrdiff_t i = 1; i < equals; i++) {
+        if (is_in(formula.data[i], "+-*/x") && (is_digit(formula.data[0]) || is_in(formula.data[0], "$(\\"))) {
+            return true;
+        }
+    }
+    return false;
+}
+
 bool number_doubted(struct str sentence, struct str number)
 {
     size_t begin = (size_t)(number.data - sentence.data), end = begin + number.length;
-    return number_denied(str_slice(sentence, 0, begin)) || number_denied(str_slice(sentence, end, sentence.length)) ||
-           is_in(at_or(sentence, end), "!^_") || changed_before(sentence, begin) || changed_after(sentence, end);
+    if (!is_computed(number) &&
+        (number_denied(str_slice(sentence, 0, begin)) || number_denied(str_slice(sentence, end, sentence.length)))) {
+        return true;
+    }
+    size_t word = skip_back(sentence, begin, BLANKS);
+    return is_in(at_or(sentence, end), "!^_") || number_denied(word_before(sentence, word)) ||
+           changed_before(sentence, begin) || changed_after(sentence, end);
 }
 
 /* ---- the last number ---- */
@@ -200,6 +219,7 @@ static size_t formula_begin(struct str text, size_t at)
         bool prose = is_in(c, BLANKS)           ? prose_ends(text, at)
                      : c == '>' && at > 1       ? text.data[at - 2] == '>'
                      : (unsigned char)c >= 0x80 ? foreign_before(text, at)
+                     : c == ':'                 ? at > 1 && is_letter(text.data[at - 2])
                      : c == '('                 ? at == 1 || is_in(text.data[at - 2], BLANKS)
                                                 : false;
         if (prose) {
@@ -237,6 +257,27 @@ static size_t formula_end(struct str text, size_t at)
     return at;
 }
 
+/* "(60 inches + 4 inches) / 2 = 32": where words cut the left side off in its middle, the right side. */
+static struct str without_torso(struct str text, struct str formula)
+{
+    ptrdiff_t equals = str_find_last(formula, STR("="));
+    size_t at = skip_back(text, (size_t)(formula.data - text.data), BLANKS);
+    if (equals < 0 || at == 0 || !is_letter(text.data[at - 1])) {
+        return formula;
+    }
+    int open = 0, least = 0;
+    for (size_t i = 0; i < (size_t)equals; i++) {
+        open += formula.data[i] == '(' ? 1 : formula.data[i] == ')' ? -1 : 0;
+        least = open < least ? open : least;
+    }
+    bool minus = formula.data[0] == '-' && formula.length > 1 && is_in(formula.data[1], BLANKS);
+    bool times = formula.length > 2 && formula.data[0] == 'x' && is_in(formula.data[1], BLANKS) &&
+                 (is_digit(formula.data[2]) || is_in(formula.data[2], "$(\\"));
+    return minus || times || is_in(formula.data[0], "+*/)") || least < 0
+               ? str_trim(str_slice(formula, (size_t)equals + 1, formula.length))
+               : formula;
+}
+
 bool number_last(struct str text, struct str *found)
 {
     size_t end = text.length;
@@ -246,13 +287,56 @@ bool number_last(struct str text, struct str *found)
     if (end == 0) {
         return false;
     }
-    struct str formula = str_slice(text, formula_begin(text, end - 1), formula_end(text, end));
-    while (is_in(formula.data[0], BLANKS "*_`\"")) {
+    size_t begin = formula_begin(text, end - 1);
+    while (is_in(at_or(text, begin), BLANKS)) {
+        begin++;
+    }
+    struct str formula = without_torso(text, str_slice(text, begin, formula_end(text, end)));
+    while (formula.length && is_in(formula.data[0], BLANKS "*_`\"")) {
         formula = str_slice(formula, 1, formula.length);
     }
-    while (is_in(formula.data[formula.length - 1], BLANKS "*_`\"")) {
+    while (formula.length && is_in(formula.data[formula.length - 1], BLANKS "*_`\"")) {
         formula.length--;
     }
     *found = formula;
-    return true;
+    return formula.length > 0;
+}
+
+struct str number_sentence(struct str text, struct str part)
+{
+    size_t begin = (size_t)(part.data - text.data), end = begin + part.length;
+    while (begin > 0 && !(is_in(text.data[begin - 1], "\n!?;") ||
+                          (is_in(text.data[begin - 1], BLANKS) && begin > 1 && text.data[begin - 2] == '.'))) {
+        begin--;
+    }
+    while (end < text.length && !is_in(text.data[end], "\n.?;")) {
+        end++;
+    }
+    return str_slice(text, begin, end);
+}
+
+static bool is_prose(struct str text)
+{
+    int words = 0;
+    for (size_t i = 0; i < text.length; i++) {
+        struct str word = is_letter(text.data[i]) ? word_at(text, i) : (struct str){0};
+        words += word.length >= 2;
+        i += word.length ? word.length - 1 : 0;
+    }
+    return words >= 3;
+}
+
+bool number_read_prose(struct str text, struct arena *arena, struct number *out)
+{
+    struct str formula;
+    if (number_read(text, arena, out)) {
+        return true;
+    }
+    if (text.length > NUMBER_MOST_BYTES || !is_prose(text) || !number_last(text, &formula)) {
+        return false;
+    }
+    struct str sentence = number_sentence(text, formula);
+    size_t end = (size_t)(sentence.data - text.data) + sentence.length;
+    return !number_denied(str_slice(text, end, text.length)) && !number_doubted(sentence, formula) &&
+           number_read(formula, arena, out);
 }

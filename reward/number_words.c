@@ -22,7 +22,7 @@ static const struct {
      "hardly barely scarcely deny denied denies reject rejected refuse disagree contrary opposite unknown unsure "
      "uncertain "
      "undefined impossible unless except excluding instead rather otherwise else maybe perhaps possibly "
-     "pretend kidding joke joking if",
+     "pretend kidding joke joking",
      NUMBER_WORD_NEGATION},
     {"negation bil mio mrd milliard milliards mille tausend tsd doz some counting give multiple multiples factor "
      "factors "
@@ -45,10 +45,10 @@ static const struct {
      "pi tau radians plus times multiplied divided multiply divide over subtract subtracted add added raised "
      "index "
      "subscript th st nd rd "
-     "than more less fewer greater larger bigger higher lower smaller least most minimum maximum min max under above "
+     "than more less fewer greater larger bigger higher lower smaller least most minimum maximum under above "
      "below beyond exceeds exceed exceeding exceeded within until till upto upwards almost nearly close near "
      "short too or versus vs another other others plusminus infinity infinite "
-     "scratch wait zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen "
+     "if scratch wait zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen "
      "sixteen seventeen "
      "eighteen nineteen twenty thirty forty fifty sixty seventy eighty ninety",
      NUMBER_WORD_CHANGES},
@@ -140,7 +140,7 @@ bool number_word_unit(struct str word, bool attached)
     enum number_word kind = number_word(word);
     if (kind == NUMBER_WORD_NEGATION || kind == NUMBER_WORD_CHANGES || kind == NUMBER_WORD_MINUS) {
         /* "18 more", "18 less": the answer to "how many more"; what follows "than" is refused with it */
-        return !attached && listed("more less fewer times over", word);
+        return !attached && listed("more less fewer times over square squares", word);
     }
     if (word.length == 1) {
         return (strchr(letters, word.data[0]) && word.data[0] != ' ') || (!attached && word.data[0] == 'a');

@@ -485,6 +485,12 @@ static void prose_may_take_it_back(void **state)
         "\\boxed{23} and again \\boxed{23.0}",
         "The answer is 23. Let me check: 20 + 3 = 23.",
         "The answer is 23.<|im_end|>\nThe answer is 22.",
+        "\\boxed{Johann must deliver 23 pieces of mail.}",
+        "\\boxed{Since she had 40 stickers, she now has 40 - 17 = 23 stickers left.}",
+        "\\boxed{He pays 10+13=$23 because he did not pay before}",
+        "The answer is Sara needs 4 x 5 + 3 = 23 square feet.",
+        "The answer is that it takes (26 inches + 20 inches) / 2 = 23 inches.",
+        "The answer is She ate 23 apples because 20 + 3 = 23",
     };
     for (size_t i = 0; i < COUNT(said); i++) {
         check("gsm8k", "@", said[i], true);
