@@ -176,16 +176,6 @@ bool file_is_folder(const char *path)
     return stat(path, &info) == 0 && S_ISDIR(info.st_mode);
 }
 
-enum err file_size(const char *path, uint64_t *out)
-{
-    struct stat info;
-    if (stat(path, &info) != 0) {
-        return file_fail("stat", path);
-    }
-    *out = (uint64_t)info.st_size;
-    return ERR_NONE;
-}
-
 enum err file_make_folders(const char *path)
 {
     char part[FILE_PATH_BYTES];

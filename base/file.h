@@ -36,7 +36,6 @@ enum err file_copy(const char *from, const char *to);
 
 bool file_exists(const char *path);
 bool file_is_folder(const char *path);
-enum err file_size(const char *path, uint64_t *out);
 enum err file_make_folders(const char *path);                  /* mkdir -p */
 enum err file_remove_folder(const char *path);                 /* rm -r; a missing folder is no error */
 enum err file_sync(const char *path);                          /* fsync of a file or a folder */

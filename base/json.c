@@ -126,11 +126,6 @@ enum err json_get_int(const json_t *object, const char *key, const char *name, i
     return json_field(object, key) ? json_want_int(object, key, name, out) : json_missing(key, name);
 }
 
-enum err json_get_double(const json_t *object, const char *key, const char *name, double *out)
-{
-    return json_field(object, key) ? json_want_double(object, key, name, out) : json_missing(key, name);
-}
-
 enum err json_get_text(const json_t *object, const char *key, const char *name, struct str *out)
 {
     return json_field(object, key) ? json_want_text(object, key, name, out) : json_missing(key, name);

@@ -26,7 +26,6 @@ enum err json_parse_file_of_reals(json_t **out, const char *path, size_t limit);
 
 /* A field that must be there, of that type. */
 enum err json_get_int(const json_t *object, const char *key, const char *name, int64_t *out);
-enum err json_get_double(const json_t *object, const char *key, const char *name, double *out); /* integers too */
 enum err json_get_text(const json_t *object, const char *key, const char *name, struct str *out);
 /* The same, but a missing field or null leaves *out as it was. */
 enum err json_want_int(const json_t *object, const char *key, const char *name, int64_t *out);

@@ -6,11 +6,6 @@
 #include "kernels/rng.h"
 #include "rl/dist.h"
 
-int batch_rows(const struct sample *sample)
-{
-    return sample->prompt->n_tokens + sample->completion->n_tokens - 1;
-}
-
 static bool batch_masks(const struct batch_options *options, const struct sample *sample)
 {
     return options->mask_truncated && sample->completion->finish == FINISH_LENGTH;

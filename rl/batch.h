@@ -30,7 +30,4 @@ struct batch_options {
 /* Fills it->minibatches, in the iteration's arena. */
 void batch_pack(const struct batch_options *options, struct iteration *it);
 
-/* Rows that a sample needs at most: its prompt and its completion. */
-int batch_rows(const struct sample *sample);
-
 #endif

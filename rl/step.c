@@ -130,6 +130,9 @@ static void step_metrics(struct train *t)
     metrics_set(&t->metrics, stats->learning_rate, "learning_rate");
     metrics_set(&t->metrics, stats->skipped, "skipped_updates");
     metrics_set(&t->metrics, (double)t->state.num_tokens, "num_tokens");
+    if (dataset_skipped(t->dataset) > 0) {
+        metrics_set(&t->metrics, (double)dataset_skipped(t->dataset), "data/skipped_rows");
+    }
     metrics_set(&t->metrics, clock_seconds() - t->step_start, "step_time");
     metrics_set(&t->metrics, t->device->n_allocations, "memory/allocations");
     metrics_set(&t->metrics, (double)t->device->most_taken, "memory/peak_bytes");

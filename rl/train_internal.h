@@ -81,7 +81,6 @@ enum err step_evaluate(struct train *t);
 void train_signals_begin(void);
 void train_signals_end(void);
 void train_signals_step(int64_t step); /* in progress; 0: none yet */
-int train_interrupts(void);            /* requests to stop, so far */
 bool train_interrupted(void);          /* whether there was one */
 bool train_stops_now(void);            /* two of them: what is under way is given up */
 bool train_save_wanted(void);          /* since the last call */

@@ -11,11 +11,6 @@
 
 static volatile sig_atomic_t interrupts, stop_signal, save_wanted, present_step, on_terminal;
 
-int train_interrupts(void)
-{
-    return interrupts;
-}
-
 bool train_interrupted(void)
 {
     return interrupts > 0;

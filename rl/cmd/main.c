@@ -3,9 +3,11 @@
  * SPDX-License-Identifier: Apache-2.0 */
 #include <fcntl.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "base/json.h"
+#include "base/log.h"
 #include "rl/cmd/cmd.h"
 #include "rl/cmd/commands.h"
 
@@ -47,8 +49,21 @@ static void open_standard_descriptors(void)
     }
 }
 
+/* STROP_LOG=debug, info, warning or error: what is printed to standard error at least. */
+static void set_log_level(void)
+{
+    static const char *const names[] = {"debug", "info", "warning", "error"};
+    const char *level = getenv("STROP_LOG");
+    for (int i = 0; level && i < 4; i++) {
+        if (strcmp(level, names[i]) == 0) {
+            log_set_level((enum log_level)i);
+        }
+    }
+}
+
 int main(int argc, char **argv)
 {
+    set_log_level();
     open_standard_descriptors();
     spin_briefly(argv);
     json_use_memory();

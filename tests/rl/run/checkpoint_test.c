@@ -7,6 +7,7 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -264,9 +265,10 @@ static void every_flipped_byte_is_seen(void **state)
     MUST(save(1, 2));
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
         char path[400];
-        uint64_t size;
+        struct stat info;
         snprintf(path, sizeof path, "%s/%s", path_of("step-000001"), names[i]);
-        MUST(file_size(path, &size));
+        assert_int_equal(stat(path, &info), 0);
+        uint64_t size = (uint64_t)info.st_size;
         uint64_t stride = size > 2000 ? size / 40 : 1;
         for (uint64_t at = 0; at < size; at += stride) {
             flip(path, (long)at, (int)(at % 8));
