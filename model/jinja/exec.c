@@ -5,6 +5,16 @@
 
 #include "model/jinja/macro.h"
 
+/* The names that a block sets later are empty until then. */
+static void hide(struct jrun *run, const struct jnode *names)
+{
+    for (int i = 0; names && i < names->n; i++) {
+        struct str name = names->kids[i]->name;
+        int n = (int)(name.length < 100 ? name.length : 100);
+        jscope_set(run, run->scope, name, jvalue_undefined(run, "'%.*s' is undefined", n, name.data));
+    }
+}
+
 /* The name under which the text of a set or filter block waits for its filters; no template can write it. */
 #define CAPTURED                                                                                                       \
     (struct str)                                                                                                       \
@@ -17,6 +27,7 @@ static enum jsignal exec(struct jrun *run, const struct jnode *node);
 enum jsignal jrun_exec_body(struct jrun *run, const struct jnode *body)
 {
     enum jsignal signal = SIGNAL_NONE;
+    hide(run, body->a);
     for (int i = 0; i < body->n && signal == SIGNAL_NONE; i++) {
         jrun_spend(run, 1);
         run->line = body->kids[i]->line;
@@ -81,6 +92,15 @@ static struct jvalue filtered_body(struct jrun *run, const struct jnode *node)
 
 /* ---- the others ---- */
 
+/* A generation block is a call block of transformers' own, and has the variables of one. */
+static struct str exec_generation(struct jrun *run, const struct jnode *node)
+{
+    struct jscope *scope = jscope_new(run, run->scope);
+    jscope_set(run, scope, STR("kwargs"), jdict_new(run, J_DICT));
+    jscope_set(run, scope, STR("varargs"), jlist_new(run, J_TUPLE, 0));
+    return jrun_capture(run, node->c, scope);
+}
+
 static void exec_with(struct jrun *run, const struct jnode *node)
 {
     struct jscope *outer = run->scope, *inner = jscope_new(run, outer);
@@ -120,7 +140,7 @@ static enum jsignal execute(struct jrun *run, const struct jnode *node)
     case NODE_MACRO: jscope_set(run, run->scope, node->name, jmacro_new(run, node)); break;
     case NODE_CALL_BLOCK: jbuf_add(run, run->out, jvalue_text(run, jmacro_call_block(run, node))); break;
     case NODE_WITH: exec_with(run, node); break;
-    case NODE_SCOPE: jbuf_add(run, run->out, jrun_capture(run, node->c, jscope_new(run, run->scope))); break;
+    case NODE_SCOPE: jbuf_add(run, run->out, exec_generation(run, node)); break;
     case NODE_BREAK: return SIGNAL_BREAK;
     case NODE_CONTINUE: return SIGNAL_CONTINUE;
     default: jrun_fail(run, "this is no statement");

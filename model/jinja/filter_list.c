@@ -77,7 +77,7 @@ FILTER(reverse)
     for (int64_t i = list.seq->n; i > 0; i--) {
         jlist_add(run, turned, list.seq->items[i - 1]);
     }
-    bool is_list = v.kind == J_ITER || v.kind == J_UNDEFINED; /* the others give an iterator */
+    bool is_list = v.kind == J_ITER; /* the others give an iterator */
     return is_list ? turned : jvalue_iter(run, turned, "reverse iterator");
 }
 
@@ -283,11 +283,18 @@ static const struct jfunction *named_function(struct jrun *run, struct jvalue na
     return function;
 }
 
+/* The arguments from number `first` on. */
+static struct jcall rest_of(const struct jcall *call, int first)
+{
+    bool any = call->n > first;
+    return (struct jcall){any ? call->args + first : NULL, any ? call->n - first : 0, call->named};
+}
+
 /* map('filter', arguments) or map(attribute='name', default=...) */
 FILTER(map)
 {
     struct jvalue list = jlist_new(run, J_LIST, 0), item, options[2];
-    struct jcall rest = {call->args + 1, call->n - 1, call->named};
+    struct jcall rest = rest_of(call, 1);
     const struct jfunction *function = NULL;
     if (call->n == 0) {
         jcall_bind(run, "map", "attribute default", 1, call, options);
@@ -322,7 +329,7 @@ static struct jvalue choose(struct jrun *run, struct jvalue from, const struct j
     if (call->n > attribute) {
         function = named_function(run, call->args[attribute], "test", jtest_find);
     }
-    struct jcall rest = {call->args + attribute + 1, call->n - attribute - 1, call->named};
+    struct jcall rest = rest_of(call, attribute + 1);
     if (!jvalue_truth(run, from)) {
         return jvalue_iter(run, list, "generator");
     }

@@ -20,6 +20,7 @@ static enum err parse(struct jparser *p, struct jnode **body)
     }
     jlex(p);
     *body = jparse_template(p);
+    jparse_names(p, *body);
     return ERR_NONE;
 }
 

@@ -77,7 +77,7 @@ static int64_t length_of(struct jrun *run, struct jloop *loop)
     return loop->length;
 }
 
-/* The body for each item; returns whether there was one. */
+/* The body for each item; returns whether it came to its end for one: Jinja takes the else of a loop if it did not. */
 static bool run_loop(struct jrun *run, struct jloop *loop)
 {
     const struct jnode *body = loop->node->kids[0];
@@ -88,8 +88,9 @@ static bool run_loop(struct jrun *run, struct jloop *loop)
         run->scope = jscope_new(run, loop->outer);
         jscope_set(run, run->scope, STR("loop"), self);
         jrun_assign(run, loop->node->a, loop->current);
-        any = true;
-        if (jrun_exec_body(run, body) == SIGNAL_BREAK) {
+        enum jsignal signal = jrun_exec_body(run, body);
+        any |= signal == SIGNAL_NONE;
+        if (signal == SIGNAL_BREAK) {
             break;
         }
     }

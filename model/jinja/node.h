@@ -37,7 +37,7 @@ struct jtoken {
 
 enum jnode_kind {
     /* statements; a body is a NODE_BODY */
-    NODE_BODY,       /* kids */
+    NODE_BODY,       /* kids; a: a list of the names that it hides (names.c), or NULL */
     NODE_DATA,       /* value */
     NODE_OUTPUT,     /* a */
     NODE_IF,         /* a: test, b: body, c: what follows else or elif, or NULL */
@@ -109,8 +109,9 @@ struct jparser {
 };
 
 void jparse_fail(struct jparser *p, int line, const char *format, ...) __attribute__((format(printf, 3, 4), noreturn));
-void jlex(struct jparser *p);                     /* all tokens of the source */
-struct jnode *jparse_template(struct jparser *p); /* of the tokens: a NODE_BODY */
+void jlex(struct jparser *p);                                 /* all tokens of the source */
+struct jnode *jparse_template(struct jparser *p);             /* of the tokens: a NODE_BODY */
+void jparse_names(struct jparser *p, struct jnode *template); /* finds what blocks hide */
 
 /* For parse.c and parse_expression.c. */
 struct jnode *jnode_new(struct jparser *p, enum jnode_kind kind, int line);
