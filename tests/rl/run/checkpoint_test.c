@@ -296,6 +296,63 @@ static void a_missing_file_is_seen(void **state)
     assert_non_null(strstr(err_text(), "optimizer.bin"));
 }
 
+/* Beside the manifest there is nothing; and what it must list, it lists. */
+static void only_the_list_is_believed(void **state)
+{
+    (void)state;
+    char path[400], manifest[400], files[FILE_PATH_BYTES];
+    MUST(save(1, 2));
+    snprintf(path, sizeof path, "%s/state/reference.bin", path_of("step-000001"));
+    write_file(path, "x");
+    snprintf(path, sizeof path, "%s/chat_template.jinja", path_of("step-000001"));
+    write_file(path, "x");
+    MUST(checkpoint_verify(path_of("step-000001")));
+    assert_false(checkpoint_has_reference(path_of("step-000001")));
+    MUST(checkpoint_stage(run, path_of("step-000001"), files));
+    assert_false(file_exists(path_of("files/chat_template.jinja")));
+    assert_true(file_exists(path_of("files/tokenizer.json")));
+    static const char *const needed[] = {"config.json", "model.safetensors", "state/train.json", "state/optimizer.bin"};
+    snprintf(manifest, sizeof manifest, "%s", path_of("step-000001/MANIFEST.json"));
+    for (int format = 1; format <= 2; format++) { /* format 1 has no hash of the list */
+        for (int i = 0; i < 4; i++) {
+            json_t *document;
+            MUST(json_parse_file(&document, manifest, 1 << 20));
+            json_object_del(json_object_get(document, "files"), needed[i]);
+            json_object_set_new(document, "format", json_integer(format));
+            struct strbuf before = STRBUF_INIT;
+            MUST(file_read(&before, manifest, 1 << 20));
+            char *text = json_dumps(document, 0);
+            write_file(manifest, text);
+            assert_int_equal(checkpoint_verify(path_of("step-000001")), ERR_STATE);
+            MUST(file_write_atomic(manifest, before.data, before.length));
+            strbuf_release(&before);
+            json_decref(document);
+            free(text);
+        }
+    }
+    MUST(checkpoint_verify(path_of("step-000001")));
+}
+
+/* It is there, whatever becomes of the link. */
+static void a_link_that_cannot_be_made_loses_nothing(void **state)
+{
+    (void)state;
+    MUST(file_make_folders(path_of("latest/x")));
+    MUST(save(1, 2));
+    MUST(checkpoint_verify(path_of("step-000001")));
+}
+
+static void a_copy_under_another_number_is_passed_over(void **state)
+{
+    (void)state;
+    char from[400];
+    MUST(save(1, 0));
+    MUST(save(2, 0));
+    snprintf(from, sizeof from, "%s", path_of("step-000001"));
+    assert_int_equal(rename(from, path_of("step-000009")), 0);
+    assert_string_equal(found(), "step-000002");
+}
+
 static void the_newest_whole_one_is_found(void **state)
 {
     (void)state;
@@ -423,6 +480,9 @@ int main(void)
         cmocka_unit_test_teardown(moments_of_another_kind_are_refused, forget_run),
         cmocka_unit_test_teardown(every_flipped_byte_is_seen, forget_run),
         cmocka_unit_test_teardown(a_missing_file_is_seen, forget_run),
+        cmocka_unit_test_teardown(only_the_list_is_believed, forget_run),
+        cmocka_unit_test_teardown(a_link_that_cannot_be_made_loses_nothing, forget_run),
+        cmocka_unit_test_teardown(a_copy_under_another_number_is_passed_over, forget_run),
         cmocka_unit_test_teardown(the_newest_whole_one_is_found, forget_run),
         cmocka_unit_test_teardown(remains_of_a_crash_are_settled, forget_run),
         cmocka_unit_test_teardown(only_so_many_are_kept, forget_run),

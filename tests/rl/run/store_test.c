@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "base/file.h"
+#include "rl/run/store_internal.h"
 #include "tests/rl/iteration_fixture.h"
 
 enum { PROMPTS = 3, G = 4, LONGEST = 9 };
@@ -111,6 +112,60 @@ static void rollouts_come_back_in_every_bit(void **state)
     store_close(store);
 }
 
+/* What was changed from outside is not believed, and the sentence says what is wrong. */
+static void changed_rows_are_refused(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *sql, *says;
+    } changes[] = {
+        {"UPDATE completions SET advantage = advantage + 1e-9 WHERE prompt = 1 AND sample = 2",
+         "not as they were written"},
+        {"UPDATE completions SET reward = 7 WHERE prompt = 0 AND sample = 0", "not as they were written"},
+        {"UPDATE completions SET text = x'00' WHERE prompt = 1 AND sample = 2", "not as they were written"},
+        {"UPDATE completions SET logprob = x'' WHERE prompt = 1 AND sample = 2", "no token or no number"},
+        {"UPDATE completions SET tokens = x'ffffffff', logprob = x'00000000', lse = x'00000000', entropy = x'00000000'"
+         " WHERE prompt = 1 AND sample = 2",
+         "no token or no number"},
+        {"UPDATE completions SET tokens = substr(tokens, 1, 3) WHERE prompt = 1 AND sample = 2",
+         "no token or no number"},
+        {"UPDATE completions SET lse = x'0000c07f', tokens = x'01000000', logprob = x'00000000', entropy = x'00000000'"
+         " WHERE prompt = 1 AND sample = 2",
+         "no token or no number"},
+        {"UPDATE prompts SET prompt = 7 WHERE prompt = 1", "no token or no number"},
+        {"DELETE FROM prompts WHERE prompt = 1", "no token or no number"},
+        {"DELETE FROM completions WHERE sample = 1", "no token or no number"},
+        {"INSERT INTO completions SELECT iteration, 9, sample, text, tokens, logprob, lse, entropy, finish, reward, "
+         "advantage,"
+         " dropped FROM completions WHERE prompt = 0",
+         "no token or no number"},
+        {"UPDATE rewards SET reason = 'better' WHERE prompt = 0 AND sample = 0", "not as they were written"},
+        {"UPDATE rollouts SET keys = 'seed: 8'", "not as they were written"},
+        {"UPDATE rollouts SET steps = 5", "another shape"},
+        {"UPDATE rollouts SET prompts = prompts + 0.5", "not in it"},
+        {"DELETE FROM rollouts", "not in it"},
+    };
+    struct iteration in, out;
+    struct store *store = open_store();
+    judged(&in, 5);
+    in.keys = "seed: 7\n";
+    ASSERT_OK(store_rollout(store, &in, rewards));
+    for (size_t i = 0; i < sizeof changes / sizeof *changes; i++) {
+        ASSERT_OK(store_exec(store, "BEGIN"));
+        ASSERT_OK(store_exec(store, changes[i].sql));
+        if (load(store, 5, PROMPTS, G, &out) || !strstr(err_text(), changes[i].says)) {
+            fail_msg("%s: %s", changes[i].sql, err_text());
+        }
+        iteration_release(&out);
+        ASSERT_OK(store_exec(store, "ROLLBACK"));
+    }
+    ASSERT_OK(store_exec(store, "UPDATE rewards SET seconds = 7")); /* the clock is not hashed */
+    assert_true(load(store, 5, PROMPTS, G, &out));
+    iteration_release(&out);
+    iteration_release(&in);
+    store_close(store);
+}
+
 static int64_t count(struct store *store, const char *what)
 {
     sqlite3 *db;
@@ -180,6 +235,35 @@ static void going_back_forgets_what_came_after(void **state)
     store_close(store);
     strbuf_release(&straight);
     strbuf_release(&again);
+}
+
+/* An older run.db: metrics.jsonl keeps what it has; what is done again is kept under another name. */
+static void lines_that_run_db_lacks_are_kept(void **state)
+{
+    (void)state;
+    char path[128];
+    struct strbuf lines = STRBUF_INIT;
+    int64_t last, missing;
+    struct store *store = open_store();
+    for (int64_t step = 1; step <= 6; step++) {
+        add_step(store, step);
+    }
+    ASSERT_OK(store_exec(store, "DELETE FROM steps WHERE step > 2; DELETE FROM metrics WHERE step > 2"));
+    ASSERT_OK(store_count_steps(store, 4, &last, &missing));
+    assert_int_equal(last, 2);
+    assert_int_equal(missing, 2);
+    ASSERT_OK(store_rewind(store, 6, 3));
+    read_metrics(&lines);
+    assert_non_null(strstr(lines.data, "{\"step\": 6"));
+    snprintf(path, sizeof path, "%s/metrics-1.jsonl", folder);
+    assert_false(file_exists(path));
+    ASSERT_OK(store_rewind(store, 4, 3));
+    read_metrics(&lines);
+    assert_non_null(strstr(lines.data, "{\"step\": 4"));
+    assert_null(strstr(lines.data, "{\"step\": 5"));
+    assert_true(file_exists(path));
+    strbuf_release(&lines);
+    store_close(store);
 }
 
 static void a_folder_belongs_to_one(void **state)
@@ -265,6 +349,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         IN_A_FOLDER(rollouts_come_back_in_every_bit),
+        IN_A_FOLDER(changed_rows_are_refused),
+        IN_A_FOLDER(lines_that_run_db_lacks_are_kept),
         IN_A_FOLDER(going_back_forgets_what_came_after),
         IN_A_FOLDER(a_folder_belongs_to_one),
         IN_A_FOLDER(meta_and_events_are_kept),
