@@ -148,7 +148,8 @@ static struct jvalue sorted(struct jrun *run, struct jvalue list, struct jvalue 
 FILTER(sort)
 {
     (void)call;
-    struct jvalue attribute = args[3].kind == J_NONE ? (struct jvalue){.kind = J_MISSING} : args[3];
+    struct jvalue attribute = args[3];
+    attribute.kind = attribute.kind == J_NONE ? J_MISSING : attribute.kind;
     return sorted(run, jvalue_list(run, args[0]), attribute, args[2], jvalue_truth(run, args[1]));
 }
 
