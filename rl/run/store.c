@@ -290,8 +290,15 @@ static void store_bind_bytes(struct store *store, sqlite3_stmt *statement, int i
     }
 }
 
-/* Steps a statement once with these values. Types: i int64, d double, s C string, S struct str as text, b blob (pointer, int
- * bytes). */
+/* A completion may end inside a character: TEXT where it is whole UTF-8 without a zero, else a BLOB of its bytes. */
+static int store_type_of(struct str text)
+{
+    bool whole = str_utf8_prefix(text) == text.length && (text.length == 0 || !memchr(text.data, 0, text.length));
+    return whole ? SQLITE_TEXT : SQLITE_BLOB;
+}
+
+/* Steps a statement once with these values. Types: i int64, d double, s C string, S struct str as text, c struct str of a
+ * completion, b blob (pointer, int bytes). */
 static enum err store_insert(struct store *store, sqlite3_stmt *statement, const char *types, ...)
 {
     va_list args;
@@ -309,6 +316,10 @@ static enum err store_insert(struct store *store, sqlite3_stmt *statement, const
         case 'S':
             text = va_arg(args, struct str);
             store_bind_bytes(store, statement, i, SQLITE_TEXT, text.data, text.length);
+            break;
+        case 'c':
+            text = va_arg(args, struct str);
+            store_bind_bytes(store, statement, i, store_type_of(text), text.data, text.length);
             break;
         case 'b':
             blob = va_arg(args, const void *);
@@ -373,10 +384,10 @@ static enum err store_write_samples(struct store *store, const struct iteration 
         const struct sample *s = &it->samples[i];
         const struct completion *c = s->completion;
         int bytes = 4 * c->n_tokens;
-        result = store_insert(store, insert, "iiibbbbbiddi", it->number, (int64_t)(i / it->G), (int64_t)(i % it->G),
-                              (const void *)c->text.data, (int)c->text.length, (const void *)c->tokens, bytes,
-                              (const void *)c->logprob, bytes, (const void *)c->lse, bytes, (const void *)c->entropy,
-                              bytes, (int64_t)c->finish, s->reward, s->advantage, (int64_t)s->dropped);
+        result = store_insert(store, insert, "iiicbbbbiddi", it->number, (int64_t)(i / it->G), (int64_t)(i % it->G),
+                              c->text, (const void *)c->tokens, bytes, (const void *)c->logprob, bytes,
+                              (const void *)c->lse, bytes, (const void *)c->entropy, bytes, (int64_t)c->finish,
+                              s->reward, s->advantage, (int64_t)s->dropped);
     }
     sqlite3_finalize(insert);
     return result;
@@ -486,11 +497,11 @@ static enum err store_write_step(struct store *store, int64_t step, int64_t iter
     return store_end(store, result);
 }
 
-enum err store_step(struct store *store, int64_t step, int64_t iteration, const struct metrics *metrics)
+/* The line of metrics.jsonl, whether run.db could be written (`result`) or not. */
+static enum err store_append_line(struct store *store, int64_t step, const struct metrics *metrics, enum err result)
 {
     char reason[1024];
     struct strbuf line = STRBUF_INIT;
-    enum err result = store_write_step(store, step, iteration, metrics);
     snprintf(reason, sizeof reason, "%s", err_text());
     metrics_to_json(metrics, step, &line);
     enum err appended = store_append_metrics(store, &line);
@@ -498,11 +509,17 @@ enum err store_step(struct store *store, int64_t step, int64_t iteration, const 
     return result != ERR_NONE ? err_set(result, "%s", reason) : appended;
 }
 
+enum err store_step(struct store *store, int64_t step, int64_t iteration, const struct metrics *metrics)
+{
+    return store_append_line(store, step, metrics, store_write_step(store, step, iteration, metrics));
+}
+
 enum err store_eval(struct store *store, int64_t step, const struct metrics *metrics)
 {
     TRY(store_begin(store));
-    return store_end(store,
-                     store_write_metrics(store, "INSERT OR REPLACE INTO evals VALUES(?, ?, ?, ?)", step, metrics));
+    enum err result =
+        store_end(store, store_write_metrics(store, "INSERT OR REPLACE INTO evals VALUES(?, ?, ?, ?)", step, metrics));
+    return store_append_line(store, step, metrics, result);
 }
 
 enum err store_eval_completion(struct store *store, int64_t step, int prompt, int sample, struct str question,
@@ -510,10 +527,8 @@ enum err store_eval_completion(struct store *store, int64_t step, int prompt, in
 {
     sqlite3_stmt *insert;
     TRY(store_prepare(store, &insert, "INSERT OR REPLACE INTO eval_completions VALUES(?, ?, ?, ?, ?, ?, ?, ?)"));
-    struct str text = completion->text;
-    enum err result = store_insert(store, insert, "iiiSbids", step, (int64_t)prompt, (int64_t)sample, question,
-                                   (const void *)(text.data ? text.data : ""), (int)text.length,
-                                   (int64_t)completion->n_tokens, score, reason ? reason : "");
+    enum err result = store_insert(store, insert, "iiiScids", step, (int64_t)prompt, (int64_t)sample, question,
+                                   completion->text, (int64_t)completion->n_tokens, score, reason ? reason : "");
     sqlite3_finalize(insert);
     return result;
 }

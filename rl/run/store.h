@@ -1,7 +1,7 @@
 /* rl/run/store.h - run.db and metrics.jsonl: everything a run did.
  *
  * One SQLite file, WAL, one connection that writes and checkpoints. Each call is one transaction, durable when it returns.
- * metrics.jsonl holds the same numbers, a line a step; it is written again from run.db when a run resumes.
+ * metrics.jsonl holds the same numbers, a line per step and one per evaluation ({"step": 20, "eval/pass@1": ...}); it is written again from run.db when a run resumes.
  * A run's folder belongs to one process: store_open takes a lock that ends with the process. While another program holds run.db
  * (a backup, a notebook), calls wait, saying so; then they fail with ERR_IO.
  *

@@ -13,29 +13,56 @@
 
 #define STORE_SCHEMA_VERSION "1"
 
-#define STORE_SCHEMA                                                                                                   \
-    "CREATE TABLE IF NOT EXISTS meta(key TEXT PRIMARY KEY, value TEXT) WITHOUT ROWID;"                                 \
-    "CREATE TABLE IF NOT EXISTS steps(step INTEGER PRIMARY KEY, iteration INTEGER, wall REAL);"                        \
-    "CREATE TABLE IF NOT EXISTS metrics(step INTEGER, i INTEGER, name TEXT, value REAL, PRIMARY KEY(step, i))"         \
-    " WITHOUT ROWID;"                                                                                                  \
-    "CREATE TABLE IF NOT EXISTS rollouts(iteration INTEGER PRIMARY KEY, prompts INTEGER, completions INTEGER,"         \
-    " steps INTEGER, keys TEXT, xxh3 TEXT);"                                                                           \
-    "CREATE TABLE IF NOT EXISTS prompts(iteration INTEGER, prompt INTEGER, data_index INTEGER, text TEXT, fields "     \
-    "TEXT,"                                                                                                            \
-    " tokens BLOB, PRIMARY KEY(iteration, prompt)) WITHOUT ROWID;"                                                     \
-    "CREATE TABLE IF NOT EXISTS completions(iteration INTEGER, prompt INTEGER, sample INTEGER, text BLOB, tokens "     \
-    "BLOB,"                                                                                                            \
-    " logprob BLOB, lse BLOB, entropy BLOB, finish INTEGER, reward REAL, advantage REAL, dropped INTEGER,"             \
-    " PRIMARY KEY(iteration, prompt, sample)) WITHOUT ROWID;"                                                          \
-    "CREATE TABLE IF NOT EXISTS rewards(iteration INTEGER, prompt INTEGER, sample INTEGER, part INTEGER, label TEXT,"  \
-    " verdict TEXT, score REAL, reason TEXT, extracted TEXT, seconds REAL, PRIMARY KEY(iteration, prompt, sample, "    \
-    "part))"                                                                                                           \
-    " WITHOUT ROWID;"                                                                                                  \
-    "CREATE TABLE IF NOT EXISTS evals(step INTEGER, i INTEGER, name TEXT, value REAL, PRIMARY KEY(step, i))"           \
-    " WITHOUT ROWID;"                                                                                                  \
-    "CREATE TABLE IF NOT EXISTS eval_completions(step INTEGER, prompt INTEGER, sample INTEGER, question TEXT, text "   \
-    "BLOB,"                                                                                                            \
-    " n_tokens INTEGER, score REAL, reason TEXT, PRIMARY KEY(step, prompt, sample)) WITHOUT ROWID;"                    \
-    "CREATE TABLE IF NOT EXISTS events(id INTEGER PRIMARY KEY, step INTEGER, wall REAL, kind TEXT, text TEXT);"
+/* The comments are part of the schema: sqlite3 RUN/run.db .schema prints them. */
+/* clang-format off */
+#define STORE_SCHEMA \
+    "CREATE TABLE IF NOT EXISTS meta( /* facts of the run */\n" \
+    " key TEXT PRIMARY KEY, value TEXT) WITHOUT ROWID;\n" \
+    "CREATE TABLE IF NOT EXISTS steps( /* updates of the policy */\n" \
+    " step INTEGER PRIMARY KEY, /* from 1 */\n" \
+    " iteration INTEGER, /* whose rollout it learnt from, from 0 */\n" \
+    " wall REAL /* when it ended, seconds since 1970 */);\n" \
+    "CREATE TABLE IF NOT EXISTS metrics( /* numbers of steps; those of a rollout come with the first step that it feeds */\n" \
+    " step INTEGER, i INTEGER, /* order within the step */\n" \
+    " name TEXT, value REAL, PRIMARY KEY(step, i)) WITHOUT ROWID;\n" \
+    "CREATE TABLE IF NOT EXISTS rollouts( /* what prompts, completions and rewards of an iteration must be */\n" \
+    " iteration INTEGER PRIMARY KEY, prompts INTEGER, completions INTEGER, /* of each prompt */\n" \
+    " steps INTEGER, /* that it feeds */\n" \
+    " keys TEXT, /* of the recipe, that shape it */\n" \
+    " xxh3 TEXT /* of the rows */);\n" \
+    "CREATE TABLE IF NOT EXISTS prompts(iteration INTEGER, prompt INTEGER, /* from 0 */\n" \
+    " data_index INTEGER, /* position in the order of the data set */\n" \
+    " text TEXT, /* in its template */\n" \
+    " fields TEXT, /* the row, JSON */\n" \
+    " tokens BLOB, /* int32, little endian */\n" \
+    " PRIMARY KEY(iteration, prompt)) WITHOUT ROWID;\n" \
+    "CREATE TABLE IF NOT EXISTS completions(iteration INTEGER, prompt INTEGER, sample INTEGER, /* from 0 */\n" \
+    " text BLOB, /* TEXT where it is whole UTF-8 */\n" \
+    " tokens BLOB, /* int32, little endian */\n" \
+    " logprob BLOB, /* float32 per token: ln of its probability when it was drawn */\n" \
+    " lse BLOB, /* float32 per token: ln of the sum of exp of the logits */\n" \
+    " entropy BLOB, /* float32 per token, nats */\n" \
+    " finish INTEGER, /* 1 end token, 2 stop text, 3 max_completion_length, 4 cancelled */\n" \
+    " reward REAL, advantage REAL, dropped INTEGER, /* 1: no reward judged it */\n" \
+    " PRIMARY KEY(iteration, prompt, sample)) WITHOUT ROWID;\n" \
+    "CREATE TABLE IF NOT EXISTS rewards(iteration INTEGER, prompt INTEGER, sample INTEGER, part INTEGER, /* place in reward_funcs */\n" \
+    " label TEXT, verdict TEXT, /* ok, abstain, error */\n" \
+    " score REAL, reason TEXT, extracted TEXT, /* the answer that was judged */\n" \
+    " seconds REAL, PRIMARY KEY(iteration, prompt, sample, part)) WITHOUT ROWID;\n" \
+    "CREATE TABLE IF NOT EXISTS evals( /* numbers of evaluations; step 0 is before the first update */\n" \
+    " step INTEGER, i INTEGER, name TEXT, value REAL, PRIMARY KEY(step, i)) WITHOUT ROWID;\n" \
+    "CREATE TABLE IF NOT EXISTS eval_completions( /* of the first prompts of an evaluation */\n" \
+    " step INTEGER, prompt INTEGER, sample INTEGER, question TEXT, text BLOB, /* TEXT where it is whole UTF-8 */\n" \
+    " n_tokens INTEGER, score REAL, reason TEXT, PRIMARY KEY(step, prompt, sample)) WITHOUT ROWID;\n" \
+    "CREATE TABLE IF NOT EXISTS events( /* what happened: resumes, changed keys, failed checkpoints, warnings */\n" \
+    " id INTEGER PRIMARY KEY, step INTEGER, wall REAL, kind TEXT, text TEXT);\n" \
+    "CREATE VIEW IF NOT EXISTS samples AS /* completions with their prompts, in words */\n" \
+    " SELECT c.iteration, c.prompt, c.sample, p.text AS question, c.text, length(c.tokens) / 4 AS n_tokens,\n" \
+    " CASE c.finish WHEN 1 THEN 'end' WHEN 2 THEN 'stop' WHEN 3 THEN 'length' ELSE 'cancelled' END AS finish,\n" \
+    " c.reward, c.advantage, c.dropped, p.fields FROM completions c JOIN prompts p USING(iteration, prompt);\n" \
+    "CREATE VIEW IF NOT EXISTS verdicts AS /* each reward's say on each completion */\n" \
+    " SELECT r.iteration, r.prompt, r.sample, r.label, r.verdict, r.score, r.reason, r.extracted, c.text, c.reward\n" \
+    " FROM rewards r JOIN completions c USING(iteration, prompt, sample);\n"
+/* clang-format on */
 
 #endif

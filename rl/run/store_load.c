@@ -270,9 +270,9 @@ enum err store_count_steps(struct store *store, int64_t step, int64_t *last, int
 
 /* ---- metrics.jsonl, written again ---- */
 
-/* A line with its step; the text is in `text` of struct lines. */
+/* A line; its text is in `text` of struct lines. The evaluation after a step comes after the step's own line. */
 struct line {
-    int64_t step;
+    int64_t key; /* 2 x step, and 1 for an evaluation */
     size_t from, to;
 };
 
@@ -282,14 +282,14 @@ struct lines {
     int n;
 };
 
-static void lines_add(struct lines *lines, int64_t step, size_t from)
+static void lines_add(struct lines *lines, int64_t key, size_t from)
 {
     lines->items = mem_grow(lines->items, (size_t)(lines->n + 1) * sizeof *lines->items);
     int i = lines->n++;
-    for (; i > 0 && lines->items[i - 1].step > step; i--) { /* nearly always in order */
+    for (; i > 0 && lines->items[i - 1].key > key; i--) { /* nearly always in order */
         lines->items[i] = lines->items[i - 1];
     }
-    lines->items[i] = (struct line){step, from, lines->text.length};
+    lines->items[i] = (struct line){key, from, lines->text.length};
 }
 
 static void lines_release(struct lines *lines)
@@ -298,11 +298,13 @@ static void lines_release(struct lines *lines)
     free(lines->items);
 }
 
-/* What run.db has. */
-static enum err read_metrics(struct store *store, struct lines *lines)
+/* What run.db has in a table: of steps, or (is_eval) of evaluations. */
+static enum err read_metrics(struct store *store, bool is_eval, struct lines *lines)
 {
     sqlite3_stmt *query;
-    TRY(store_prepare(store, &query, "SELECT step, name, value FROM metrics ORDER BY step, i"));
+    TRY(store_prepare(store, &query,
+                      is_eval ? "SELECT step, name, value FROM evals ORDER BY step, i"
+                              : "SELECT step, name, value FROM metrics ORDER BY step, i"));
     struct metrics *metrics = mem_zero(sizeof *metrics);
     int64_t step = -1;
     for (bool more = true; more;) {
@@ -311,7 +313,7 @@ static enum err read_metrics(struct store *store, struct lines *lines)
         if (row_step != step && metrics->n) {
             size_t from = lines->text.length;
             metrics_to_json(metrics, step, &lines->text);
-            lines_add(lines, step, from);
+            lines_add(lines, 2 * step + is_eval, from);
             metrics_clear(metrics);
         }
         step = row_step;
@@ -326,32 +328,32 @@ static enum err read_metrics(struct store *store, struct lines *lines)
     return ERR_NONE;
 }
 
-static bool has_step(const struct lines *lines, int64_t step)
+static bool has_line(const struct lines *lines, int64_t key)
 {
     int low = 0, high = lines->n;
     while (low < high) {
         int middle = (low + high) / 2;
-        if (lines->items[middle].step < step) {
+        if (lines->items[middle].key < key) {
             low = middle + 1;
         } else {
             high = middle;
         }
     }
-    return low < lines->n && lines->items[low].step == step;
+    return low < lines->n && lines->items[low].key == key;
 }
 
-/* The step of a line of metrics.jsonl; -1 if it is none, as a line that a crash tore. */
-static int64_t step_of(struct str line)
+/* The key of a line of metrics.jsonl; -1 if it is none, as a line that a crash tore. */
+static int64_t key_of(struct str line)
 {
     json_t *document;
-    int64_t step = -1;
+    int64_t key = -1;
     if (json_parse(&document, line, "metrics.jsonl") == ERR_NONE) {
-        step = json_is_integer(json_object_get(document, "step"))
-                   ? json_integer_value(json_object_get(document, "step"))
-                   : -1;
+        const json_t *step = json_object_get(document, "step");
+        bool is_eval = json_object_get(document, "eval/unjudged") != NULL;
+        key = json_is_integer(step) && json_integer_value(step) >= 0 ? 2 * json_integer_value(step) + is_eval : -1;
         json_decref(document);
     }
-    return step;
+    return key;
 }
 
 /* Lines of the file for steps that run.db does not have. */
@@ -364,12 +366,12 @@ static enum err read_other_lines(struct store *store, const struct lines *in_db,
         const char *feed = memchr(text.data + at, '\n', text.length - at);
         end = feed ? (size_t)(feed - text.data) : text.length;
         struct str line = str_slice(strbuf_view(&text), at, end);
-        int64_t step = step_of(line);
-        if (step >= 0 && !has_step(in_db, step)) {
+        int64_t key = key_of(line);
+        if (key >= 0 && !has_line(in_db, key)) {
             size_t from = others->text.length;
             strbuf_add_str(&others->text, line);
             strbuf_putc(&others->text, '\n');
-            lines_add(others, step, from);
+            lines_add(others, key, from);
         }
     }
     strbuf_release(&text);
@@ -396,10 +398,10 @@ static enum err write_metrics(struct store *store, int64_t step, const struct li
 {
     struct strbuf out = STRBUF_INIT;
     for (int a = 0, b = 0; a < in_db->n || b < others->n;) {
-        bool first = b == others->n || (a < in_db->n && in_db->items[a].step < others->items[b].step);
+        bool first = b == others->n || (a < in_db->n && in_db->items[a].key < others->items[b].key);
         const struct lines *from = first ? in_db : others;
         const struct line *line = &from->items[first ? a++ : b++];
-        if (line->step <= step) {
+        if (line->key / 2 <= step) {
             strbuf_add(&out, from->text.data + line->from, line->to - line->from);
         }
     }
@@ -412,11 +414,14 @@ static enum err write_metrics(struct store *store, int64_t step, const struct li
 static enum err store_rewrite_metrics(struct store *store, int64_t step)
 {
     struct lines in_db = {0}, others = {0};
-    enum err result = read_metrics(store, &in_db);
+    enum err result = read_metrics(store, false, &in_db);
+    if (result == ERR_NONE) {
+        result = read_metrics(store, true, &in_db);
+    }
     if (result == ERR_NONE) {
         result = read_other_lines(store, &in_db, &others);
     }
-    if (result == ERR_NONE && others.n > 0 && others.items[others.n - 1].step > step) {
+    if (result == ERR_NONE && others.n > 0 && others.items[others.n - 1].key / 2 > step) {
         result = set_metrics_aside(store);
     }
     if (result == ERR_NONE) {

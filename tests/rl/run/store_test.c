@@ -330,6 +330,36 @@ static void what_a_kill_left_is_removed(void **state)
     }
 }
 
+/* Texts are TEXT but where a completion ends inside a character; the views join; the tables say what is in them. */
+static void the_file_explains_itself(void **state)
+{
+    (void)state;
+    struct store *store = open_store();
+    struct iteration it;
+    judged(&it, 0);
+    it.samples[0].completion = &it.groups[0].completions[0];
+    it.groups[0].completions[0].text = STR("half a \xe2\x82");
+    it.groups[0].completions[1].text = STR("a whole \xe2\x82\xac");
+    ASSERT_OK(store_rollout(store, &it, rewards));
+    assert_int_equal(count(store, "samples"), it.n_samples);
+    assert_int_equal(count(store, "verdicts"), it.n_samples * reward_set_count(rewards));
+    assert_int_equal(count(store, "samples WHERE sample = 1 AND prompt = 0 AND typeof(text) = 'text'"), 1);
+    assert_int_equal(count(store, "samples WHERE sample = 0 AND prompt = 0 AND typeof(text) = 'blob'"), 1);
+    assert_int_equal(count(store, "sqlite_master WHERE name = 'completions' AND sql LIKE '%1 end token, 2 stop%'"), 1);
+    store_close(store);
+    struct strbuf lines = STRBUF_INIT;
+    store = open_store();
+    struct metrics metrics = {0};
+    metrics_set(&metrics, 0.5, "eval/pass@1");
+    metrics_set(&metrics, 0, "eval/unjudged");
+    ASSERT_OK(store_eval(store, 0, &metrics));
+    read_metrics(&lines);
+    assert_string_equal(lines.data, "{\"step\": 0, \"eval/pass@1\": 0.5, \"eval/unjudged\": 0}\n");
+    strbuf_release(&lines);
+    iteration_release(&it);
+    store_close(store);
+}
+
 static void what_is_no_database_is_refused(void **state)
 {
     (void)state;
@@ -356,6 +386,7 @@ int main(void)
         IN_A_FOLDER(meta_and_events_are_kept),
         IN_A_FOLDER(transactions_nest),
         IN_A_FOLDER(what_a_kill_left_is_removed),
+        IN_A_FOLDER(the_file_explains_itself),
         IN_A_FOLDER(what_is_no_database_is_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
