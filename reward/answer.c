@@ -4,6 +4,7 @@
 #include "reward/answer.h"
 
 #include <string.h>
+#include <strings.h>
 
 #include "reward/answer_phrase.h"
 #include "reward/number.h"
@@ -175,68 +176,110 @@ bool answer_boxes(struct str text, bool lenient, struct answer *out)
     return false;
 }
 
-/* Does a minus sign touch the box with this inside, "-\boxed{18}"? What is in the box is not the answer then. A dash and a
- * blank is a bullet. */
-static bool signed_box(struct str text, struct str inside)
+/* Does the text begin with this word, or these? */
+static bool starts_word(struct str text, const char *word)
 {
-    static const struct str signs[] = {{"-", 1}, {"\xe2\x88\x92", 3}, {"\xe2\x80\x93", 3}, {"\xef\xbc\x8d", 3}};
-    size_t begin, behind;
-    struct str before = str_slice(text, 0, (size_t)(inside.data - text.data));
-    if (!box_before(before, before.length, &begin, &behind)) {
-        return false;
+    size_t length = strlen(word);
+    return text.length >= length && strncasecmp(text.data, word, length) == 0 &&
+           (text.length == length || !is_letter(text.data[length]) || (text.data[length] == 's'));
+}
+
+/* "-\\boxed{18}", "2\\boxed{18}", "\\frac{\\boxed{18}}{2}", "not \\boxed{18}": does what comes before the box make another value of it?
+ * A dash and a blank is a bullet. */
+static bool changed_before(struct str before)
+{
+    static const struct str ends[] = {
+        {"-", 1}, {"\xe2\x88\x92", 3}, {"\xe2\x80\x93", 3}, {"\xef\xbc\x8d", 3}, {"/", 1},     {"^", 1},
+        {"_", 1}, {"^{", 2},           {"_{", 2},           {"frac{", 5},        {"sqrt{", 5}, {"sqrt", 4}};
+    while (before.length && strchr("$\\", before.data[before.length - 1])) {
+        before.length--;
     }
-    while (begin > 0 && (text.data[begin - 1] == '$' || text.data[begin - 1] == '\\')) {
-        begin--;
+    for (size_t i = 0; i < sizeof ends / sizeof *ends; i++) {
+        if (str_ends(before, ends[i])) {
+            return true;
+        }
     }
-    for (size_t i = 0; i < sizeof signs / sizeof *signs; i++) {
-        if (str_ends(str_slice(text, 0, begin), signs[i])) {
+    if (before.length && before.data[before.length - 1] >= '0' && before.data[before.length - 1] <= '9') {
+        return true;
+    }
+    static const char *const words[] = {"not",   "never",  "cannot",  "minus", "negative",
+                                        "twice", "double", "half of", NULL};
+    before = str_trim(before);
+    for (int i = 0; words[i]; i++) {
+        size_t length = strlen(words[i]);
+        if (before.length >= length && strncasecmp(before.data + before.length - length, words[i], length) == 0 &&
+            (before.length == length || !is_letter(before.data[before.length - length - 1]))) {
+            return true;
+        }
+    }
+    return str_ends(before, STR("n't"));
+}
+
+/* "\\boxed{18}^2", "\\boxed{18} thousand", "\\boxed{18} or 17", "\\boxed{18} is wrong": the same of what comes after it. Degrees, a
+ * percent sign and units change nothing. */
+static bool changed_after(struct str after)
+{
+    static const char *const joined[] = {"^", "_", "/", NULL}, *const apart[] = {"+",      "-",  "/", "\\times",
+                                                                                 "\\cdot", "or", NULL},
+                             *const words[] = {"hundred",      "thousand",  "million", "billion",       "trillion",
+                                               "dozen",        "is not",    "isn't",   "is wrong",      "is false",
+                                               "is incorrect", "was wrong", "was not", "is impossible", NULL};
+    static const struct str degrees[] = {{"^\\circ", 6}, {"^{\\circ", 7}, {"^\\degree", 8}, {"^{\\degree", 9}};
+    for (size_t i = 0; i < sizeof degrees / sizeof *degrees; i++) {
+        if (str_starts(after, degrees[i])) {
+            return false;
+        }
+    }
+    char next = after.length > 1 ? after.data[1] : ' ';
+    for (int i = 0; joined[i] && after.length; i++) {
+        if (after.data[0] == joined[i][0] && !is_letter(next) && !is_space(next)) {
+            return true;
+        }
+    }
+    if (after.length && after.data[0] >= '0' && after.data[0] <= '9') {
+        return true;
+    }
+    while (after.length && strchr(" \t$)*", after.data[0])) {
+        after = str_slice(after, 1, after.length);
+    }
+    for (int i = 0; words[i]; i++) {
+        if (starts_word(after, words[i])) {
+            return true;
+        }
+    }
+    for (int i = 0; apart[i]; i++) {
+        struct str rest = str_slice(after, strlen(apart[i]), after.length);
+        while (rest.length && strchr(" $", rest.data[0])) {
+            rest = str_slice(rest, 1, rest.length);
+        }
+        if (str_starts(after, str_of(apart[i])) && rest.length && rest.data[0] >= '0' && rest.data[0] <= '9') {
             return true;
         }
     }
     return false;
 }
 
+/* Does what is around the box with this inside say that another value is meant? */
+static bool changed_box(struct str text, struct str first, struct str last)
+{
+    size_t begin, behind;
+    struct str before = str_slice(text, 0, (size_t)(first.data - text.data)), inside;
+    struct str to_last = str_slice(text, 0, (size_t)(last.data - text.data));
+    if (!box_before(before, before.length, &begin, &behind)) {
+        return false;
+    }
+    if (changed_before(str_slice(text, 0, begin))) {
+        return true;
+    }
+    size_t end =
+        box_before(to_last, to_last.length, &begin, &behind) ? box_inside(text, behind, text.length, &inside) : 0;
+    return end && changed_after(str_slice(text, end, text.length));
+}
+
 static bool has_box(struct str text)
 {
     size_t begin, behind;
     return box_before(text, text.length, &begin, &behind);
-}
-
-/* Where the assistant's turn ends: at the first special token that ends one, if anything comes before it. */
-static struct str this_turn(struct str text)
-{
-    static const struct str ends[] = {
-        {"<|im_end|>", 10},
-        {"<|im_start|>", 12},
-        {"<|endoftext|>", 13},
-        {"<|eot_id|>", 10},
-        {"<|end_of_text|>", 15},
-        {"<|start_header_id|>", 19},
-        {"<end_of_turn>", 13},
-        {"<start_of_turn>", 15},
-        {"<|end|>", 7},
-        {"<|return|>", 10},
-        {"</s>", 4},
-        {"<\xef\xbd\x9c"
-         "end\xe2\x96\x81of\xe2\x96\x81sentence\xef\xbd\x9c>",
-         27},
-    };
-    size_t from = 0;
-    while (from < text.length) {
-        const char *sign = memchr(text.data + from, '<', text.length - from);
-        if (!sign) {
-            break;
-        }
-        size_t at = (size_t)(sign - text.data);
-        bool may_end = at + 1 < text.length && text.data[at + 1] && strchr("|/es\xef", text.data[at + 1]);
-        for (size_t i = 0; may_end && i < sizeof ends / sizeof *ends; i++) {
-            if (str_starts(str_slice(text, at, text.length), ends[i]) && str_trim(str_slice(text, 0, at)).length) {
-                return str_slice(text, 0, at);
-            }
-        }
-        from = at + 1;
-    }
-    return text;
 }
 
 /* What is left of the "=" that ends at `end`: letters, digits and "_"; empty: there is none. */
@@ -298,9 +341,9 @@ static const char *in_box(struct str text, const struct answer_options *options,
 {
     bool found = answer_boxes(text, options->lenient, out);
     out->searched = text;
-    return !found                            ? "the last box is empty or not closed"
-           : signed_box(text, out->boxes[0]) ? "a sign is outside the box"
-                                             : NULL;
+    return !found                                        ? "the last box is empty or not closed"
+           : changed_box(text, out->boxes[0], out->text) ? "what is around the box changes its value"
+                                                         : NULL;
 }
 
 static const char *in_tag(struct str inside, const struct answer_options *options, struct answer *out)
@@ -314,7 +357,7 @@ static const char *in_tag(struct str inside, const struct answer_options *option
 
 struct str answer_turn(struct str response)
 {
-    return this_turn(str_slice(response, response.length > ANSWER_MOST_BYTES ? response.length - ANSWER_MOST_BYTES : 0,
+    return tags_turn(str_slice(response, response.length > ANSWER_MOST_BYTES ? response.length - ANSWER_MOST_BYTES : 0,
                                response.length));
 }
 

@@ -22,9 +22,55 @@ bool tags_prefilled(bool option, struct str prompt)
     return option || str_ends(str_trim(prompt), tags[0]);
 }
 
-static bool blank(struct str text)
+struct str tags_turn(struct str text)
 {
-    return str_trim(text).length == 0;
+    static const struct str ends[] = {
+        {"<|im_end|>", 10},
+        {"<|im_start|>", 12},
+        {"<|endoftext|>", 13},
+        {"<|eot_id|>", 10},
+        {"<|end_of_text|>", 15},
+        {"<|start_header_id|>", 19},
+        {"<end_of_turn>", 13},
+        {"<start_of_turn>", 15},
+        {"<|end|>", 7},
+        {"<|return|>", 10},
+        {"</s>", 4},
+        {"<\xef\xbd\x9c"
+         "end\xe2\x96\x81of\xe2\x96\x81sentence\xef\xbd\x9c>",
+         27},
+    };
+    size_t from = 0;
+    while (from < text.length) {
+        const char *sign = memchr(text.data + from, '<', text.length - from);
+        if (!sign) {
+            break;
+        }
+        size_t at = (size_t)(sign - text.data);
+        bool may_end = at + 1 < text.length && text.data[at + 1] && strchr("|/es\xef", text.data[at + 1]);
+        for (size_t i = 0; may_end && i < sizeof ends / sizeof *ends; i++) {
+            if (str_starts(str_slice(text, at, text.length), ends[i]) && str_trim(str_slice(text, 0, at)).length) {
+                return str_slice(text, 0, at);
+            }
+        }
+        from = at + 1;
+    }
+    return text;
+}
+
+bool tags_blank(struct str text)
+{
+    static const struct str unseen[] = {
+        {"&nbsp;", 6},       {"\xc2\xa0", 2},     {"\xc2\xad", 2},     {"\xe2\x80\x8b", 3}, {"\xe2\x80\x8c", 3},
+        {"\xe2\x80\x8d", 3}, {"\xe2\x81\xa0", 3}, {"\xe3\x80\x80", 3}, {"\xef\xbb\xbf", 3},
+    };
+    text = str_trim(text);
+    for (size_t i = 0; i < sizeof unseen / sizeof *unseen;) {
+        bool found = str_starts(text, unseen[i]);
+        text = found ? str_trim(str_slice(text, unseen[i].length, text.length)) : text;
+        i = found ? 0 : i + 1;
+    }
+    return text.length == 0;
 }
 
 /* Where each tag begins and ends: [first, 4), if each is there once and they are in order. */
@@ -58,8 +104,8 @@ bool tags_strict(struct str text, bool prefilled, struct str *think, struct str 
         return false;
     }
     struct str inside[2] = {str_slice(text, at.end[0], at.begin[1]), str_slice(text, at.end[2], at.begin[3])};
-    if (!blank(str_slice(text, 0, at.begin[0])) || !blank(str_slice(text, at.end[1], at.begin[2])) ||
-        !blank(str_slice(text, at.end[3], text.length)) || blank(inside[0]) || blank(inside[1])) {
+    if (!tags_blank(str_slice(text, 0, at.begin[0])) || !tags_blank(str_slice(text, at.end[1], at.begin[2])) ||
+        !tags_blank(str_slice(text, at.end[3], text.length)) || tags_blank(inside[0]) || tags_blank(inside[1])) {
         return false;
     }
     if (think) {
@@ -84,18 +130,18 @@ static bool holds_tag(struct str text)
 /* How many of `n` tags that are once and in order are in their place as well; inside[0] and [1]: thinking and answer. */
 static int well_placed(struct str text, const struct places *at, bool prefilled, int n, struct str inside[2])
 {
-    if (!prefilled && (n < 1 || !blank(str_slice(text, 0, at->begin[0])))) {
+    if (!prefilled && (n < 1 || !tags_blank(str_slice(text, 0, at->begin[0])))) {
         return 0;
     }
     inside[0] = n > 1 ? str_slice(text, at->end[0], at->begin[1]) : inside[0];
-    if (n < 2 || blank(inside[0]) || holds_tag(inside[0])) {
+    if (n < 2 || tags_blank(inside[0]) || holds_tag(inside[0])) {
         return 1;
     }
     inside[1] = n > 2 ? str_slice(text, at->end[2], n > 3 ? at->begin[3] : text.length) : inside[1];
-    if (n < 3 || !blank(str_slice(text, at->end[1], at->begin[2])) || blank(inside[1])) {
+    if (n < 3 || !tags_blank(str_slice(text, at->end[1], at->begin[2])) || tags_blank(inside[1])) {
         return 2;
     }
-    return n < 4 || !blank(str_slice(text, at->end[3], text.length)) ? 3 : 4;
+    return n < 4 || !tags_blank(str_slice(text, at->end[3], text.length)) ? 3 : 4;
 }
 
 double tags_share(struct str text, bool prefilled, struct str prompt)
@@ -228,7 +274,7 @@ const char *tags_only_answer(struct str text, bool prefilled, struct str *answer
         return "no answer tag";
     }
     bool once = count(rest, tags[2]) == 1 && count(rest, tags[3]) == 1;
-    return !once ? "more than one answer tag" : blank(*answer) ? "the answer tag is empty" : NULL;
+    return !once ? "more than one answer tag" : tags_blank(*answer) ? "the answer tag is empty" : NULL;
 }
 
 static struct str tags_thinking(struct str text)

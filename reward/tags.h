@@ -14,6 +14,12 @@
 bool tags_prefilled(bool option, struct str prompt);
 #define TAGS_PREFILLED_HELP "the prompt ends with <think> (found by itself where the prompt is known)"
 
+/* The assistant's turn: up to the first special token that ends one and that something comes before. */
+struct str tags_turn(struct str text);
+
+/* Is there nothing that can be seen: white space, blanks of no width? */
+bool tags_blank(struct str text);
+
 /* Whole text is <think> ... </think> <answer> ... </answer> with only white space around and between, each tag once (with
  * `prefilled`, the first is in the prompt and not here), and both parts hold something. Fills think and answer (may be NULL)
  * if so. */
