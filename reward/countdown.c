@@ -98,12 +98,12 @@ static struct verdict countdown_judge(const void *state, const struct reward_ite
         return verdict_error("'nums' must be a list of integers and 'target' an integer");
     }
     bool prefilled = tags_prefilled(countdown->prefilled, item->prompt);
-    struct str answer;
+    struct str answer, turn = tags_turn(item->completion);
     if (countdown->needs_format) {
-        if (item->truncated || !tags_strict(item->completion, prefilled, NULL, &answer)) {
+        if (item->truncated || !tags_strict(turn, prefilled, NULL, &answer)) {
             return verdict_ok(0, "not in the format", (struct str){0});
         }
-    } else if (!tags_answer(item->completion, prefilled, &answer)) {
+    } else if (!tags_answer(turn, prefilled, &answer)) {
         return verdict_ok(0, "no answer tag", (struct str){0});
     }
     answer = str_trim(answer);

@@ -90,13 +90,14 @@ static bool find_answer(const struct exact *exact, const struct reward_item *ite
 {
     static const char *const paths[] = {"all", "thinking", "after thinking", "answer tag"};
     bool prefilled = tags_prefilled(exact->prefilled, item->prompt);
-    if (exact->any_part && find_part(item->completion, PART_ANSWER, prefilled, out)) {
+    struct str turn = tags_turn(item->completion);
+    if (exact->any_part && find_part(turn, PART_ANSWER, prefilled, out)) {
         *path = paths[PART_ANSWER];
         return true;
     }
     enum tags_part part = exact->any_part ? PART_REST : exact->part;
     *path = paths[part];
-    return find_part(item->completion, part, prefilled, out);
+    return find_part(turn, part, prefilled, out);
 }
 
 static struct verdict exact_judge(const void *state, const struct reward_item *item, const struct reward_call *call)

@@ -34,10 +34,11 @@ static struct verdict format_judge(const void *state, const struct reward_item *
     if (item->truncated) {
         return verdict_ok(0, "cut off", (struct str){0});
     }
+    struct str text = tags_turn(item->completion);
     if (format->graded) {
-        return verdict_ok(tags_share(item->completion, prefilled, item->prompt), "share of tags", (struct str){0});
+        return verdict_ok(tags_share(text, prefilled, item->prompt), "share of tags", (struct str){0});
     }
-    if (!tags_strict(item->completion, prefilled, &think, &answer)) {
+    if (!tags_strict(text, prefilled, &think, &answer)) {
         return verdict_ok(0, "not <think>..</think><answer>..</answer>", (struct str){0});
     }
     bool copied = tags_copied(think, answer, item->prompt);

@@ -36,8 +36,9 @@ static struct verdict tag_count_judge(const void *state, const struct reward_ite
         {"<think>\n", 8}, {"\n</think>\n", 10}, {"\n<answer>\n", 10}, {"\n</answer>", 10}};
     const struct tag_count *count = state;
     int first = tags_prefilled(count->prefilled, item->prompt) ? 1 : 0, n = 0;
+    struct str turn = tags_turn(item->completion);
     for (int i = first; i < 4; i++) {
-        n += stands_once(item->completion, tags[i]);
+        n += stands_once(turn, tags[i]);
     }
     return verdict_ok((double)n / (4 - first), n == 4 - first ? "all tags" : "some tags", (struct str){0});
 }

@@ -34,7 +34,7 @@ static const char *wrong_answer(struct str rest)
 {
     struct str open = STR("<answer>"), close = STR("</answer>");
     ptrdiff_t begin = str_find(rest, open, 0), end = str_find(rest, close, 0);
-    if (str_trim(rest).length == 0) {
+    if (tags_blank(rest)) {
         return "no answer";
     }
     if (begin < 0 && end < 0) {
@@ -42,12 +42,12 @@ static const char *wrong_answer(struct str rest)
     }
     bool pair = begin >= 0 && begin < end && str_find_last(rest, open) == begin && str_find_last(rest, close) == end;
     struct str inside = pair ? str_slice(rest, (size_t)begin + open.length, (size_t)end) : (struct str){0};
-    return str_trim(inside).length == 0 ? "the answer tags hold no answer" : NULL;
+    return tags_blank(inside) ? "the answer tags hold no answer" : NULL;
 }
 
 static const char *wrong(const struct think_format *format, const struct reward_item *item)
 {
-    struct str text = item->completion, open = STR("<think>"), close = STR("</think>");
+    struct str text = tags_turn(item->completion), open = STR("<think>"), close = STR("</think>");
     if (!tags_prefilled(format->prefilled, item->prompt)) {
         if (!str_starts(text, open)) {
             return "does not begin with <think>";
@@ -64,7 +64,7 @@ static const char *wrong(const struct think_format *format, const struct reward_
     struct str think = str_slice(text, 0, (size_t)end), rest = str_slice(text, (size_t)end + close.length, text.length);
     return item->truncated                                     ? "cut off"
            : str_find(rest, close, 0) >= 0                     ? "more than one </think>"
-           : str_trim(think).length == 0                       ? "no thinking"
+           : tags_blank(think)                                 ? "no thinking"
            : tags_copied(think, (struct str){0}, item->prompt) ? "copied from the template"
                                                                : wrong_answer(rest);
 }

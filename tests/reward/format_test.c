@@ -52,9 +52,50 @@ static void the_prompt_may_open_the_thinking(void **state)
     }
 }
 
+/* Behind a token that ends the turn nothing counts, and what it cuts off is not whole. */
+static void the_turn_ends_at_its_token(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *completion;
+        double strict, graded, think;
+    } cases[] = {
+        {"<think>a</think><answer>b</answer><|im_end|>", 1, 1, 1},
+        {"<think>a</think><answer>b</answer></s>\n", 1, 1, 1},
+        {"<think>a</think><answer>b</answer><|im_end|>\n<|im_start|>user\n<think>", 1, 1, 1},
+        {"<think>a<|endoftext|></think><answer>b</answer>", 0, 0.25, 0},
+        {"<think>a</think><|im_end|><answer>b</answer>", 0, 0.5, 0},
+        {"<think>a</think><answer>b<|im_end|></answer>", 0, 0.75, 0},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        assert_score(judge_once("format", cases[i].completion, "{}"), cases[i].strict);
+        assert_score(judge_once("format:mode=graded", cases[i].completion, "{}"), cases[i].graded);
+        assert_score(judge_once("think_format", cases[i].completion, "{}"), cases[i].think);
+    }
+    const char *late = "<think>a<|im_end|></think><answer>1+2</answer>", *in_time = "<answer>1+2</answer><|im_end|>";
+    assert_score(judge_once("exact", late, "{\"answer\": \"1+2\"}"), 0);
+    assert_score(judge_once("exact", in_time, "{\"answer\": \"1+2\"}"), 1);
+    assert_score(judge_once("countdown", late, "{\"nums\": [1, 2], \"target\": 3}"), 0);
+    assert_score(judge_once("countdown", in_time, "{\"nums\": [1, 2], \"target\": 3}"), 1);
+    assert_score(judge_once("tag_count", "<think>\na\n</think>\n<|im_end|><answer>\nb\n</answer>", "{}"), 0.5);
+}
+
+static void what_cannot_be_seen_is_no_content(void **state)
+{
+    (void)state;
+    assert_score(judge_once("format", "<think>\342\200\213</think><answer>b</answer>", "{}"), 0);
+    assert_score(judge_once("format", "<think>a</think><answer>\302\240\357\273\277</answer>", "{}"), 0);
+    assert_score(judge_once("format", "<think>&nbsp;</think><answer>b</answer>", "{}"), 0);
+    assert_score(judge_once("think_format", "<think>\342\200\213</think>b", "{}"), 0);
+    assert_score(judge_once("think_format", "<think>a</think>\342\200\213", "{}"), 0);
+    assert_score(judge_once("format", "<think>\342\200\213a</think><answer>\302\240b</answer>", "{}"), 1);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(the_turn_ends_at_its_token),
+        cmocka_unit_test(what_cannot_be_seen_is_no_content),
         cmocka_unit_test(strict_is_all_or_nothing),
         cmocka_unit_test(graded_counts_tags),
         cmocka_unit_test(the_prompt_may_open_the_thinking),
