@@ -23,7 +23,7 @@ struct arena_block {
 
 static void mem_exhausted(size_t bytes)
 {
-    fprintf(stderr, "strop: out of memory (%zu bytes asked for); close other programs or use a smaller batch\n", bytes);
+    fprintf(stderr, "strop: out of memory (%zu bytes requested); close other programs or use a smaller batch\n", bytes);
     exit(1);
 }
 
@@ -71,7 +71,7 @@ static struct arena_block *arena_block_new(size_t size)
     return block;
 }
 
-/* The next block of the chain that can hold `bytes`; a new one goes right behind the current one. */
+/* The next block of the chain that can hold `bytes`; a new one is linked in right after the current one. */
 static struct arena_block *arena_advance(struct arena *arena, size_t bytes)
 {
     struct arena_block *current = arena->current;

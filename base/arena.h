@@ -7,8 +7,8 @@
  *   arena_reset(&a);     keeps the memory for the next use, which then allocates nothing
  *   arena_release(&a);   gives it back
  *
- * An arena is used by one thread. Allocation never returns NULL: when the system has no memory left the program ends with
- * a sentence, since no caller could go on. Memory is zeroed and aligned to 64 bytes.
+ * An arena is used by one thread. Allocation never returns NULL: when the system has no memory left the program ends
+ * with a sentence, since no caller could continue. Memory is zeroed and aligned to 64 bytes.
  *
  * SPDX-License-Identifier: Apache-2.0 */
 #ifndef BASE_ARENA_H
@@ -42,7 +42,7 @@ void arena_release(struct arena *arena);
 /* n items of type T. */
 #define ARENA_NEW(arena, T, n) ((T *)arena_alloc((arena), sizeof(T) * (size_t)(n)))
 
-/* malloc, calloc and realloc that end the program with a sentence instead of returning NULL. free() gives it back. */
+/* malloc, calloc and realloc that end the program with a sentence instead of returning NULL. Release with free(). */
 void *mem_alloc(size_t bytes);
 void *mem_zero(size_t bytes);
 void *mem_grow(void *old, size_t bytes);

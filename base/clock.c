@@ -1,4 +1,4 @@
-/* base/clock.c
+/* base/clock.c - thin wrappers around clock_gettime and gmtime_r.
  *
  * SPDX-License-Identifier: Apache-2.0 */
 #include "base/clock.h"

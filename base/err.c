@@ -1,4 +1,4 @@
-/* base/err.c - the sentence of the last error, one buffer a thread.
+/* base/err.c - the sentence of the last error, in one buffer per thread.
  *
  * SPDX-License-Identifier: Apache-2.0 */
 #include "base/err.h"

@@ -6,7 +6,7 @@
  *   the device's fault stops at once (kernels/ only)
  *
  * A sentence says what, where and what to do: err_set(ERR_FORMAT, "%s:%d: unknown key '%s'; did you mean '%s'?", ...).
- * It is printed in one place, rl/cmd. Output arguments are untouched when a call fails.
+ * rl/cmd prints it; where a run continues past a failure, a warning holds it. Outputs are untouched when a call fails.
  *
  * SPDX-License-Identifier: Apache-2.0 */
 #ifndef BASE_ERR_H
@@ -20,14 +20,14 @@ enum err {
     ERR_LIMIT,   /* the input is legal but larger than a stated limit */
     ERR_STATE,   /* files of a run do not fit together: wrong checkpoint, run in use ... */
     ERR_NUMBERS, /* weights, log-probabilities or a gradient are not finite: what is in memory is not worth saving */
-    ERR_DEVICE,  /* no such device, or it cannot do what is asked */
+    ERR_DEVICE,  /* no such device, or it cannot do what is requested */
     ERR_STOPPED, /* the user asked to stop */
 };
 
 /* Sets the sentence of this thread and returns `code`, so that a caller writes: return err_set(...). */
 enum err err_set(enum err code, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
-#ifdef __clang_analyzer__ /* tell it that the code comes back, so that it sees no way on after a failure */
+#ifdef __clang_analyzer__ /* the analyzer then knows that `code` is returned, and follows no path past a failure */
 #define err_set(code, ...) (err_set((code), __VA_ARGS__), (code))
 #endif
 

@@ -1,4 +1,4 @@
-/* base/file.c
+/* base/file.c - POSIX calls with their failures put into sentences; a write goes to a temporary name, then is renamed.
  *
  * SPDX-License-Identifier: Apache-2.0 */
 #include "base/file.h"
@@ -40,7 +40,8 @@ enum err file_check_regular(const char *path)
     return stat(path, &info) == 0 ? refuse_special(&info, path) : ERR_NONE;
 }
 
-/* Looks before it opens, since opening a device may do something; and after it, since the path may name another file by then. */
+/* Looks before it opens, since opening a device may do something; and after it, since the path may name another file by
+ * then. */
 enum err file_open(int *out, const char *path)
 {
     struct stat info;

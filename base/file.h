@@ -19,10 +19,11 @@ struct file_map {
     size_t size;
 };
 
-/* Opens a regular file for reading; the caller closes it. A folder, pipe, socket or device in its place is refused at once, never
- * waited for. */
+/* Opens a regular file for reading; the caller closes it. A folder, pipe, socket or device in its place is refused at
+ * once, never waited for. */
 enum err file_open(int *fd, const char *path);
-/* Refuses the same kinds by path, for files that another library opens or that are written; a missing file is no error. */
+/* Refuses the same kinds by path, for files that another library opens or that are written; a missing file is no
+ * error. */
 enum err file_check_regular(const char *path);
 enum err file_map_open(struct file_map *map, const char *path);
 void file_map_close(struct file_map *map);

@@ -1,4 +1,4 @@
-/* base/json.c
+/* base/json.c - each getter checks the type and names the document and the key in its error.
  *
  * SPDX-License-Identifier: Apache-2.0 */
 #include "base/json.h"

@@ -14,8 +14,8 @@
 #include "base/err.h"
 #include "base/str.h"
 
-/* From here on jansson allocates as mem_alloc does: out of memory ends the program with a sentence. Without it jansson calls such a
- * document invalid. Once, before the first document. */
+/* From here on jansson allocates as mem_alloc does: out of memory ends the program with a sentence. Without it jansson
+ * calls such a document invalid. Once, before the first document. */
 void json_use_memory(void);
 
 /* `name` is the file's path, or "file:line"; it opens the sentence of an error. The document may be any value. */
@@ -27,7 +27,7 @@ enum err json_parse_file_of_reals(json_t **out, const char *path, size_t limit);
 /* A field that must be there, of that type. */
 enum err json_get_int(const json_t *object, const char *key, const char *name, int64_t *out);
 enum err json_get_text(const json_t *object, const char *key, const char *name, struct str *out);
-/* The same, but a missing field or null leaves *out as it was. */
+/* Like the getters above, but a missing field or null leaves *out as it was. */
 enum err json_want_int(const json_t *object, const char *key, const char *name, int64_t *out);
 enum err json_want_double(const json_t *object, const char *key, const char *name, double *out);
 enum err json_want_bool(const json_t *object, const char *key, const char *name, bool *out);

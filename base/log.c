@@ -12,14 +12,14 @@
 
 #define LOG_TEXT_BYTES 8192
 
-static enum log_level log_least = LOG_INFO;
+static enum log_level log_min_level = LOG_INFO;
 static void (*log_before)(void);
 static void (*log_after)(void);
 static pthread_mutex_t log_lock = PTHREAD_MUTEX_INITIALIZER;
 
-void log_set_level(enum log_level least)
+void log_set_level(enum log_level min)
 {
-    log_least = least;
+    log_min_level = min;
 }
 
 void log_set_hooks(void (*before)(void), void (*after)(void))
@@ -45,7 +45,7 @@ static void log_text(enum log_level level, const char *text)
 void log_message(enum log_level level, const char *format, ...)
 {
     char text[LOG_TEXT_BYTES];
-    if (level < log_least) {
+    if (level < log_min_level) {
         return;
     }
     va_list args;
@@ -68,7 +68,7 @@ static bool log_is_new(const char *text)
     }
     if (is_new) {
         free(seen[next]);
-        seen[next] = strdup(text); /* NULL: it is said again */
+        seen[next] = strdup(text); /* NULL: the message may be shown again */
         next = (next + 1) % REMEMBERED;
     }
     pthread_mutex_unlock(&log_lock);
@@ -78,7 +78,7 @@ static bool log_is_new(const char *text)
 void log_message_once(enum log_level level, const char *format, ...)
 {
     char text[LOG_TEXT_BYTES];
-    if (level < log_least) {
+    if (level < log_min_level) {
         return;
     }
     va_list args;

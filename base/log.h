@@ -1,4 +1,4 @@
-/* base/log.h - one line a message on stderr: "strop: warning: text".
+/* base/log.h - one line per message on stderr: "strop: warning: text".
  *
  * For what a person should know; numbers of a run go to its store. Thread-safe. A live status line (rl/progress) is
  * cleared before a message and drawn again after it, through the two hooks.
@@ -9,9 +9,9 @@
 
 enum log_level { LOG_DEBUG, LOG_INFO, LOG_WARNING, LOG_ERROR };
 
-void log_set_level(enum log_level least);
+void log_set_level(enum log_level min);
 void log_message(enum log_level level, const char *format, ...) __attribute__((format(printf, 2, 3)));
-/* The same, but a text that was shown already is not shown again: for what is found each time a file is opened. */
+/* log_message, but a text that was shown before is not shown again: for what is found each time a file is opened. */
 void log_message_once(enum log_level level, const char *format, ...) __attribute__((format(printf, 2, 3)));
 /* Called around each message; NULL for none. */
 void log_set_hooks(void (*before)(void), void (*after)(void));

@@ -12,6 +12,7 @@
 
 #include "base/arena.h"
 #include "base/err.h"
+#include "base/num.h"
 
 struct str str_of(const char *text)
 {
@@ -211,7 +212,7 @@ static void strbuf_reserve(struct strbuf *buffer, size_t more)
         return;
     }
     size_t capacity = buffer->capacity ? buffer->capacity * 2 : 64;
-    buffer->capacity = capacity > need ? capacity : need;
+    buffer->capacity = max_size(capacity, need);
     buffer->data = mem_grow(buffer->data, buffer->capacity);
 }
 
