@@ -131,7 +131,7 @@ const struct device_kind device_gpu = {
     .name = "cuda",
     .element_bytes = 2,
     .has_slots = true,
-    .limits = {.most_D = 128, .most_group = 64, .multiple_d = 2},
+    .limits = {.max_D = 128, .max_group = 64, .multiple_d = 2},
 };
 
 /* ---- open and close ---- */
@@ -195,7 +195,7 @@ enum err device_open(struct device **out, const char *name)
     return ERR_NONE;
 }
 
-/* What the GPU would be, where there may be none: only sizes are asked for. */
+/* The operations of a GPU that may not exist: a plan asks only for their sizes. */
 static size_t gpu_matrix_elements(int N, int K)
 {
     return cuda_elements(N, K);

@@ -55,8 +55,8 @@ struct device {
     size_t cut[DEVICE_PHASES];          /* bytes of the slices of each phase, with what alignment takes */
     size_t reserved[DEVICE_PHASES];     /* bytes that may be cut */
     char *region;                       /* what device_reserve took; NULL: nothing */
-    int n_allocations;                  /* that the system was asked for */
-    size_t taken, most_taken;           /* bytes from the system: now, and at most */
+    int n_allocations;                  /* requested from the system */
+    size_t taken, max_taken;            /* bytes from the system: now, and at most */
 };
 
 /* name: "auto" (a GPU if there is one), "cuda" or "cuda:N" (the first, or GPU N counted from 0), "cpu", or one
@@ -106,7 +106,7 @@ struct device_shapes {
     } attentions[DEVICE_MAX_SHAPES];
 };
 
-/* The largest batches that the operations will be asked for, to size what they need for themselves. */
+/* The largest batches that the operations will see, to size what they need for themselves. */
 struct device_limits {
     struct device_shapes shapes; /* of the layers */
     int d, V;                    /* of the residual stream and the head */

@@ -27,20 +27,20 @@ static struct term clip_term(const struct grpo_loss_options *o, double w, double
     return (struct term){.value = -bounded * advantage, .d_log_w = bounded == w ? -w * advantage : 0};
 }
 
-static double clamp(double x, double least, double most)
+static double clamp(double x, double min, double max)
 {
-    return x < least ? least : x > most ? most : x;
+    return x < min ? min : x > max ? max : x;
 }
 
 static double vespo_phi(const struct grpo_loss_options *o, const struct grpo_loss_input *in)
 {
-    const double least = log(1e-8), most = 20;
+    const double min = log(1e-8), max = 20;
     double sum = 0, k = in->advantage >= 0 ? o->vespo_k_pos : o->vespo_k_neg;
     double lambda = fmax(in->advantage >= 0 ? o->vespo_lambda_pos : o->vespo_lambda_neg, 1e-4);
     for (int t = 0; t < in->n_tokens; t++) {
-        sum += clamp((double)in->logprob[t] - (double)in->old[t], -most, most);
+        sum += clamp((double)in->logprob[t] - (double)in->old[t], -max, max);
     }
-    double log_w = clamp(sum, least, most);
+    double log_w = clamp(sum, min, max);
     double phi = exp(lambda + k * log_w - lambda * exp(log_w));
     return isfinite(phi) ? phi : 0;
 }
@@ -91,7 +91,7 @@ static double mean_log_ratio(const struct grpo_loss_input *in)
 
 struct grpo_loss_sums grpo_loss(const struct grpo_loss_options *o, const struct grpo_loss_input *in, float *d_logprob)
 {
-    struct grpo_loss_sums sums = {.n_tokens = in->n_tokens, .ratio_least = INFINITY, .ratio_most = -INFINITY};
+    struct grpo_loss_sums sums = {.n_tokens = in->n_tokens, .ratio_min = INFINITY, .ratio_max = -INFINITY};
     double mean = mean_log_ratio(in), shared = 0; /* d loss / d log w, where log w is the sequence's */
     double phi = o->surrogate == SURROGATE_VESPO ? vespo_phi(o, in) : 0;
     bool off_policy = o->off_policy_mask_threshold > 0 && in->advantage < 0 && -mean > o->off_policy_mask_threshold;
@@ -112,8 +112,8 @@ struct grpo_loss_sums grpo_loss(const struct grpo_loss_options *o, const struct 
         }
         sums.loss += in->weight * loss.value;
         sums.ratio += w;
-        sums.ratio_least = fmin(sums.ratio_least, w);
-        sums.ratio_most = fmax(sums.ratio_most, w);
+        sums.ratio_min = fmin(sums.ratio_min, w);
+        sums.ratio_max = fmax(sums.ratio_max, w);
         sums.clipped_low += low;
         sums.clipped_high += high;
         shared += loss.d_log_w;

@@ -7,10 +7,10 @@
  *   CLIP     -min(min(w, delta) A, clip(w, 1 - epsilon, 1 + epsilon_high) A)
  *   CISPO    -stopgrad(min(w, epsilon_high)) A logprob_t                              (arXiv 2506.13585, eq. 4)
  *   SAPO     -4 / tau sigmoid(tau (w - 1)) A,  tau by the sign of A                   (arXiv 2511.20347, eq. 5)
- *   VESPO    -stopgrad(phi) A logprob_t, phi = exp(lambda + k log W - lambda W), W = exp(sum over t of (logprob_t - old_t)),
- *            k and lambda by the sign of A; sums are held within +-20 and W above 1e-8    (arXiv 2602.10693, as in TRL 1.16)
+ *   VESPO    -stopgrad(phi) A logprob_t, phi = exp(lambda + k log W - lambda W), W = exp(sum_t (logprob_t - old_t)),
+ *            k and lambda by the sign of A; sums are held within +-20, W above 1e-8 (arXiv 2602.10693, as in TRL 1.16)
  *   REINFORCE  -A logprob_t
- *   + beta KL_t      k1 = logprob - ref; k2 = k1^2 / 2; k3 = exp(-k1) + k1 - 1; unbiased k3 = w k3 (arXiv 2512.02556, eq. 7)
+ *   + beta KL_t   k1 = logprob - ref; k2 = k1^2 / 2; k3 = exp(-k1) + k1 - 1; unbiased w k3 (arXiv 2512.02556, eq. 7)
  *
  * and the loss of a batch is the sum of token losses times token weights; the aggregation (rl/loss.h) is in the weight.
  * Masked tokens (below) lose the policy term and keep the KL term, as in TRL.
@@ -49,7 +49,7 @@ struct grpo_loss_input {
 struct grpo_loss_sums {
     double loss; /* weighted: the completion's share of the batch's loss */
     double kl;   /* of the estimator (k3 when beta is 0 and ref is given) */
-    double ratio, ratio_most, ratio_least;
+    double ratio, ratio_max, ratio_min;
     int clipped_low, clipped_high; /* tokens whose ratio is beyond the bound that the sign of A puts; masked ones too */
     int n_tokens;
 };

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/arena.h"
+#include "base/num.h"
 #include "kernels/device.h"
 #include "kernels/memory.h"
 
@@ -47,7 +48,7 @@ static void *take(struct device *device, size_t bytes)
     if (data) {
         device->n_allocations++;
         device->taken += bytes;
-        device->most_taken = device->taken > device->most_taken ? device->taken : device->most_taken;
+        device->max_taken = max_size(device->taken, device->max_taken);
     }
     return data;
 }
@@ -154,7 +155,7 @@ void *device_alloc(struct device *device, size_t bytes, const char *label)
 
 void *device_alloc_in(struct device *device, enum device_phase phase, size_t bytes, const char *label)
 {
-    size_t room = (bytes + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT + GAP;
+    size_t room = round_up(bytes, ALIGNMENT) + GAP;
     room = room > 0 ? room : ALIGNMENT;
     struct device_slice *slice = mem_alloc(sizeof *slice);
     *slice = (struct device_slice){device->slices, mem_strdup(label), phase, bytes, room, slice};

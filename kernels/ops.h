@@ -299,8 +299,8 @@ struct repeat_args {
 
 /* Shapes that the operations of a kind of device take (kernels/device.h); model_open refuses others. 0: any. */
 struct ops_limits {
-    int most_D;
-    int most_group; /* H / J: query heads that share a key/value head */
+    int max_D;
+    int max_group;  /* H / J: query heads that share a key/value head */
     int multiple_d; /* d is a multiple of it */
 };
 

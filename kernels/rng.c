@@ -1,4 +1,4 @@
-/* kernels/rng.c
+/* kernels/rng.c - ten rounds of Philox, and the distributions made of its words.
  *
  * SPDX-License-Identifier: Apache-2.0 */
 #include "kernels/rng.h"

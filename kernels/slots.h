@@ -1,7 +1,7 @@
 /* kernels/slots.h - the memory that the GPU's operations need for themselves, from the limits of a run.
  *
  * Kernels ask for an array by its purpose (cuda_slot, kernels/cuda/cuda.h). How large each can get follows from the
- * largest batch: cuda_slots_plan says it before the first kernel runs, on any machine. The sizes of blocks that its
+ * largest batch: cuda_slots_plan gives it before the first kernel runs, on any machine. The sizes of blocks that its
  * formulae share with the kernels are here, and the kernels assert them.
  *
  * Private to kernels/. Needs no CUDA. SPDX-License-Identifier: Apache-2.0 */
@@ -14,7 +14,7 @@ enum cuda_slot {
     CUDA_SLOT_ROWS,                        /* a number or a list entry per row */
     CUDA_SLOT_PARTS,                       /* sums of parts, before they are added in order */
     CUDA_SLOT_DELTA,                       /* attention backward: rowsum(dO O) */
-    CUDA_SLOT_TILES,                       /* head: what each vocabulary tile says */
+    CUDA_SLOT_TILES,                       /* head: the result of each vocabulary tile */
     CUDA_SLOT_LOGITS,                      /* head: logits of filtered rows; gradients of logits */
     CUDA_SLOT_SAMPLING,                    /* head: how to draw each row */
     CUDA_SLOT_WIDE,                        /* fp32 sums before they are rounded to elements; import and export */
@@ -32,7 +32,7 @@ enum cuda_slot {
 #define CUDA_FEW_ROWS      256  /* that store their logits; */
 #define CUDA_DLOGIT_ROWS   4096 /* that store the gradients of their logits */
 #define CUDA_TILE          128  /* rows and columns of a tile of a product; tokens of a vocabulary tile */
-#define CUDA_TILE_BYTES    24   /* what a vocabulary tile says of a row */
+#define CUDA_TILE_BYTES    24   /* the result of a vocabulary tile for a row */
 #define CUDA_DRAW_BYTES    28   /* how to draw a row, */
 #define CUDA_FILTER_BYTES  56   /* and with filters */
 #define CUDA_PART_ROWS     64   /* rows whose sum is a part: norms, biases, keys of attention */

@@ -42,15 +42,15 @@ static enum err check(const struct model_config *config, const char *source, con
 {
     const struct ops_limits *limits = &device->kind->limits;
     TRY(param_check_rows("head_dim", config->D, source));
-    if (limits->most_D && config->D > limits->most_D) {
+    if (limits->max_D && config->D > limits->max_D) {
         return err_set(ERR_DEVICE, "%s: head_dim is %d, and the device %s takes at most %d; use --device=cpu", source,
-                       config->D, device->kind->name, limits->most_D);
+                       config->D, device->kind->name, limits->max_D);
     }
-    if (limits->most_group && config->H / config->J > limits->most_group) {
+    if (limits->max_group && config->H / config->J > limits->max_group) {
         return err_set(ERR_DEVICE,
                        "%s: %d attention heads share a key/value head, and the device %s takes at most %d; use "
                        "--device=cpu",
-                       source, config->H / config->J, device->kind->name, limits->most_group);
+                       source, config->H / config->J, device->kind->name, limits->max_group);
     }
     return ERR_NONE;
 }

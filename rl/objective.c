@@ -94,8 +94,8 @@ static void add_sums(struct grpo_loss_sums *to, const struct grpo_loss_sums *fro
     to->loss += from->loss;
     to->kl += from->kl;
     to->ratio += from->ratio;
-    to->ratio_most = to->n_tokens ? fmax(to->ratio_most, from->ratio_most) : from->ratio_most;
-    to->ratio_least = to->n_tokens ? fmin(to->ratio_least, from->ratio_least) : from->ratio_least;
+    to->ratio_max = to->n_tokens ? fmax(to->ratio_max, from->ratio_max) : from->ratio_max;
+    to->ratio_min = to->n_tokens ? fmin(to->ratio_min, from->ratio_min) : from->ratio_min;
     to->clipped_low += from->clipped_low;
     to->clipped_high += from->clipped_high;
     to->n_tokens += from->n_tokens;

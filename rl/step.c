@@ -135,7 +135,7 @@ static void step_metrics(struct train *t)
     }
     metrics_set(&t->metrics, clock_seconds() - t->step_start, "step_time");
     metrics_set(&t->metrics, t->device->n_allocations, "memory/allocations");
-    metrics_set(&t->metrics, (double)t->device->most_taken, "memory/peak_bytes");
+    metrics_set(&t->metrics, (double)t->device->max_taken, "memory/peak_bytes");
 }
 
 enum err step_finish(struct train *t)

@@ -81,7 +81,7 @@ static void stochastic_range(const struct adamw_args *a, size_t from, size_t to)
 
 void ISA_NAME(adamw)(const struct adamw_args *a)
 {
-    size_t blocks = (a->n + SQUARES_BLOCK - 1) / SQUARES_BLOCK;
+    size_t blocks = div_up_size(a->n, SQUARES_BLOCK);
     int threads = cpu_threads_for((double)a->n * 16);
     BUG_ON(a->stochastic && (a->n % 2 != 0 || a->first % 2 != 0));
 #pragma omp parallel for num_threads(threads) if (threads > 1)
@@ -102,7 +102,7 @@ double ISA_NAME(sum_squares)(const float *x, size_t n)
     double total = 0, sums[PARTS];
     int threads = cpu_threads_for((double)n * 4);
     for (size_t first = 0; first < n; first += (size_t)PARTS * SQUARES_BLOCK) {
-        size_t left = (n - first + SQUARES_BLOCK - 1) / SQUARES_BLOCK;
+        size_t left = div_up_size(n - first, SQUARES_BLOCK);
         int parts = left < PARTS ? (int)left : PARTS;
 #pragma omp parallel for num_threads(threads) if (threads > 1)
         for (int b = 0; b < parts; b++) {

@@ -9,7 +9,7 @@
 #include "kernels/cpu/cpu.h"
 #include "kernels/cpu/gemm.h"
 
-#define MOST_ROWS 96 /* query rows times heads of a task */
+#define MAX_ROWS 96 /* query rows times heads of a task */
 
 struct task {
     const struct attention_args *args;
@@ -17,7 +17,7 @@ struct task {
     int j, heads;     /* key/value head; query heads that use it */
     int row, n_rows;  /* of the span */
     float *q, *s, *o; /* [R, D], [R, 128], [R, D] */
-    float m[MOST_ROWS], l[MOST_ROWS];
+    float m[MAX_ROWS], l[MAX_ROWS];
 };
 
 static float *query_row(const struct task *t, const void *base, int stride, int r)
@@ -30,9 +30,9 @@ static float *query_row(const struct task *t, const void *base, int stride, int 
 static void task_begin(struct task *t)
 {
     int D = t->args->D, R = t->n_rows * t->heads;
-    t->q = cpu_scratch(SCRATCH_ROWS, (size_t)2 * MOST_ROWS * (size_t)D);
-    t->o = t->q + (ptrdiff_t)MOST_ROWS * D;
-    t->s = cpu_scratch(SCRATCH_SCORES, (size_t)MOST_ROWS * OPS_PAGE);
+    t->q = cpu_scratch(SCRATCH_ROWS, (size_t)2 * MAX_ROWS * (size_t)D);
+    t->o = t->q + (ptrdiff_t)MAX_ROWS * D;
+    t->s = cpu_scratch(SCRATCH_SCORES, (size_t)MAX_ROWS * OPS_PAGE);
     for (int r = 0; r < R; r++) {
         memcpy(t->q + (ptrdiff_t)r * D, query_row(t, t->args->q, t->args->q_stride, r), (size_t)D * sizeof *t->q);
         memset(t->o + (ptrdiff_t)r * D, 0, (size_t)D * sizeof *t->o);
@@ -46,7 +46,7 @@ static void task_begin(struct task *t)
 static void softmax_row(struct task *t, int r, int limit, int width)
 {
     float *s = t->s + (ptrdiff_t)r * OPS_PAGE, *o = t->o + (ptrdiff_t)r * t->args->D;
-    vec scale = vec_set(t->args->scale), most = vec_set(-INFINITY);
+    vec scale = vec_set(t->args->scale), max = vec_set(-INFINITY);
     for (int j = 0; j < width; j += VEC_LANES) {
         int n = limit - j < VEC_LANES ? (limit > j ? limit - j : 0) : VEC_LANES;
         vec x = vec_mul(vec_load(s + j), scale);
@@ -55,9 +55,9 @@ static void softmax_row(struct task *t, int r, int limit, int width)
             x = vec_load_n(s + j, n, -INFINITY);
         }
         vec_store(s + j, x);
-        most = vec_max(x, most);
+        max = vec_max(x, max);
     }
-    float block = vec_largest(most), m = t->m[r] > block ? t->m[r] : block;
+    float block = vec_largest(max), m = t->m[r] > block ? t->m[r] : block;
     if (limit <= 0) {
         memset(s, 0, (size_t)width * sizeof *s);
         return;
@@ -81,7 +81,7 @@ static void task_page(struct task *t, int page)
     const struct attention_args *a = t->args;
     int R = t->n_rows * t->heads, first = t->span->position + t->row, start = page * OPS_PAGE;
     int n_keys = first + t->n_rows - start < OPS_PAGE ? first + t->n_rows - start : OPS_PAGE;
-    int width = (n_keys + VEC_LANES - 1) / VEC_LANES * VEC_LANES;
+    int width = div_up(n_keys, VEC_LANES) * VEC_LANES;
     size_t at = ((size_t)t->span->pages[page] * (size_t)a->J + (size_t)t->j) * (size_t)a->D * OPS_PAGE;
     ISA_NAME(gemm_tile)
     (&(struct gemm_tile){.M = R,
@@ -132,11 +132,11 @@ static void task_end(struct task *t)
 
 void ISA_NAME(attention)(const struct attention_args *a)
 {
-    int heads = a->H / a->J, rows = MOST_ROWS / heads, blocks = 1;
+    int heads = a->H / a->J, rows = MAX_ROWS / heads, blocks = 1;
     double work = 0;
     for (int s = 0; s < a->n_spans; s++) {
-        int n = (a->spans[s].n_rows + rows - 1) / rows;
-        blocks = n > blocks ? n : blocks;
+        int n = div_up(a->spans[s].n_rows, rows);
+        blocks = max_int(n, blocks);
         work += (double)a->spans[s].n_rows * (a->spans[s].position + a->spans[s].n_rows) * a->H * a->D;
     }
     int threads = cpu_threads_for(work);

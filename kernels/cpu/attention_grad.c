@@ -7,7 +7,7 @@
 #include "kernels/cpu/cpu.h"
 #include "kernels/cpu/gemm.h"
 
-#define MOST_ROWS 96
+#define MAX_ROWS 96
 
 struct grad_task {
     const struct attention_grad_args *args;
@@ -16,7 +16,7 @@ struct grad_task {
     float *k, *v, *kt, *vt;        /* [n_keys, D], [n_keys, D], [D, width], [D, width] */
     float *dk, *dv;                /* [n_keys, D] */
     float *q, *dout, *dq, *s, *dp; /* [R, D] three times; [R, width] twice */
-    float lse[MOST_ROWS], delta[MOST_ROWS];
+    float lse[MAX_ROWS], delta[MAX_ROWS];
 };
 
 static ptrdiff_t key_row(const struct context *c, int i)
@@ -107,7 +107,7 @@ static void query_block(struct grad_task *t, int row, int n_rows)
 {
     const struct attention_grad_args *a = t->args;
     int D = a->D, R = n_rows * t->heads, first = t->context->n_prefix + row, panels = D / VEC_LANES;
-    int n_keys = first + n_rows, width = (n_keys + VEC_LANES - 1) / VEC_LANES * VEC_LANES;
+    int n_keys = first + n_rows, width = div_up(n_keys, VEC_LANES) * VEC_LANES;
     gather_queries(t, row, n_rows);
     product(R, width / VEC_LANES, D, t->q, D, 1, t->kt, t->width, t->s, t->width, false);
     product(R, width / VEC_LANES, D, t->dout, D, 1, t->vt, t->width, t->dp, t->width, false);
@@ -130,14 +130,14 @@ static void context_grad(const struct attention_grad_args *a, const struct conte
 {
     struct grad_task t = {.args = a, .context = context, .j = j, .heads = a->H / a->J};
     t.n_keys = context->n_prefix + context->n_rows;
-    t.width = (t.n_keys + VEC_LANES - 1) / VEC_LANES * VEC_LANES;
-    int rows = MOST_ROWS / t.heads;
+    t.width = div_up(t.n_keys, VEC_LANES) * VEC_LANES;
+    int rows = MAX_ROWS / t.heads;
     gather_keys(&t);
-    t.q = cpu_scratch(SCRATCH_ROWS, (size_t)3 * MOST_ROWS * (size_t)a->D);
-    t.dout = t.q + (ptrdiff_t)MOST_ROWS * a->D;
-    t.dq = t.dout + (ptrdiff_t)MOST_ROWS * a->D;
-    t.s = cpu_scratch(SCRATCH_SCORES, (size_t)2 * MOST_ROWS * (size_t)t.width);
-    t.dp = t.s + (ptrdiff_t)MOST_ROWS * t.width;
+    t.q = cpu_scratch(SCRATCH_ROWS, (size_t)3 * MAX_ROWS * (size_t)a->D);
+    t.dout = t.q + (ptrdiff_t)MAX_ROWS * a->D;
+    t.dq = t.dout + (ptrdiff_t)MAX_ROWS * a->D;
+    t.s = cpu_scratch(SCRATCH_SCORES, (size_t)2 * MAX_ROWS * (size_t)t.width);
+    t.dp = t.s + (ptrdiff_t)MAX_ROWS * t.width;
     for (int row = 0; row < context->n_rows; row += rows) {
         query_block(&t, row, context->n_rows - row < rows ? context->n_rows - row : rows);
     }

@@ -6,6 +6,7 @@
 #ifndef KERNELS_CPU_CPU_H
 #define KERNELS_CPU_CPU_H
 
+#include "base/num.h"
 #include "kernels/cpu/vec.h"
 #include "kernels/ops.h"
 #include "kernels/scratch.h"

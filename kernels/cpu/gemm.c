@@ -126,7 +126,7 @@ static shape_fn *const by_4[TALL_ROWS + 1] = {
 #endif
 };
 
-/* The shape of R rows with the most panels that are wanted and there; says how many. */
+/* The shape of R rows with the most panels that are wanted and exist; *P receives how many. */
 static shape_fn *widest(int R, int panels, int *P)
 {
     if (panels >= 4 && by_4[R]) {
@@ -141,10 +141,10 @@ void ISA_NAME(gemm_tile)(const struct gemm_tile *g)
 {
     /* rows in equal parts: as few as fit into the registers together with one panel, or, when there are many, with
      * MAIN_PANELS */
-    int parts = (g->M + GEMM_ROWS - 1) / GEMM_ROWS;
+    int parts = div_up(g->M, GEMM_ROWS);
     parts = g->M <= TALL_ROWS ? 1 : parts;
     for (int p = 0, step; p < g->n_panels; p += step) {
-        int R = (g->M + parts - 1) / parts;
+        int R = div_up(g->M, parts);
         (void)widest(R, g->n_panels - p, &step);
         for (int i = 0, m = 0; i < parts; i++, m += R) {
             R = (g->M - m) / (parts - i);

@@ -20,7 +20,7 @@
 
 /* A tile of products, for m < M, p < n_panels and lanes i < 16:
  *
- *   c[m * c_row + 16 p + i] = chain over k < K, ascending, of fma(a[m * a_row + k * a_k], b[p * b_panel + k * b_k + i], .)
+ *   c[m * c_row + 16 p + i] = chain over k < K, ascending: fma(a[m * a_row + k * a_k], b[p * b_panel + k * b_k + i], .)
  *
  * The chain starts from 0, or from what c holds (from_c). Strides are in floats. One thread. */
 struct gemm_tile {

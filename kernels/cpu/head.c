@@ -14,9 +14,9 @@
 #define FEW_ROWS   16   /* rows of a pass that stores its logits */
 
 struct tile {
-    float most, sum, weighted; /* maximum; sum of exp(x - most); sum of exp(x - most) x */
-    float best;                /* largest x + noise */
-    int32_t token;             /* that has it */
+    float max, sum, weighted; /* maximum; sum of exp(x - max); sum of exp(x - max) x */
+    float best;               /* largest x + noise */
+    int32_t token;            /* that has it */
 };
 
 struct head_pass {
@@ -34,16 +34,16 @@ struct head_pass {
 static struct tile tile_stats(float *x, int n)
 {
     struct tile tile = {.token = -1};
-    vec most = vec_set(-INFINITY), sum = vec_zero(), weighted = vec_zero();
-    int width = (n + VEC_LANES - 1) / VEC_LANES * VEC_LANES;
+    vec max = vec_set(-INFINITY), sum = vec_zero(), weighted = vec_zero();
+    int width = div_up(n, VEC_LANES) * VEC_LANES;
     for (int i = n; i < width; i++) {
         x[i] = -INFINITY;
     }
     for (int i = 0; i < width; i += VEC_LANES) {
-        most = vec_max(vec_load(x + i), most);
+        max = vec_max(vec_load(x + i), max);
     }
-    tile.most = vec_largest(most);
-    vec shift = vec_set(tile.most), low = vec_set(-3e38f);
+    tile.max = vec_largest(max);
+    vec shift = vec_set(tile.max), low = vec_set(-3e38f);
     for (int i = 0; i < width; i += VEC_LANES) {
         vec v = vec_load(x + i), e = vec_exp(vec_sub(v, shift));
         sum = vec_add(sum, e);
@@ -75,7 +75,7 @@ static void pass_block(const struct head_pass *p, int row, int n_rows, int i_til
     float *x = cpu_scratch(SCRATCH_TILE, (size_t)BLOCK_ROWS * TILE);
     ISA_NAME(gemm_tile)
     (&(struct gemm_tile){.M = n_rows,
-                         .n_panels = (n + CPU_PANEL - 1) / CPU_PANEL,
+                         .n_panels = div_up(n, CPU_PANEL),
                          .K = p->d,
                          .a = p->hidden + (ptrdiff_t)row * p->d,
                          .a_row = p->d,
@@ -106,7 +106,7 @@ static void pass_block(const struct head_pass *p, int row, int n_rows, int i_til
 
 static void pass_run(const struct head_pass *p)
 {
-    int row_blocks = (p->n_rows + BLOCK_ROWS - 1) / BLOCK_ROWS;
+    int row_blocks = div_up(p->n_rows, BLOCK_ROWS);
     int threads = cpu_threads_for((double)p->n_rows * p->d * p->V);
 #pragma omp parallel for schedule(dynamic, 4) num_threads(threads) if (threads > 1)
     for (int i = 0; i < row_blocks * p->n_tiles; i++) {
@@ -120,11 +120,11 @@ static struct tile combine(const struct tile *tiles, int n)
 {
     struct tile all = tiles[0];
     for (int i = 1; i < n; i++) {
-        float most = all.most > tiles[i].most ? all.most : tiles[i].most;
-        float a = vec_exp_1(all.most - most), b = vec_exp_1(tiles[i].most - most);
+        float max = all.max > tiles[i].max ? all.max : tiles[i].max;
+        float a = vec_exp_1(all.max - max), b = vec_exp_1(tiles[i].max - max);
         all.sum = all.sum * a + tiles[i].sum * b;
         all.weighted = all.weighted * a + tiles[i].weighted * b;
-        all.most = most;
+        all.max = max;
         if (tiles[i].token >= 0 && (all.token < 0 || tiles[i].best > all.best)) {
             all.best = tiles[i].best;
             all.token = tiles[i].token;
@@ -141,7 +141,7 @@ static size_t tile_floats(int n_rows, int n_tiles)
 /* Scratch of a pass: the tiles, then two numbers per row. */
 static void pass_prepare(struct head_pass *p)
 {
-    p->n_tiles = (p->V + TILE - 1) / TILE;
+    p->n_tiles = div_up(p->V, TILE);
     float *memory = cpu_scratch(SCRATCH_STATS, tile_floats(p->n_rows, p->n_tiles));
     p->tiles = (struct tile *)(void *)memory;
     p->target_logit = (float *)(p->tiles + (size_t)p->n_rows * (size_t)p->n_tiles);
@@ -162,7 +162,7 @@ void ISA_NAME(head)(const struct head_args *a)
         pass_run(&p);
         for (int r = 0; r < n; r++) {
             struct tile all = combine(p.tiles + (ptrdiff_t)r * p.n_tiles, p.n_tiles);
-            float lse = all.most + vec_log_1(all.sum);
+            float lse = all.max + vec_log_1(all.sum);
             a->lse[row + r] = lse;
             a->logprob[row + r] = p.target_logit[r] - lse;
             if (a->entropy) {
@@ -189,7 +189,7 @@ static void sample_rows(const struct head_sample_args *a, int row, int n, bool f
     pass_run(&p);
     for (int r = 0; r < n; r++) {
         struct tile all = combine(p.tiles + (ptrdiff_t)r * p.n_tiles, p.n_tiles);
-        float lse = all.most + vec_log_1(all.sum), logit = 0;
+        float lse = all.max + vec_log_1(all.sum), logit = 0;
         int32_t token = all.token;
         if (filtered) {
             float *logits = p.logits + (ptrdiff_t)r * a->V;
@@ -230,8 +230,8 @@ void ISA_NAME(head_sample)(const struct head_sample_args *a)
 {
     for (int row = 0, n; row < a->n_rows; row += n) {
         bool filtered = ISA_NAME(sampling_filters)(&a->sampling[row]);
-        int most = filtered ? FEW_ROWS : PASS_ROWS;
-        for (n = 1; n < most && row + n < a->n_rows; n++) {
+        int max = filtered ? FEW_ROWS : PASS_ROWS;
+        for (n = 1; n < max && row + n < a->n_rows; n++) {
             if (ISA_NAME(sampling_filters)(&a->sampling[row + n]) != filtered) {
                 break;
             }

@@ -2,7 +2,7 @@
  *
  *   forward      y = x W^T    panels of W as they are
  *   input grad   dx = dy W    panels of W transposed, 16 columns at a time, into panels over n
- *   weight grad  dW = dy^T x  the tile's rows are inputs k, its lanes outputs n, its chain runs over t: it lands in W's layout
+ *   weight grad  dW = dy^T x  the tile's rows are inputs k, its lanes outputs n, its chain runs over t: the layout of W
  *
  * Each tile of an output has one owner, which walks the whole chain in blocks: threads change no bit.
  *
@@ -18,19 +18,9 @@
 #define WEIGHT_PANELS 16
 #define STRIP_GROUP   48
 
-static int least(int a, int b)
-{
-    return a < b ? a : b;
-}
-
-static int blocks_of(int n, int size)
-{
-    return (n + size - 1) / size;
-}
-
 size_t ISA_NAME(matrix_elements)(int N, int K)
 {
-    return (size_t)((N + CPU_PANEL - 1) / CPU_PANEL) * CPU_PANEL * (size_t)K;
+    return (size_t)div_up(N, CPU_PANEL) * CPU_PANEL * (size_t)K;
 }
 
 static size_t matrix_index(int n, int k, int K)
@@ -92,7 +82,7 @@ static void matmul_finish_row(const struct matmul_args *a, int t, int n, int wid
     const float *residual = a->residual ? (const float *)a->residual + at : NULL;
     float *row = (float *)a->y + at;
     for (int j = 0; j < width; j += VEC_LANES) {
-        int lanes = least(width - j, VEC_LANES);
+        int lanes = min_int(width - j, VEC_LANES);
         vec value = vec_load_n(from + j, lanes, 0.0f);
         value = bias ? vec_add(value, vec_load_n(bias + j, lanes, 0.0f)) : value;
         value = residual ? vec_add(vec_load_n(residual + j, lanes, 0.0f), value) : value;
@@ -115,7 +105,7 @@ static void matmul_block(const struct matmul_args *a, int t, int n_rows, int p, 
         (&(struct gemm_tile){
             .M = n_rows,
             .n_panels = n_panels,
-            .K = least(a->K - k, block),
+            .K = min_int(a->K - k, block),
             .a = (const float *)a->x + (ptrdiff_t)t * a->x_stride + k,
             .a_row = a->x_stride,
             .a_k = 1,
@@ -136,16 +126,16 @@ static void matmul_block(const struct matmul_args *a, int t, int n_rows, int p, 
 
 void ISA_NAME(matmul)(const struct matmul_args *a)
 {
-    int panels = (a->N + CPU_PANEL - 1) / CPU_PANEL;
+    int panels = div_up(a->N, CPU_PANEL);
     int threads = cpu_threads_for((double)a->T * a->N * a->K);
     int rows = (a->T + 2 * threads - 1) / (2 * threads);
-    rows = (rows + GEMM_ROWS - 1) / GEMM_ROWS * GEMM_ROWS;
-    rows = a->T <= TALL_ROWS ? a->T : least(rows, ROW_BLOCK); /* few rows: each panel is read once */
-    int row_blocks = (a->T + rows - 1) / rows;
-    int chunks = row_blocks >= 4 * threads ? 1 : (8 * threads + row_blocks - 1) / row_blocks; /* of the panels */
-    int width = (panels + chunks - 1) / chunks;
+    rows = div_up(rows, GEMM_ROWS) * GEMM_ROWS;
+    rows = a->T <= TALL_ROWS ? a->T : min_int(rows, ROW_BLOCK); /* few rows: each panel is read once */
+    int row_blocks = div_up(a->T, rows);
+    int chunks = row_blocks >= 4 * threads ? 1 : div_up(8 * threads, row_blocks); /* of the panels */
+    int width = div_up(panels, chunks);
     width = (width + 3) / 4 * 4;
-    chunks = (panels + width - 1) / width;
+    chunks = div_up(panels, width);
 #pragma omp parallel for schedule(dynamic) num_threads(threads) if (threads > 1)
     for (int i = 0; i < row_blocks * chunks; i++) {
         int t = i / chunks * rows, p = i % chunks * width;
@@ -157,7 +147,7 @@ void ISA_NAME(matmul)(const struct matmul_args *a)
 static void transpose_panel(const struct matmul_input_grad_args *a, int n, int n_rows, int kp, float *transposed)
 {
     const float *w = (const float *)a->w + (size_t)kp * CPU_PANEL * CPU_PANEL;
-    int width = least(a->K - kp * CPU_PANEL, CPU_PANEL);
+    int width = min_int(a->K - kp * CPU_PANEL, CPU_PANEL);
     for (int i = 0; i < n_rows; i += CPU_PANEL) {
         const float *from = w + (size_t)(n + i) * (size_t)a->K; /* [k][n] */
         float last[CPU_PANEL * CPU_PANEL] = {0};
@@ -173,7 +163,7 @@ static void transpose_panel(const struct matmul_input_grad_args *a, int n, int n
 static void input_grad_block(const struct matmul_input_grad_args *a, const float *transposed, int t, int end, int kp,
                              int n_panels, int n)
 {
-    int k = kp * CPU_PANEL, width = least(a->K - k, n_panels * CPU_PANEL), n_rows = least(end - t, ROW_BLOCK);
+    int k = kp * CPU_PANEL, width = min_int(a->K - k, n_panels * CPU_PANEL), n_rows = min_int(end - t, ROW_BLOCK);
     float *dx = (float *)a->dx + (ptrdiff_t)t * a->dx_stride + k;
     float *tile = dx;
     ptrdiff_t row = a->dx_stride;
@@ -189,7 +179,7 @@ static void input_grad_block(const struct matmul_input_grad_args *a, const float
     (&(struct gemm_tile){
         .M = n_rows,
         .n_panels = n_panels,
-        .K = least(a->N - n, N_BLOCK),
+        .K = min_int(a->N - n, N_BLOCK),
         .a = (const float *)a->dy + (ptrdiff_t)t * a->dy_stride + n,
         .a_row = a->dy_stride,
         .a_k = 1,
@@ -207,18 +197,18 @@ static void input_grad_block(const struct matmul_input_grad_args *a, const float
 
 void ISA_NAME(matmul_input_grad)(const struct matmul_input_grad_args *a)
 {
-    int threads = cpu_threads_for((double)a->T * a->N * a->K), panels = blocks_of(a->K, CPU_PANEL);
-    int chunks = blocks_of(panels, GRAD_PANELS), width = blocks_of(panels, chunks);
-    int groups = threads > 1 ? least(blocks_of(4 * threads, chunks), blocks_of(a->T, ROW_BLOCK)) : 1;
-    int rows = blocks_of(blocks_of(a->T, groups), GEMM_ROWS) * GEMM_ROWS;
+    int threads = cpu_threads_for((double)a->T * a->N * a->K), panels = div_up(a->K, CPU_PANEL);
+    int chunks = div_up(panels, GRAD_PANELS), width = div_up(panels, chunks);
+    int groups = threads > 1 ? min_int(div_up(4 * threads, chunks), div_up(a->T, ROW_BLOCK)) : 1;
+    int rows = div_up(div_up(a->T, groups), GEMM_ROWS) * GEMM_ROWS;
 #pragma omp parallel for schedule(dynamic) num_threads(threads) if (threads > 1)
     for (int i = 0; i < chunks * groups; i++) {
-        int kp = i / groups * width, n_panels = least(panels - kp, width);
-        int begin = i % groups * rows, end = least(a->T, begin + rows);
+        int kp = i / groups * width, n_panels = min_int(panels - kp, width);
+        int begin = i % groups * rows, end = min_int(a->T, begin + rows);
         float *transposed = cpu_scratch(SCRATCH_PACK, (size_t)GRAD_PANELS * N_BLOCK * CPU_PANEL);
         for (int n = 0; n < a->N && begin < end; n += N_BLOCK) {
             for (int q = 0; q < n_panels; q++) {
-                transpose_panel(a, n, least(a->N - n, N_BLOCK), kp + q,
+                transpose_panel(a, n, min_int(a->N - n, N_BLOCK), kp + q,
                                 transposed + (ptrdiff_t)q * N_BLOCK * CPU_PANEL);
             }
             for (int t = begin; t < end; t += ROW_BLOCK) {
@@ -247,7 +237,7 @@ static void gather_panels(const struct matmul_weight_grad_args *a, int t, int n_
                           float *dy)
 {
     for (int q = 0; q < n_panels; q++) {
-        int n = (p + q) * CPU_PANEL, width = least(a->N - n, CPU_PANEL);
+        int n = (p + q) * CPU_PANEL, width = min_int(a->N - n, CPU_PANEL);
         vec bias = dbias ? vec_load_n(dbias + n, width, 0.0f) : vec_zero();
         for (int i = 0; i < n_rows; i++, dy += CPU_PANEL) {
             const float *from = (const float *)a->dy + (ptrdiff_t)(t + i) * a->dy_stride + n;
@@ -274,7 +264,7 @@ static void weight_grad_block(const struct matmul_weight_grad_args *a, const flo
             }
             ISA_NAME(gemm_tile)
             (&(struct gemm_tile){
-                .M = least(width - j, GEMM_ROWS),
+                .M = min_int(width - j, GEMM_ROWS),
                 .n_panels = 1,
                 .K = n_rows,
                 .a = strips + (ptrdiff_t)j * n_rows,
@@ -296,10 +286,10 @@ static void weight_grad_chunk(const struct matmul_weight_grad_args *a, int p, in
     float *strips = cpu_scratch(SCRATCH_PACK, (size_t)T_BLOCK * (STRIP_GROUP + GEMM_ROWS));
     float *dy = cpu_scratch(SCRATCH_TILE, (size_t)T_BLOCK * WEIGHT_PANELS * CPU_PANEL);
     for (int t = 0; t < a->T; t += T_BLOCK) {
-        int n_rows = least(a->T - t, T_BLOCK);
+        int n_rows = min_int(a->T - t, T_BLOCK);
         gather_panels(a, t, n_rows, p, n_panels, k == 0 ? a->dbias : NULL, dy);
         for (int j = k; a->dw && j < k_end; j += STRIP_GROUP) {
-            int width = least(k_end - j, STRIP_GROUP);
+            int width = min_int(k_end - j, STRIP_GROUP);
             cut_strips(a, t, n_rows, j, width, strips);
             weight_grad_block(a, strips, dy, n_rows, p, n_panels, j, width);
         }
@@ -309,21 +299,21 @@ static void weight_grad_chunk(const struct matmul_weight_grad_args *a, int p, in
 /* Chunks of panels copy x anew, chunks of inputs dy: threads share what is wider. */
 void ISA_NAME(matmul_weight_grad)(const struct matmul_weight_grad_args *a)
 {
-    int threads = cpu_threads_for((double)a->T * a->N * a->K), panels = blocks_of(a->N, CPU_PANEL);
-    int chunks = blocks_of(panels, WEIGHT_PANELS), k_chunks = 1, wanted = threads > 1 ? 2 * threads : 1;
+    int threads = cpu_threads_for((double)a->T * a->N * a->K), panels = div_up(a->N, CPU_PANEL);
+    int chunks = div_up(panels, WEIGHT_PANELS), k_chunks = 1, wanted = threads > 1 ? 2 * threads : 1;
     if (chunks < wanted && a->K > a->N) {
-        k_chunks = least(blocks_of(wanted, chunks), blocks_of(a->K, STRIP_GROUP));
+        k_chunks = min_int(div_up(wanted, chunks), div_up(a->K, STRIP_GROUP));
     } else if (chunks < wanted) {
-        chunks = least(wanted, panels);
+        chunks = min_int(wanted, panels);
     }
-    int n_panels = blocks_of(panels, chunks), width = blocks_of(blocks_of(a->K, k_chunks), GEMM_ROWS) * GEMM_ROWS;
-    chunks = blocks_of(panels, n_panels);
+    int n_panels = div_up(panels, chunks), width = div_up(div_up(a->K, k_chunks), GEMM_ROWS) * GEMM_ROWS;
+    chunks = div_up(panels, n_panels);
     int k_needed = a->dw ? a->K : a->dbias ? 1 : 0; /* the first inputs' owner adds up dbias */
 #pragma omp parallel for schedule(dynamic) num_threads(threads) if (threads > 1)
     for (int i = 0; i < chunks * k_chunks; i++) {
         int p = i / k_chunks * n_panels, k = i % k_chunks * width;
         if (k < k_needed) {
-            weight_grad_chunk(a, p, least(panels - p, n_panels), k, least(a->K, k + width));
+            weight_grad_chunk(a, p, min_int(panels - p, n_panels), k, min_int(a->K, k + width));
         }
     }
 }

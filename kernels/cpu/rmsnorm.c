@@ -73,7 +73,7 @@ static void rmsnorm_grad_slice(const struct rmsnorm_grad_args *a, int t, int h, 
 
 void ISA_NAME(rmsnorm_grad)(const struct rmsnorm_grad_args *a)
 {
-    int parts = (a->T + ROWS_PER_PART - 1) / ROWS_PER_PART;
+    int parts = div_up(a->T, ROWS_PER_PART);
     float *sums = cpu_scratch(SCRATCH_STATS, (size_t)parts * (size_t)a->width);
     memset(sums, 0, (size_t)parts * (size_t)a->width * sizeof *sums);
     int threads = cpu_threads_for((double)a->T * a->n_heads * a->width * 8);

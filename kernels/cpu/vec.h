@@ -4,8 +4,8 @@
  * register, two 256-bit ones, or an array of sixteen floats; each operation acts on each lane alone and rounds once, so
  * the three builds agree in every bit. Reductions have a fixed tree: lane i + lane i+8, then +4, +2, +1.
  *
- * Only this file knows instruction sets. A name that other files of kernels/ must see is written ISA_NAME(matmul) and
- * becomes matmul_avx2 and so on.
+ * Only this file uses intrinsics; gemm.[ch] choose tile shapes by the instruction set. A name that other files of
+ * kernels/ must see is written ISA_NAME(matmul) and becomes matmul_avx2 and so on.
  *
  * SPDX-License-Identifier: Apache-2.0 */
 #ifndef KERNELS_CPU_VEC_H

@@ -160,7 +160,7 @@ static void two_layouts_share_one_piece(void **state)
     }
     assert_int_equal(s.weights[0] + s.weights[999], 14);
     assert_int_equal(device->n_allocations, 1);
-    assert_int_equal(device->most_taken, device_plan_bytes(plan));
+    assert_int_equal(device->max_taken, device_plan_bytes(plan));
     device_close(device);
     device_close(plan);
 }
@@ -202,7 +202,7 @@ static void without_a_plan_nothing_is_shared(void **state)
     assert_int_equal(s.cache[0] + s.cache[4999], 2);
     device_free(device, s.cache);
     assert_int_equal(device->taken, 1000 + 3000 + 100);
-    assert_int_equal(device->most_taken, 1000 + 5000 + 3000 + 100);
+    assert_int_equal(device->max_taken, 1000 + 5000 + 3000 + 100);
     device_close(device);
 }
 

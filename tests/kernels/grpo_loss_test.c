@@ -260,7 +260,7 @@ static void on_policy_all_are_reinforce(void **state)
         for (size_t t = 0; t < 3; t++) {
             assert_near((double)gradient[t], 0.75, 1e-7, "gradient", t);
         }
-        assert_true(sums.ratio == 3 && sums.ratio_least == 1 && sums.ratio_most == 1);
+        assert_true(sums.ratio == 3 && sums.ratio_min == 1 && sums.ratio_max == 1);
         assert_int_equal(sums.clipped_low + sums.clipped_high, 0);
         assert_int_equal(sums.n_tokens, 3);
     }

@@ -151,10 +151,9 @@ static void shapes_beyond_the_device_are_refused(void **state)
         struct ops_limits limits;
         const char *error; /* NULL: the shape is taken */
     } cases[] = {
-        {{.most_D = 16, .most_group = 2, .multiple_d = 8}, NULL},
-        {{.most_D = 15}, "new model: head_dim is 16, and the device small takes at most 15"},
-        {{.most_group = 1},
-         "new model: 2 attention heads share a key/value head, and the device small takes at most 1"},
+        {{.max_D = 16, .max_group = 2, .multiple_d = 8}, NULL},
+        {{.max_D = 15}, "new model: head_dim is 16, and the device small takes at most 15"},
+        {{.max_group = 1}, "new model: 2 attention heads share a key/value head, and the device small takes at most 1"},
         {{.multiple_d = 16}, "new model: hidden_size is 40, and the device small takes only multiples of 16"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
