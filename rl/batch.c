@@ -32,16 +32,16 @@ struct packer {
     int T, n_targets, n_contexts;
 };
 
-static void packer_begin(struct packer *p, int most_rows, int most_targets, int most_contexts)
+static void packer_begin(struct packer *p, int max_rows, int max_targets, int max_contexts)
 {
     struct arena *arena = &p->it->arena;
-    p->tokens = ARENA_NEW(arena, int32_t, most_rows);
-    p->positions = ARENA_NEW(arena, int32_t, most_rows);
-    p->target_rows = ARENA_NEW(arena, int32_t, most_targets);
-    p->targets = ARENA_NEW(arena, int32_t, most_targets);
-    p->sample = ARENA_NEW(arena, int32_t, most_targets);
-    p->index = ARENA_NEW(arena, int32_t, most_targets);
-    p->contexts = ARENA_NEW(arena, struct context, most_contexts);
+    p->tokens = ARENA_NEW(arena, int32_t, max_rows);
+    p->positions = ARENA_NEW(arena, int32_t, max_rows);
+    p->target_rows = ARENA_NEW(arena, int32_t, max_targets);
+    p->targets = ARENA_NEW(arena, int32_t, max_targets);
+    p->sample = ARENA_NEW(arena, int32_t, max_targets);
+    p->index = ARENA_NEW(arena, int32_t, max_targets);
+    p->contexts = ARENA_NEW(arena, struct context, max_contexts);
 }
 
 /* Closes the micro-batch; the arrays go on behind it. */

@@ -19,8 +19,8 @@
 #define ROUND_TOKENS  24000 /* of completions, at most */
 #define FEW_TOKENS    100   /* a sample should have more of them: its prompt is computed but not compared */
 #define MAX_TARGETS   6
-#define GROUP_MOST    8
-#define PROMPTS_MOST  128
+#define GROUP_MAX     8
+#define PROMPTS_MAX   128
 #define HIDDEN_EVERY  4 /* rounds */
 
 /* ---- what is gone over ---- */
@@ -34,7 +34,7 @@ struct setup {
 };
 
 static const struct setup setups[] = {
-    {"1024 rows", 1024, 1024, 1300, 1, true, 1000, PROMPTS_MOST},
+    {"1024 rows", 1024, 1024, 1300, 1, true, 1000, PROMPTS_MAX},
     {"512 rows", 512, 256, 600, 1, true, 60, 12},
     {"512 rows, 2 threads", 512, 256, 600, 2, true, 40, 12},
     {"64 rows", 64, 48, 300, 1, true, 30, 12},
@@ -199,9 +199,9 @@ static int random_prompt_length(struct rng *rng, int64_t budget)
 }
 
 /* 1 to `most`, and not above `limit` unless that is below 1. */
-static int random_count(struct exact *e, int most, int64_t limit)
+static int random_count(struct exact *e, int max, int64_t limit)
 {
-    int n = 1 + (int)rng_below(&e->rng, (uint32_t)most);
+    int n = 1 + (int)rng_below(&e->rng, (uint32_t)max);
     return n <= limit ? n : limit < 1 ? 1 : (int)limit;
 }
 
@@ -212,8 +212,8 @@ static void draw_prompts(struct exact *e, const struct model *model, const struc
     struct iteration *it = &e->it;
     iteration_clear(it);
     int64_t budget = left < ROUND_TOKENS ? left : ROUND_TOKENS;
-    int few = setup->prompts == PROMPTS_MOST ? FEW_TOKENS / 5 : FEW_TOKENS;
-    it->G = random_count(e, GROUP_MOST, budget / few);
+    int few = setup->prompts == PROMPTS_MAX ? FEW_TOKENS / 5 : FEW_TOKENS;
+    it->G = random_count(e, GROUP_MAX, budget / few);
     it->n_prompts = random_count(e, setup->prompts, budget / few / it->G);
     int64_t each = budget / (it->G * it->n_prompts) + 1;
     bool is_long = rng_below(&e->rng, 4) == 0;
@@ -338,9 +338,9 @@ static enum err run_setup(struct exact *e, const struct pair *pair, const struct
             hidden_stop(pair->train);
             row->preempted += rollout_stats(rollout)->n_preempted;
         }
-        if (e->options->tell) {
-            e->options->tell(e->options->context, e->result->compared + row->compared,
-                             e->result->different + row->different);
+        if (e->options->report) {
+            e->options->report(e->options->context, e->result->compared + row->compared,
+                               e->result->different + row->different);
         }
     }
     rollout_close(rollout);
@@ -381,8 +381,8 @@ static enum err run_models(struct exact *e, const struct target *target, int sha
     }
     if (result == ERR_NONE) {
         const char *name = e->options->model ? arena_strdup(e->arena, e->options->model) : shapes[shape].name;
-        pair.acts = activations_new(pair.train, MICRO_ROWS, MICRO_ROWS + PROMPTS_MOST * GROUP_MOST,
-                                    2 * PROMPTS_MOST * GROUP_MOST, MAX_POSITIONS, false);
+        pair.acts = activations_new(pair.train, MICRO_ROWS, MICRO_ROWS + PROMPTS_MAX * GROUP_MAX,
+                                    2 * PROMPTS_MAX * GROUP_MAX, MAX_POSITIONS, false);
         result = run_pair(e, target, &pair, name, share);
         activations_free(pair.acts, pair.train);
         if (pair.train != pair.rollout) {

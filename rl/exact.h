@@ -26,7 +26,7 @@ struct exact_options {
     const char *model;  /* a checkpoint, or NULL for the random models */
     uint64_t seed;
     /* Called now and then; may be NULL. */
-    void (*tell)(void *context, int64_t compared, int64_t different);
+    void (*report)(void *context, int64_t compared, int64_t different);
     void *context;
 };
 

@@ -92,7 +92,7 @@ enum err iteration_resume(struct train *t, struct iteration *it)
 
 static int max_length(const struct recipe *r)
 {
-    return r->data.max_prompt_length + recipe_schedule_most(&r->rollout.max_completion_length);
+    return r->data.max_prompt_length + recipe_schedule_max(&r->rollout.max_completion_length);
 }
 
 static int batch_sequences(const struct recipe *r)
@@ -122,7 +122,7 @@ static void describe_step(const struct recipe *r, struct strbuf *out)
     int n = recipe_steps_per_iteration(r);
     strbuf_printf(out, "%d prompts x %d completions of at most %d tokens; a rollout feeds %d step%s",
                   r->rollout.prompts_per_step, r->rollout.num_generations,
-                  recipe_schedule_most(&r->rollout.max_completion_length), n, n == 1 ? "" : "s");
+                  recipe_schedule_max(&r->rollout.max_completion_length), n, n == 1 ? "" : "s");
 }
 
 const struct method method_grpo = {

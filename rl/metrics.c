@@ -34,7 +34,7 @@ void metrics_set(struct metrics *metrics, double value, const char *format, ...)
     va_end(args);
     struct metric *item = metrics_find(metrics, name);
     if (!item) {
-        BUG_ON(metrics->n == METRICS_MOST);
+        BUG_ON(metrics->n == METRICS_MAX);
         item = &metrics->items[metrics->n++];
         memcpy(item->name, name, sizeof name);
     }

@@ -6,7 +6,7 @@
 
 #include "base/str.h"
 
-#define METRICS_MOST 160
+#define METRICS_MAX 160
 
 struct metric {
     char name[64];
@@ -14,7 +14,7 @@ struct metric {
 };
 
 struct metrics {
-    struct metric items[METRICS_MOST];
+    struct metric items[METRICS_MAX];
     int n;
 };
 

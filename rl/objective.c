@@ -51,20 +51,20 @@ struct objective objective_of(const struct recipe *recipe, const struct iteratio
 {
     struct objective o = {
         .recipe = &recipe->loss,
-        .max_completion_length = recipe_schedule_most(&recipe->rollout.max_completion_length),
+        .max_completion_length = recipe_schedule_max(&recipe->rollout.max_completion_length),
         .it = it,
         .minibatch = minibatch,
         .n_samples = dist_sum_count(minibatch->n_samples),
         .n_tokens = dist_sum_count(minibatch->n_tokens),
-        .least_entropy = -INFINITY,
+        .min_entropy = -INFINITY,
         .n_uncertain = minibatch->n_tokens,
     };
     BUG_ON((recipe->loss.top_entropy_quantile < 1) != (entropies != NULL));
     if (entropies && minibatch->n_tokens > 0) {
-        o.least_entropy = (double)quantile(entropies, minibatch->n_tokens, 1 - recipe->loss.top_entropy_quantile);
+        o.min_entropy = (double)quantile(entropies, minibatch->n_tokens, 1 - recipe->loss.top_entropy_quantile);
         o.n_uncertain = 0;
         for (int64_t i = 0; i < minibatch->n_tokens; i++) {
-            o.n_uncertain += (double)entropies[i] >= o.least_entropy;
+            o.n_uncertain += (double)entropies[i] >= o.min_entropy;
         }
     }
     return o;
@@ -138,7 +138,7 @@ void objective_add(const struct objective *o, const struct micro_batch *mb, cons
     int n_targets = mb->batch.n_targets;
     double entropy_weight = o->n_uncertain ? o->recipe->entropy_coef / (double)o->n_uncertain : 0;
     for (int i = 0; i < n_targets; i++) {
-        bool uncertain = (double)targets->entropy[i] >= o->least_entropy;
+        bool uncertain = (double)targets->entropy[i] >= o->min_entropy;
         targets->uncertain[i] = uncertain;
         targets->d_entropy[i] = uncertain ? (float)-entropy_weight : 0;
         stats->loss -= uncertain ? entropy_weight * (double)targets->entropy[i] : 0;

@@ -34,7 +34,7 @@ struct objective {
     const struct iteration *it;
     const struct minibatch *minibatch;
     int64_t n_samples, n_tokens; /* of the minibatch, over all ranks */
-    double least_entropy;        /* tokens below have neither policy nor entropy term */
+    double min_entropy;          /* tokens below have neither policy nor entropy term */
     int64_t n_uncertain;         /* tokens of the minibatch that are not below */
 };
 

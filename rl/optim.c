@@ -11,7 +11,7 @@
 #include "model/finite.h"
 #include "rl/dist.h"
 
-#define OPTIM_MOST_SKIPPED 3
+#define OPTIM_MAX_SKIPPED 3
 
 void optim_init(struct optim *optim, const struct optim_options *options, struct model *model)
 {
@@ -105,7 +105,7 @@ static enum err skip_step(struct optim *optim, const struct model *model, int64_
 {
     const struct param_part *w = not_finite_find(&model->params, model->device, model->params.grads);
     const char *where = w ? w->name : "none: their squares overflow";
-    if (++optim->n_skipped < OPTIM_MOST_SKIPPED) {
+    if (++optim->n_skipped < OPTIM_MAX_SKIPPED) {
         log_warning("step %lld: the gradient is not finite (first in %s); the update is left out",
                     (long long)schedule_step, where);
         return ERR_NONE;
@@ -114,7 +114,7 @@ static enum err skip_step(struct optim *optim, const struct model *model, int64_
         ERR_NUMBERS,
         "step %lld: the gradient is not finite (first in %s), for the %dth time in a row; the checkpoints are "
         "as they were; resume from the last one with a smaller learning_rate (now %g)",
-        (long long)schedule_step, where, OPTIM_MOST_SKIPPED, learning_rate);
+        (long long)schedule_step, where, OPTIM_MAX_SKIPPED, learning_rate);
 }
 
 /* Of bf16 weights without masters the next forward pass tells, and the next save. */

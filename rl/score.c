@@ -139,7 +139,7 @@ double score_mean_length(const struct iteration *it)
 static void length_metrics(const struct iteration *it, struct metrics *metrics)
 {
     double sum = 0, ended_sum = 0, entropy = 0;
-    int least = INT32_MAX, most = 0, n_ended = 0, n_dropped = 0;
+    int min = INT32_MAX, max = 0, n_ended = 0, n_dropped = 0;
     for (int i = 0; i < it->n_samples; i++) {
         const struct completion *c = it->samples[i].completion;
         bool ended = c->finish != FINISH_LENGTH;
@@ -147,15 +147,15 @@ static void length_metrics(const struct iteration *it, struct metrics *metrics)
         ended_sum += ended ? c->n_tokens : 0;
         n_ended += ended;
         n_dropped += it->samples[i].dropped;
-        least = c->n_tokens < least ? c->n_tokens : least;
-        most = c->n_tokens > most ? c->n_tokens : most;
+        min = c->n_tokens < min ? c->n_tokens : min;
+        max = c->n_tokens > max ? c->n_tokens : max;
         for (int t = 0; t < c->n_tokens; t++) {
             entropy += (double)c->entropy[t];
         }
     }
     metrics_set(metrics, score_mean_length(it), "completions/mean_length");
-    metrics_set(metrics, least, "completions/min_length");
-    metrics_set(metrics, most, "completions/max_length");
+    metrics_set(metrics, min, "completions/min_length");
+    metrics_set(metrics, max, "completions/max_length");
     metrics_set(metrics, 1 - (double)n_ended / it->n_samples, "completions/clipped_ratio");
     metrics_set(metrics, n_ended ? ended_sum / n_ended : 0, "completions/mean_terminated_length");
     metrics_set(metrics, (double)n_dropped / it->n_samples, "completions/dropped_ratio");

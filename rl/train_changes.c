@@ -289,7 +289,7 @@ enum err train_check_inside(struct train *t, const struct checkpoint_state *stat
     return result;
 }
 
-enum err train_tell_changes(struct train *t)
+enum err train_report_changes(struct train *t)
 {
     if (t->record.changed.length == 0) {
         return ERR_NONE;

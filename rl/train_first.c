@@ -53,13 +53,13 @@ enum err train_note_first(const struct train *t)
 
 static void print_part(const struct train *t, const char *title, const int32_t *tokens, int n, FILE *out)
 {
-    enum { MOST = 4000 };
+    enum { MAX_SHOWN = 4000 };
     struct strbuf text = STRBUF_INIT;
     tokenizer_decode(t->policy->tokenizer, tokens, n, false, &text);
-    struct str shown = str_slice(strbuf_view(&text), 0, MOST);
+    struct str shown = str_slice(strbuf_view(&text), 0, MAX_SHOWN);
     shown.length = str_utf8_prefix(shown);
     fprintf(out, "\n%s (%d tokens):\n%.*s%s\n", title, n, (int)shown.length, shown.data ? shown.data : "",
-            text.length > MOST ? " ..." : "");
+            text.length > MAX_SHOWN ? " ..." : "");
     strbuf_release(&text);
 }
 

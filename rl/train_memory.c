@@ -34,7 +34,7 @@ enum err train_open_rollout(struct train *t, int kv_pages)
 }
 
 /* The largest training batch: rows, completions. */
-static int most_tokens(const struct recipe *r)
+static int tokens_max(const struct recipe *r)
 {
     int longest = method_of(r)->max_length(r), rows = r->run.tokens_per_micro_batch;
     return rows > longest ? rows : longest;
@@ -46,7 +46,7 @@ struct device_limits train_limits(const struct train *t)
     const struct rollout_recipe *o = &r->rollout;
     const struct model_config *c = &t->policy->config;
     bool samples_drawn = method_of(r)->samples;
-    int tokens = most_tokens(r), samples = method_of(r)->batch_sequences(r);
+    int tokens = tokens_max(r), samples = method_of(r)->batch_sequences(r);
     struct device_limits limits = {
         .d = c->d,
         .V = c->V,
@@ -69,7 +69,7 @@ struct device_limits train_limits(const struct train *t)
 enum err train_alloc(struct train *t, int kv_pages)
 {
     const struct recipe *r = t->recipe;
-    int tokens = most_tokens(r), samples = method_of(r)->batch_sequences(r);
+    int tokens = tokens_max(r), samples = method_of(r)->batch_sequences(r);
     optim_init(&t->optim, &r->optim, t->policy);
     loss_init(&t->loss, &(struct loss_options){.recipe = r,
                                                .policy = t->policy,

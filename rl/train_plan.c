@@ -29,7 +29,7 @@ bool train_plan_fits(const struct train_plan *plan)
 }
 
 /* Sequences of the largest rollout or evaluation. */
-static int64_t most_sequences(const struct recipe *r)
+static int64_t sequences_max(const struct recipe *r)
 {
     int64_t samples = (int64_t)recipe_prompts_per_iteration(r) * r->rollout.num_generations;
     int64_t held_out = (int64_t)r->eval.eval_num_prompts * r->eval.eval_num_generations;
@@ -42,7 +42,7 @@ static int64_t most_sequences(const struct recipe *r)
 /* More than these would stay empty. */
 static int pages_wanted(const struct recipe *r, int max_length)
 {
-    int64_t n = most_sequences(r);
+    int64_t n = sequences_max(r);
     n = n < r->rollout.max_sequences ? n : r->rollout.max_sequences;
     int rows = rollout_rows(r->rollout.max_batch_tokens, r->rollout.max_sequences);
     n = n < rows ? n : rows;
@@ -50,12 +50,12 @@ static int pages_wanted(const struct recipe *r, int max_length)
 }
 
 /* Pages that the memory holds, if `least` of them are in the sums already. */
-static int pages_that_fit(const struct train_plan *plan, int least)
+static int pages_that_fit(const struct train_plan *plan, int min)
 {
     const struct device *device = plan->made.device;
     size_t page = kv_page_bytes(plan->made.policy), always = device->cut[DEVICE_ALWAYS];
-    size_t most = device->kind->shares_memory ? plan->memory / CPU_SHARE : usable(plan);
-    size_t room = most > always ? most - always : 0, others = device->cut[DEVICE_ROLLOUT] - (size_t)least * page;
+    size_t max = device->kind->shares_memory ? plan->memory / CPU_SHARE : usable(plan);
+    size_t room = max > always ? max - always : 0, others = device->cut[DEVICE_ROLLOUT] - (size_t)min * page;
     room = room > device->cut[DEVICE_TRAINING] ? room : device->cut[DEVICE_TRAINING];
     size_t n = room > others ? (room - others) / page : 0;
     return n < (size_t)plan->kv_pages_wanted ? (int)n : plan->kv_pages_wanted;
@@ -73,14 +73,14 @@ static enum err add_up(struct train_plan *plan, const struct model_config *confi
         TRY(model_clone(&t->reference, t->policy));
     }
     if (method_of(r)->samples) {
-        int one = kvcache_pages(longest), least = r->rollout.kv_pages > 0 ? r->rollout.kv_pages : one;
+        int one = kvcache_pages(longest), min = r->rollout.kv_pages > 0 ? r->rollout.kv_pages : one;
         plan->kv_pages_wanted = r->rollout.kv_pages > 0 ? r->rollout.kv_pages : pages_wanted(r, longest);
-        plan->kv_pages = least;
+        plan->kv_pages = min;
     }
     TRY(train_alloc(t, plan->kv_pages));
     if (method_of(r)->samples && plan->kv_pages < plan->kv_pages_wanted) {
-        int least = plan->kv_pages, n = plan->memory > 0 ? pages_that_fit(plan, least) : plan->kv_pages_wanted;
-        plan->kv_pages = n > least ? n : least;
+        int min = plan->kv_pages, n = plan->memory > 0 ? pages_that_fit(plan, min) : plan->kv_pages_wanted;
+        plan->kv_pages = n > min ? n : min;
         rollout_close(t->rollout);
         t->rollout = NULL;
         TRY(train_open_rollout(t, plan->kv_pages));
@@ -152,16 +152,16 @@ static bool fits(const struct changes *c, size_t *bytes)
     return good;
 }
 
-static void tell(struct changes *c, const char *change, size_t bytes)
+static void report_change(struct changes *c, const char *change, size_t bytes)
 {
     fprintf(c->out, "  %-62s %8.2f GiB\n", change, (double)bytes / GIB);
     c->n++;
 }
 
 /* The largest multiple of `step`, at least `least`, with which it fits. */
-static void try_number(struct changes *c, const char *key, int *value, int least, int step)
+static void try_number(struct changes *c, const char *key, int *value, int min, int step)
 {
-    int now = *value, low = (least + step - 1) / step, high = (now - 1) / step;
+    int now = *value, low = (min + step - 1) / step, high = (now - 1) / step;
     size_t bytes = 0;
     char text[64];
     if (c->n == CHANGES || low > high) {
@@ -185,13 +185,13 @@ static void try_number(struct changes *c, const char *key, int *value, int least
     fits(c, &bytes);
     *value = now;
     snprintf(text, sizeof text, "--%s=%d", key, low * step);
-    tell(c, text, bytes);
+    report_change(c, text, bytes);
 }
 
 /* The schedule becomes one number. */
 static void try_completion_length(struct changes *c)
 {
-    struct recipe_schedule_entry one = {0, recipe_schedule_most(&c->recipe->rollout.max_completion_length)};
+    struct recipe_schedule_entry one = {0, recipe_schedule_max(&c->recipe->rollout.max_completion_length)};
     struct recipe_schedule now = c->recipe->rollout.max_completion_length;
     c->recipe->rollout.max_completion_length = (struct recipe_schedule){&one, 1};
     try_number(c, "max_completion_length", &one.value, 1, one.value > TOKENS_STEP ? TOKENS_STEP : 1);
@@ -216,7 +216,7 @@ static void try_without_reference(struct changes *c)
     }
     c->recipe->loss.policy.beta = 0;
     if (fits(c, &bytes)) {
-        tell(c, "--beta=0 (no reference model)", bytes);
+        report_change(c, "--beta=0 (no reference model)", bytes);
     }
     c->recipe->loss.policy.beta = now;
 }
@@ -229,12 +229,12 @@ static void try_thrift(struct changes *c)
     size_t bytes = 0;
     *checkpointing = true;
     if (c->n < CHANGES && !kept && fits(c, &bytes)) {
-        tell(c, "--gradient_checkpointing=true", bytes);
+        report_change(c, "--gradient_checkpointing=true", bytes);
     }
     *checkpointing = kept;
     *optim = OPTIM_ADAMW_BF16_SR;
     if (c->n < CHANGES && kind != OPTIM_ADAMW_BF16_SR && fits(c, &bytes)) {
-        tell(c, "--optim=adamw_bf16_sr", bytes);
+        report_change(c, "--optim=adamw_bf16_sr", bytes);
     }
     *optim = kind;
 }
@@ -263,7 +263,7 @@ static void try_smaller_model(struct changes *c, const char *with)
         c->config.n_layers--;
         if (fits(c, &bytes)) {
             snprintf(text, sizeof text, "a model of %.2f B parameters%s", parameters_of(&c->config) / 1e9, with);
-            tell(c, text, bytes);
+            report_change(c, text, bytes);
             break;
         }
     }
@@ -291,12 +291,12 @@ static void try_more_memory(struct changes *c)
     c->memory = (bytes + bytes / (MARGIN - 1) + 2 * gib) / gib * gib;
     if (c->n < CHANGES && fits(c, &bytes)) {
         snprintf(text, sizeof text, "a device with %zu GiB", c->memory / gib);
-        tell(c, text, bytes);
+        report_change(c, text, bytes);
     }
     c->memory = now;
 }
 
-static void tell_changes(const struct train_plan *plan, FILE *out)
+static void report_changes(const struct train_plan *plan, FILE *out)
 {
     struct recipe *r = plan->made.recipe;
     struct changes c = {
@@ -330,7 +330,7 @@ static void tell_changes(const struct train_plan *plan, FILE *out)
 enum err train_plan_refuse(const struct train_plan *plan, FILE *out)
 {
     train_plan_print(plan, out);
-    tell_changes(plan, out);
+    report_changes(plan, out);
     return err_set(
         ERR_LIMIT,
         "%s does not fit on %s: %.2f GiB are needed, and of its %.2f GiB %.2f can be planned; see the table and "

@@ -10,7 +10,7 @@
 
 #include "base/log.h"
 
-enum err train_tell(struct train *t, const char *kind, const char *format, ...)
+enum err train_warn(struct train *t, const char *kind, const char *format, ...)
 {
     char text[2048];
     va_list args;
@@ -137,7 +137,7 @@ enum err train_find_checkpoint(struct train *t, char *path, size_t capacity, boo
 /* ---- what run.db has, beside the checkpoint ---- */
 
 /* Steps that run.db should have and has not; what was told at an earlier start is not told again. */
-static enum err tell_gap(struct train *t, int64_t missing)
+static enum err report_gap(struct train *t, int64_t missing)
 {
     char number[32];
     int64_t known = 0;
@@ -152,23 +152,23 @@ static enum err tell_gap(struct train *t, int64_t missing)
     }
     snprintf(number, sizeof number, "%lld", (long long)missing);
     TRY(store_set_meta(t->record.store, "missing_steps", number));
-    return train_tell(
+    return train_warn(
         t, "gap",
         "run.db lacks %lld of the %lld steps up to the checkpoint (it was locked, or is an older copy, or was lost): "
         "its tables and the report have a gap; metrics.jsonl keeps the lines that it has",
         (long long)missing, (long long)t->state.step);
 }
 
-static enum err tell_again(struct train *t, int64_t last)
+static enum err report_again(struct train *t, int64_t last)
 {
     long long first = (long long)t->state.step + 1;
     if (last < first) {
         return ERR_NONE;
     }
     if (last == first) {
-        return train_tell(t, "resume", "step %lld of run.db comes after the checkpoint: it is done again", first);
+        return train_warn(t, "resume", "step %lld of run.db comes after the checkpoint: it is done again", first);
     }
-    return train_tell(t, "resume", "steps %lld to %lld of run.db come after the checkpoint: they are done again", first,
+    return train_warn(t, "resume", "steps %lld to %lld of run.db come after the checkpoint: they are done again", first,
                       (long long)last);
 }
 
@@ -189,13 +189,13 @@ enum err train_go_back(struct train *t, const char *checkpoint)
     log_info("resuming from %s (step %lld)", checkpoint, (long long)t->state.step);
     TRY(store_count_steps(t->record.store, t->state.step, &last, &missing));
     if (t->record.base_changed) {
-        TRY(train_tell(t, "model",
+        TRY(train_warn(t, "model",
                        "%s has changed since the run began (config, tokenizer or weights); the run continues with its "
                        "own files",
                        t->recipe->model.model_name_or_path));
     }
-    TRY(tell_gap(t, missing));
-    TRY(tell_again(t, last));
+    TRY(report_gap(t, missing));
+    TRY(report_again(t, last));
     snprintf(step, sizeof step, "%lld", (long long)t->state.step);
     TRY(store_set_meta(t->record.store, "saved_step", step));
     return store_rewind(t->record.store, t->state.step,

@@ -18,7 +18,7 @@ enum err train_compare(struct train *t);
 /* ERR_USAGE, naming the keys, if the recipe cannot continue an iteration that a checkpoint has cut. */
 enum err train_check_inside(struct train *t, const struct checkpoint_state *state, const struct store_shape *shape);
 /* Warns of t->changed, and keeps it as an event. */
-enum err train_tell_changes(struct train *t);
+enum err train_report_changes(struct train *t);
 /* Remembers what the base model is. */
 enum err train_note_base(struct train *t);
 
@@ -29,6 +29,6 @@ enum err train_read_checkpoint(struct train *t, const char *checkpoint);
 /* Before the first of steps that follow: run.db and metrics.jsonl go back to t->state, which is told. */
 enum err train_go_back(struct train *t, const char *checkpoint);
 /* A warning that is also an event of the run. */
-enum err train_tell(struct train *t, const char *kind, const char *format, ...) __attribute__((format(printf, 3, 4)));
+enum err train_warn(struct train *t, const char *kind, const char *format, ...) __attribute__((format(printf, 3, 4)));
 
 #endif

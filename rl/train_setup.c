@@ -150,12 +150,12 @@ static enum err save_data_hash(struct train *t)
     struct arena scratch = ARENA_INIT;
     snprintf(hash, sizeof hash, "%016llx", (unsigned long long)dataset_fingerprint(t->dataset));
     const char *before = store_get_meta(t->record.store, "dataset_xxh3", &scratch);
-    enum err told = ERR_NONE;
+    enum err warned = ERR_NONE;
     if (before && strcmp(before, hash) != 0) {
-        told = train_tell(t, "data", "the data set %s is not the one that %s began with; going on with the new one",
-                          t->recipe->data.dataset_name, t->recipe->run.output_dir);
+        warned = train_warn(t, "data", "the data set %s is not the one that %s began with; going on with the new one",
+                            t->recipe->data.dataset_name, t->recipe->run.output_dir);
     }
-    enum err result = told != ERR_NONE ? told : store_set_meta(t->record.store, "dataset_xxh3", hash);
+    enum err result = warned != ERR_NONE ? warned : store_set_meta(t->record.store, "dataset_xxh3", hash);
     arena_release(&scratch);
     return result;
 }
@@ -263,7 +263,7 @@ static enum err begin(struct train *t, bool used, const char *checkpoint, const 
     TRY(used ? ERR_NONE : open_store(t));
     TRY(checkpoint ? ERR_NONE : checkpoint_keep_files(r->output_dir, t->policy, r->save_dtype));
     TRY(checkpoint ? train_go_back(t, checkpoint) : begin_anew(t));
-    TRY(used && checkpoint ? train_tell_changes(t) : train_note_base(t));
+    TRY(used && checkpoint ? train_report_changes(t) : train_note_base(t));
     TRY(save_data_hash(t));
     TRY(save_recipe(t, command));
     return r->report_tensorboard ? tensorboard_open(&t->record.tensorboard, r->output_dir) : ERR_NONE;

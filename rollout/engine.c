@@ -16,8 +16,8 @@
 #include "rollout/sampler.h"
 #include "rollout/scheduler.h"
 
-#define LEAST_BATCH_TOKENS 512
-#define DEFAULT_SEQUENCES  256
+#define MIN_BATCH_TOKENS  512
+#define DEFAULT_SEQUENCES 256
 
 struct engine {
     struct model *model; /* borrowed */
@@ -39,8 +39,8 @@ struct engine {
 
 int engine_rows(int max_batch_tokens, int max_sequences)
 {
-    int least = max_sequences > LEAST_BATCH_TOKENS ? max_sequences : LEAST_BATCH_TOKENS;
-    return max_batch_tokens > 0 ? max_batch_tokens : least;
+    int min = max_sequences > MIN_BATCH_TOKENS ? max_sequences : MIN_BATCH_TOKENS;
+    return max_batch_tokens > 0 ? max_batch_tokens : min;
 }
 
 enum err engine_open(struct engine **out, struct model *model, const struct engine_options *options)
@@ -495,8 +495,8 @@ static void count_step(struct engine *e, const struct plan *plan, double seconds
     }
     e->stats.shared_tokens = s->shared_tokens;
     e->stats.n_preempted = s->n_preempted;
-    e->stats.most_pages = s->cache.most_used;
-    e->stats.most_sequences = s->most_running;
+    e->stats.peak_pages = s->cache.peak_used;
+    e->stats.peak_sequences = s->peak_running;
 }
 
 void engine_step(struct engine *e)

@@ -41,7 +41,7 @@ int32_t kvcache_take(struct kvcache *cache)
     BUG_ON(cache->references[page] != 0);
     cache->references[page] = 1;
     int used = kvcache_used(cache);
-    cache->most_used = used > cache->most_used ? used : cache->most_used;
+    cache->peak_used = used > cache->peak_used ? used : cache->peak_used;
     return page;
 }
 

@@ -13,7 +13,7 @@
 #include "model/model.h"
 
 struct kvcache {
-    int n_pages, n_free, most_used;
+    int n_pages, n_free, peak_used;
     int32_t *free_pages; /* [n_free], a stack */
     int32_t *references; /* [n_pages] */
 };

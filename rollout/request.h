@@ -66,7 +66,7 @@ struct rollout_stats {
     int64_t prompt_tokens, completion_tokens; /* submitted, drawn */
     int64_t computed_rows;                    /* forward rows, with what pre-emption computed again */
     int64_t shared_tokens;                    /* prompt tokens that a sample did not have to compute */
-    int n_steps, n_preempted, most_pages, most_sequences;
+    int n_steps, n_preempted, peak_pages, peak_sequences;
     int n_finished;      /* completions */
     int64_t decode_rows; /* of computed_rows, those in steps without a prompt's rows */
     double seconds, decode_seconds;

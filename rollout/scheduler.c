@@ -46,9 +46,9 @@ void scheduler_release(struct scheduler *s)
 void scheduler_clear_counters(struct scheduler *s)
 {
     s->n_preempted = 0;
-    s->most_running = s->n_running;
+    s->peak_running = s->n_running;
     s->shared_tokens = 0;
-    s->cache.most_used = kvcache_used(&s->cache);
+    s->cache.peak_used = kvcache_used(&s->cache);
 }
 
 /* ---- groups come and go ---- */
@@ -92,7 +92,7 @@ static void run(struct scheduler *s, struct sequence *q)
     s->running[i] = q;
     q->state = SEQUENCE_RUNNING;
     q->group->n_waiting--;
-    s->most_running = s->n_running > s->most_running ? s->n_running : s->most_running;
+    s->peak_running = s->n_running > s->peak_running ? s->n_running : s->peak_running;
 }
 
 static void leave(struct scheduler *s, struct sequence *q)

@@ -59,7 +59,7 @@ struct scheduler {
     struct sequence_group *first_waiting; /* in no older one a sequence waits; NULL: in none */
     int n_groups;
     int64_t next_age;
-    int n_preempted, most_running;
+    int n_preempted, peak_running;
     int64_t shared_tokens; /* prompt tokens found in a sibling's pages */
 };
 

@@ -18,7 +18,7 @@
 
 /* ---- exact ---- */
 
-static void tell_exact(void *context, int64_t compared, int64_t different)
+static void report_exact(void *context, int64_t compared, int64_t different)
 {
     (void)context;
     fprintf(stderr, "\r%lld compared, %lld different ", (long long)compared, (long long)different);
@@ -71,7 +71,7 @@ static enum err bench_exact(const struct cmd_args *args, struct arena *arena)
     struct exact_options options = {.device = cmd_text(args, "device"),
                                     .model = cmd_text(args, "model"),
                                     .seed = (uint64_t)cmd_int(args, "seed"),
-                                    .tell = live ? tell_exact : NULL};
+                                    .report = live ? report_exact : NULL};
     options.tokens = tokens > 0 ? tokens : options.model ? EXACT_TOKENS_MODEL : EXACT_TOKENS;
     struct exact_result result;
     enum err err = exact_run(&options, arena, &result);
@@ -101,7 +101,7 @@ static enum err decode_once(const struct cmd_args *args, struct model *model, in
                             struct rollout_stats *stats)
 {
     int64_t wanted = cmd_int(args, "tokens") > 0 ? cmd_int(args, "tokens") : DECODE_TOKENS;
-    int most = model->max_positions - DECODE_PROMPT, tokens = wanted < most ? (int)wanted : most;
+    int max = model->max_positions - DECODE_PROMPT, tokens = wanted < max ? (int)wanted : max;
     int32_t prompt[DECODE_PROMPT];
     struct rng rng = rng_stream((uint64_t)cmd_int(args, "seed"), 1);
     for (int i = 0; i < DECODE_PROMPT; i++) {
@@ -205,7 +205,7 @@ const struct command command_bench = {
         "         Exits with 1 if there is one.\n"
         "decode   tokens a second at 1, 16 and 256 sequences.\n",
     .options = bench_options,
-    .least_positional = 1,
-    .most_positional = 1,
+    .min_positional = 1,
+    .max_positional = 1,
     .run = bench_run,
 };

@@ -338,7 +338,7 @@ const struct command command_chat = {
                "  strop chat MODEL --system='Answer in one sentence.'\n"
                "  echo 'What is 6 times 7?' | strop chat MODEL --temperature=0\n",
     .options = chat_options,
-    .least_positional = 1,
-    .most_positional = 1,
+    .min_positional = 1,
+    .max_positional = 1,
     .run = chat_command,
 };

@@ -55,8 +55,8 @@ const struct command command_check = {
         "does not fit is refused, with three changes each of which would make it fit. It needs no GPU:\n\n"
         "  strop check my.yaml --device=cuda --memory=24\n",
     .options = check_options,
-    .least_positional = 0,
-    .most_positional = 1,
+    .min_positional = 0,
+    .max_positional = 1,
     .takes_recipe_keys = true,
     .run = check_command,
 };

@@ -240,8 +240,7 @@ static enum err cmd_parse(struct cmd_args *args, int argc, char **argv)
         }
     }
     const struct command *c = args->command;
-    if (args->n_positional < c->least_positional ||
-        (c->most_positional >= 0 && args->n_positional > c->most_positional)) {
+    if (args->n_positional < c->min_positional || (c->max_positional >= 0 && args->n_positional > c->max_positional)) {
         return err_set(ERR_USAGE, "usage: strop %s %s", c->name, c->arguments);
     }
     return ERR_NONE;

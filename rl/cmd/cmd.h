@@ -32,12 +32,12 @@ struct cmd_args; /* a parsed command line */
 
 struct command {
     const char *name;
-    const char *arguments;                 /* "RECIPE [--KEY=VALUE ...]" */
-    const char *summary;                   /* one sentence for the list of commands */
-    const char *details;                   /* paragraphs and examples for --help; or NULL */
-    const struct cmd_option *options;      /* ended by a NULL name; or NULL */
-    int least_positional, most_positional; /* most -1: any number */
-    bool takes_recipe_keys;                /* unknown --key=value are kept for the recipe: cmd_overrides */
+    const char *arguments;              /* "RECIPE [--KEY=VALUE ...]" */
+    const char *summary;                /* one sentence for the list of commands */
+    const char *details;                /* paragraphs and examples for --help; or NULL */
+    const struct cmd_option *options;   /* ended by a NULL name; or NULL */
+    int min_positional, max_positional; /* max -1: any number */
+    bool takes_recipe_keys;             /* unknown --key=value are kept for the recipe: cmd_overrides */
     enum err (*run)(const struct cmd_args *args);
 };
 

@@ -118,7 +118,7 @@ const struct command command_convert = {
                "taken. FOLDER is made, with config.json,\n"
                "the tokenizer's files and model.safetensors; other tools open it. Quantised weights are expanded.\n",
     .options = convert_options,
-    .least_positional = 2,
-    .most_positional = 2,
+    .min_positional = 2,
+    .max_positional = 2,
     .run = convert_run,
 };

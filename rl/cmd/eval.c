@@ -140,7 +140,7 @@ static enum err complete_recipe(struct evaluation *e, const struct cmd_args *arg
 static enum err open_model(struct evaluation *e)
 {
     const struct recipe *r = &e->recipe;
-    int positions = r->data.max_prompt_length + recipe_schedule_most(&r->rollout.max_completion_length);
+    int positions = r->data.max_prompt_length + recipe_schedule_max(&r->rollout.max_completion_length);
     TRY(device_open(&e->device, r->model.device));
     device_set_threads(r->model.num_threads);
     TRY(model_open(&e->model, e->model_path, e->device, positions));
@@ -233,7 +233,7 @@ static enum err run(struct evaluation *e)
     struct eval_options options = {
         .n_prompts = r->eval.eval_num_prompts ? r->eval.eval_num_prompts : (int)dataset_size(e->dataset),
         .n_samples = r->eval.eval_num_generations,
-        .max_tokens = recipe_schedule_most(&r->rollout.max_completion_length),
+        .max_tokens = recipe_schedule_max(&r->rollout.max_completion_length),
         .temperature = r->eval.eval_temperature,
         .seed = r->run.seed,
     };
@@ -432,8 +432,8 @@ const struct command command_eval = {
         "  strop eval runs/demo --limit=1000 --json\n"
         "  strop eval MODEL --dataset_name=gsm8k.jsonl --reward=gsm8k --template=chat --eval_temperature=0\n",
     .options = eval_options,
-    .least_positional = 1,
-    .most_positional = 1,
+    .min_positional = 1,
+    .max_positional = 1,
     .takes_recipe_keys = true,
     .run = eval_command,
 };

@@ -310,7 +310,7 @@ const struct command command_generate = {
         "  echo 'What is 6 times 7?' | strop generate MODEL --template=chat\n"
         "  strop generate runs/mine --prompts=questions.jsonl -n 4 --json\n",
     .options = generate_options,
-    .least_positional = 1,
-    .most_positional = 1,
+    .min_positional = 1,
+    .max_positional = 1,
     .run = generate_run,
 };

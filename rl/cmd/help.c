@@ -160,6 +160,6 @@ const struct command command_help = {
     .arguments = "[COMMAND]",
     .summary = "explain a command, or list them all",
     .options = help_options,
-    .most_positional = 1,
+    .max_positional = 1,
     .run = help_run,
 };

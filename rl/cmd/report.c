@@ -34,7 +34,7 @@ const struct command command_report = {
         "  strop report runs/demo\n"
         "  strop report runs/demo -o demo.html\n",
     .options = report_options,
-    .least_positional = 1,
-    .most_positional = 1,
+    .min_positional = 1,
+    .max_positional = 1,
     .run = report_command,
 };

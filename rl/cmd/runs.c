@@ -151,6 +151,6 @@ const struct command command_runs = {
         "running, finished (all steps are done and saved), stopped (the command that began it goes on with it) and "
         "unreadable.\n",
     .options = runs_options,
-    .most_positional = 1,
+    .max_positional = 1,
     .run = runs_command,
 };

@@ -6,24 +6,24 @@
 #include "rl/run/runs.h"
 #include "rollout/kvcache.h"
 
-#define MOST_SEQUENCES 256
+#define MAX_SEQUENCES 256
 
-static enum err check_number(const char *name, double value, double least, double most)
+static enum err check_number(const char *name, double value, double min, double max)
 {
-    if (value >= least && value <= most) {
+    if (value >= min && value <= max) {
         return ERR_NONE;
     }
-    if (most >= INT32_MAX) {
-        return err_set(ERR_USAGE, "--%s is %g, and must be at least %g", name, value, least);
+    if (max >= INT32_MAX) {
+        return err_set(ERR_USAGE, "--%s is %g, and must be at least %g", name, value, min);
     }
-    return err_set(ERR_USAGE, "--%s is %g, and must be between %g and %g", name, value, least, most);
+    return err_set(ERR_USAGE, "--%s is %g, and must be between %g and %g", name, value, min, max);
 }
 
 enum err sampling_check(const struct cmd_args *args)
 {
     static const struct {
         const char *name;
-        double least, most;
+        double min, max;
         bool is_int;
     } ranges[] = {
         {"max_tokens", 1, INT32_MAX, true},
@@ -39,7 +39,7 @@ enum err sampling_check(const struct cmd_args *args)
     for (size_t i = 0; i < sizeof ranges / sizeof *ranges; i++) {
         const char *name = ranges[i].name;
         double value = ranges[i].is_int ? (double)cmd_int(args, name) : cmd_number(args, name);
-        TRY(check_number(name, value, ranges[i].least, ranges[i].most));
+        TRY(check_number(name, value, ranges[i].min, ranges[i].max));
     }
     return ERR_NONE;
 }
@@ -70,7 +70,7 @@ void sampling_options(const struct cmd_args *args, struct arena *arena, struct r
 void sampling_size_cache(struct rollout_options *options, const struct model *model, int64_t n, int64_t max_length)
 {
     int length = max_length < model->max_positions ? (int)max_length : model->max_positions;
-    options->max_sequences = n < MOST_SEQUENCES ? (int)n : MOST_SEQUENCES;
+    options->max_sequences = n < MAX_SEQUENCES ? (int)n : MAX_SEQUENCES;
     options->n_pages = kvcache_plan(model, options->max_sequences, length);
 }
 

@@ -13,9 +13,9 @@
 #include "rl/cmd/commands.h"
 #include "rl/data/lines.h"
 
-#define BATCH_MOST       512
-#define BATCH_MOST_BYTES ((size_t)4 << 20)
-#define REWARDS_MOST     64
+#define BATCH_MAX       512
+#define BATCH_MAX_BYTES ((size_t)4 << 20)
+#define REWARDS_MAX     64
 
 static const char *const verdict_names[] = {
     [VERDICT_OK] = "ok", [VERDICT_ABSTAIN] = "abstain", [VERDICT_ERROR] = "error"};
@@ -31,12 +31,12 @@ struct score {
     const char *field;
     /* one batch */
     struct arena arena;
-    json_t *rows[BATCH_MOST];
-    struct reward_item items[BATCH_MOST];
+    json_t *rows[BATCH_MAX];
+    struct reward_item items[BATCH_MAX];
     int n;
     struct strbuf out;
     /* so far */
-    struct tally parts[REWARDS_MOST], total;
+    struct tally parts[REWARDS_MAX], total;
     char first_error[512];
 };
 
@@ -111,7 +111,7 @@ static enum err make_item(struct score *s, const json_t *row, const char *where,
 static enum err read_batch(struct score *s, bool *end)
 {
     size_t bytes = 0;
-    while (s->n < BATCH_MOST && bytes < BATCH_MOST_BYTES && (s->n == 0 || lines_ready(s->lines))) {
+    while (s->n < BATCH_MAX && bytes < BATCH_MAX_BYTES && (s->n == 0 || lines_ready(s->lines))) {
         struct str line;
         char where[4200];
         TRY(lines_next(s->lines, &line));
@@ -302,15 +302,15 @@ static enum err score_lines(struct score *s)
 
 static enum err open_set(const struct cmd_args *args, struct score *s)
 {
-    struct reward_spec specs[REWARDS_MOST];
+    struct reward_spec specs[REWARDS_MAX];
     int n = 0;
-    for (; n < REWARDS_MOST && cmd_repeated(args, "reward", n); n++) {
+    for (; n < REWARDS_MAX && cmd_repeated(args, "reward", n); n++) {
         specs[n].text = cmd_repeated(args, "reward", n);
     }
     if (n == 0 || cmd_repeated(args, "reward", n)) {
         return err_set(ERR_USAGE,
                        "strop score needs from 1 to %d rewards: --reward NAME[:key=value,...]; --list shows them",
-                       REWARDS_MOST);
+                       REWARDS_MAX);
     }
     int64_t threads = cmd_int(args, "threads");
     double timeout = cmd_number(args, "timeout");
@@ -410,7 +410,7 @@ const struct command command_score = {
         "  echo '{\"completion\": \"<answer>3*4</answer>\", \"nums\": [3, 4], \"target\": 12}' |\n"
         "      strop score --reward countdown --reward format:mode=graded,weight=0.1 -\n",
     .options = score_options,
-    .least_positional = 0,
-    .most_positional = 1,
+    .min_positional = 0,
+    .max_positional = 1,
     .run = score_command,
 };

@@ -89,8 +89,8 @@ const struct command command_train = {
         "  strop train my.yaml --learning_rate=3e-6 --max_steps=200 --output_dir=runs/second\n"
         "  strop train runs/second --max_steps=400\n"
         "  sbatch --signal=B:TERM@120 ...                      Slurm's time limit: saved two minutes before it\n",
-    .least_positional = 1,
-    .most_positional = 1,
+    .min_positional = 1,
+    .max_positional = 1,
     .takes_recipe_keys = true,
     .run = train_command,
 };

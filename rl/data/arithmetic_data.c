@@ -13,14 +13,14 @@ static const struct generator_option arithmetic_options[] = {
 };
 
 /* Numbers have each count of digits with the same chance, so that small ones are not rare. */
-static int64_t arithmetic_number(struct rng *rng, int64_t most_digits)
+static int64_t arithmetic_number(struct rng *rng, int64_t max_digits)
 {
-    uint32_t digits = 1 + rng_below(rng, (uint32_t)most_digits), bound = 1;
+    uint32_t digits = 1 + rng_below(rng, (uint32_t)max_digits), bound = 1;
     for (uint32_t i = 0; i < digits; i++) {
         bound *= 10;
     }
-    uint32_t least = digits == 1 ? 0 : bound / 10;
-    return (int64_t)least + rng_below(rng, bound - least);
+    uint32_t min = digits == 1 ? 0 : bound / 10;
+    return (int64_t)min + rng_below(rng, bound - min);
 }
 
 static void arithmetic_make(const int64_t *values, struct rng *rng, int64_t index, struct arena *arena,

@@ -10,8 +10,8 @@
 
 enum countdown_split countdown_split_of(const int *numbers, int n)
 {
-    int sorted[COUNTDOWN_MOST_NUMBERS];
-    BUG_ON(n < 1 || n > COUNTDOWN_MOST_NUMBERS);
+    int sorted[COUNTDOWN_MAX_NUMBERS];
+    BUG_ON(n < 1 || n > COUNTDOWN_MAX_NUMBERS);
     for (int i = 0; i < n; i++) { /* insertion */
         int at = i;
         for (; at > 0 && sorted[at - 1] > numbers[i]; at--) {
@@ -42,13 +42,13 @@ bool countdown_in_split(const int *numbers, int n, enum countdown_split split)
 /* ---- what can be reached ---- */
 
 /* The values of one operation on two numbers; at most 4. */
-static int countdown_combine(int a, int b, int value_most, int out[4])
+static int countdown_combine(int a, int b, int value_max, int out[4])
 {
     int x = a > b ? a : b, y = a > b ? b : a, n = 0;
-    if (x + y <= value_most) {
+    if (x + y <= value_max) {
         out[n++] = x + y;
     }
-    if ((int64_t)x * y <= value_most) {
+    if ((int64_t)x * y <= value_max) {
         out[n++] = x * y;
     }
     if (x > y) {
@@ -61,36 +61,36 @@ static int countdown_combine(int a, int b, int value_most, int out[4])
 }
 
 /* Replaces each pair by each of its values, until one number is left. */
-static void countdown_reach(const int *numbers, int n, int value_most, bool *reachable) /* NOLINT(misc-no-recursion) */
+static void countdown_reach(const int *numbers, int n, int value_max, bool *reachable) /* NOLINT(misc-no-recursion) */
 {
     if (n == 1) {
-        if (numbers[0] >= 1 && numbers[0] <= value_most) {
+        if (numbers[0] >= 1 && numbers[0] <= value_max) {
             reachable[numbers[0]] = true;
         }
         return;
     }
     for (int i = 0; i < n; i++) {
         for (int j = i + 1; j < n; j++) {
-            int rest[COUNTDOWN_MOST_NUMBERS], n_rest = 0, values[4];
+            int rest[COUNTDOWN_MAX_NUMBERS], n_rest = 0, values[4];
             for (int k = 0; k < n; k++) {
                 if (k != i && k != j) {
                     rest[n_rest++] = numbers[k];
                 }
             }
-            int n_values = countdown_combine(numbers[i], numbers[j], value_most, values);
+            int n_values = countdown_combine(numbers[i], numbers[j], value_max, values);
             for (int v = 0; v < n_values; v++) {
                 rest[n_rest] = values[v];
-                countdown_reach(rest, n_rest + 1, value_most, reachable);
+                countdown_reach(rest, n_rest + 1, value_max, reachable);
             }
         }
     }
 }
 
-void countdown_reachable(const int *numbers, int n, int value_most, bool reachable[COUNTDOWN_MOST_VALUE + 1])
+void countdown_reachable(const int *numbers, int n, int value_max, bool reachable[COUNTDOWN_MAX_VALUE + 1])
 {
-    BUG_ON(n < 1 || n > COUNTDOWN_MOST_NUMBERS || value_most > COUNTDOWN_MOST_VALUE);
-    memset(reachable, 0, (COUNTDOWN_MOST_VALUE + 1) * sizeof *reachable);
-    countdown_reach(numbers, n, value_most, reachable);
+    BUG_ON(n < 1 || n > COUNTDOWN_MAX_NUMBERS || value_max > COUNTDOWN_MAX_VALUE);
+    memset(reachable, 0, (COUNTDOWN_MAX_VALUE + 1) * sizeof *reachable);
+    countdown_reach(numbers, n, value_max, reachable);
 }
 
 /* ---- problems ---- */
@@ -105,8 +105,8 @@ bool countdown_try(const struct countdown_family *family, struct rng *rng, struc
     if (!countdown_in_split(problem.numbers, problem.n, family->split)) {
         return false;
     }
-    bool reachable[COUNTDOWN_MOST_VALUE + 1];
-    countdown_reachable(problem.numbers, problem.n, family->value_most, reachable);
+    bool reachable[COUNTDOWN_MAX_VALUE + 1];
+    countdown_reachable(problem.numbers, problem.n, family->value_max, reachable);
     uint32_t n_targets = 0;
     for (int v = family->target_least; v <= family->target_most; v++) {
         n_targets += reachable[v];
@@ -199,14 +199,14 @@ static void attempts_add(struct attempts *all, const struct attempt_step *s, cha
         }
     }
     all->has_sum |= sum;
-    BUG_ON(all->n == COUNTDOWN_MOST_ATTEMPTS);
+    BUG_ON(all->n == COUNTDOWN_MAX_ATTEMPTS);
     all->items[all->n++] = a;
 }
 
-static void attempts_of_step(struct attempts *all, const struct attempt_step *s, int value_most)
+static void attempts_of_step(struct attempts *all, const struct attempt_step *s, int value_max)
 {
     int e = s->value, z = s->z;
-    if (e + z <= value_most) {
+    if (e + z <= value_max) {
         attempts_add(all, s, '+', false, e + z);
     }
     if (e > z) {
@@ -215,7 +215,7 @@ static void attempts_of_step(struct attempts *all, const struct attempt_step *s,
     if (z > e) {
         attempts_add(all, s, '-', true, z - e);
     }
-    if (e * z <= value_most) {
+    if (e * z <= value_max) {
         attempts_add(all, s, '*', false, e * z);
     }
     if (z > 1 && e % z == 0) {
@@ -226,9 +226,9 @@ static void attempts_of_step(struct attempts *all, const struct attempt_step *s,
     }
 }
 
-int countdown_attempts(const int numbers[3], int value_most, struct countdown_attempt out[COUNTDOWN_MOST_ATTEMPTS])
+int countdown_attempts(const int numbers[3], int value_max, struct countdown_attempt out[COUNTDOWN_MAX_ATTEMPTS])
 {
-    BUG_ON(value_most > COUNTDOWN_MOST_VALUE);
+    BUG_ON(value_max > COUNTDOWN_MAX_VALUE);
     struct attempts all = {.items = out};
     for (int k = 0; k < 3; k++) {
         int a = numbers[(k + 1) % 3], b = numbers[(k + 2) % 3];
@@ -240,8 +240,8 @@ int countdown_attempts(const int numbers[3], int value_most, struct countdown_at
             {x, y, y > 1 && x % y == 0 ? x / y : 0, '/', numbers[k]},
         };
         for (int i = 0; i < 4; i++) {
-            if (steps[i].value >= 1 && steps[i].value <= value_most) {
-                attempts_of_step(&all, &steps[i], value_most);
+            if (steps[i].value >= 1 && steps[i].value <= value_max) {
+                attempts_of_step(&all, &steps[i], value_max);
             }
         }
     }

@@ -9,11 +9,11 @@ enum { SPLIT, COUNT, NUMBER_LEAST, NUMBER_MOST, TARGET_LEAST, TARGET_MOST, STYLE
 static const struct generator_option countdown_options[] = {
     [SPLIT] = {"split", SPLIT_RL, 0, 0, "pre|rl|eval|all|train",
                "which sets of numbers: none is in two of pre, rl and eval; train is pre and rl"},
-    [COUNT] = {"count", 3, 3, COUNTDOWN_MOST_NUMBERS, NULL, "numbers of a problem"},
+    [COUNT] = {"count", 3, 3, COUNTDOWN_MAX_NUMBERS, NULL, "numbers of a problem"},
     [NUMBER_LEAST] = {"number_least", 1, 1, 999, NULL, "smallest number"},
     [NUMBER_MOST] = {"number_most", 9, 1, 999, NULL, "largest number"},
-    [TARGET_LEAST] = {"target_least", 10, 1, COUNTDOWN_MOST_VALUE, NULL, "smallest target"},
-    [TARGET_MOST] = {"target_most", 99, 1, COUNTDOWN_MOST_VALUE, NULL, "largest target and intermediate value"},
+    [TARGET_LEAST] = {"target_least", 10, 1, COUNTDOWN_MAX_VALUE, NULL, "smallest target"},
+    [TARGET_MOST] = {"target_most", 99, 1, COUNTDOWN_MAX_VALUE, NULL, "largest target and intermediate value"},
     [STYLE] = {"style", 0, 0, 0, "short|question|bare",
                "short: the whole prompt in the words of the tiny base, for template none; question: plain English, for "
                "the other templates; bare: numbers and target alone, for recipes/tiny/countdown.txt"},
@@ -29,7 +29,7 @@ static struct countdown_family countdown_family_of(const int64_t *values)
         .number_most = (int)values[NUMBER_MOST],
         .target_least = (int)values[TARGET_LEAST],
         .target_most = (int)values[TARGET_MOST],
-        .value_most = (int)values[TARGET_MOST],
+        .value_max = (int)values[TARGET_MOST],
     };
 }
 

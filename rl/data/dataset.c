@@ -96,22 +96,22 @@ const char *dataset_length_key(const struct dataset *dataset)
     return dataset->options->pack_length > 0 ? "pack_length" : dataset->learns ? "max_length" : "max_prompt_length";
 }
 
-enum err dataset_check_length(const struct dataset *dataset, const struct row *row, int n, int most, bool *fits)
+enum err dataset_check_length(const struct dataset *dataset, const struct row *row, int n, int max, bool *fits)
 {
-    *fits = n <= most;
+    *fits = n <= max;
     if (*fits || dataset->options->long_prompts == LONG_PROMPTS_SKIP) {
         return ERR_NONE;
     }
     return err_set(ERR_LIMIT, "%s: %d tokens, but %s is %d; raise it, or set long_prompts: skip", row->where, n,
-                   dataset_length_key(dataset), most);
+                   dataset_length_key(dataset), max);
 }
 
 enum err dataset_skip(struct dataset *dataset, int64_t skipped_in_a_row)
 {
-    int64_t most = dataset->from_generator ? 100000 : dataset->file.n;
+    int64_t max = dataset->from_generator ? 100000 : dataset->file.n;
     dataset->n_skipped++;
-    if (skipped_in_a_row >= most) {
-        return err_set(ERR_LIMIT, "all of %lld rows in a row are too long; raise %s", (long long)most,
+    if (skipped_in_a_row >= max) {
+        return err_set(ERR_LIMIT, "all of %lld rows in a row are too long; raise %s", (long long)max,
                        dataset_length_key(dataset));
     }
     return ERR_NONE;

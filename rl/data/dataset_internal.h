@@ -64,7 +64,7 @@ void row_release(struct row *row);
 /* The key that says how long a row may be. */
 const char *dataset_length_key(const struct dataset *dataset);
 /* Too long: an error, or *fits is false. */
-enum err dataset_check_length(const struct dataset *dataset, const struct row *row, int n, int most, bool *fits);
+enum err dataset_check_length(const struct dataset *dataset, const struct row *row, int n, int max, bool *fits);
 /* After a row that was too long: is there any hope of one that is not? */
 enum err dataset_skip(struct dataset *dataset, int64_t skipped_in_a_row);
 

@@ -97,7 +97,7 @@ static enum err dataset_make_text(const struct dataset *dataset, const struct ro
 }
 
 /* The most tokens of one text. */
-static int dataset_text_most(const struct dataset *dataset)
+static int dataset_text_max_tokens(const struct dataset *dataset)
 {
     return dataset->options->pack_length > 0 ? dataset->options->pack_length : dataset->options->max_length;
 }
@@ -110,7 +110,8 @@ static void dataset_make_at(const struct dataset *dataset, int64_t position, str
     if (out->err == ERR_NONE) {
         out->err = dataset_make_text(dataset, &row, &out->desk, &out->text);
         if (out->err == ERR_NONE) {
-            out->err = dataset_check_length(dataset, &row, out->text.n_tokens, dataset_text_most(dataset), &out->fits);
+            out->err =
+                dataset_check_length(dataset, &row, out->text.n_tokens, dataset_text_max_tokens(dataset), &out->fits);
         }
         row_release(&row);
     }

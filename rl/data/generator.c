@@ -56,9 +56,9 @@ static enum err generator_read(const struct generator_kind *kind, const struct g
             return err_set(ERR_USAGE, "data set '%s': %s cannot be '%.*s'; it is one of %s", kind->name, option->name,
                            (int)(value.length > 80 ? 80 : value.length), value.data, option->choices);
         }
-    } else if (!str_to_int(value, &number) || number < option->least || number > option->most) {
+    } else if (!str_to_int(value, &number) || number < option->min || number > option->max) {
         return err_set(ERR_USAGE, "data set '%s': %s must be an integer from %lld to %lld, not '%.*s'", kind->name,
-                       option->name, (long long)option->least, (long long)option->most,
+                       option->name, (long long)option->min, (long long)option->max,
                        (int)(value.length > 80 ? 80 : value.length), value.data);
     }
     *out = number;
@@ -98,7 +98,7 @@ enum err generator_open(struct generator *out, const char *text, uint64_t seed)
     BUG_ON(!generator.kind);
     int n = 0;
     for (; generator.kind->options[n].name; n++) {
-        BUG_ON(n == GENERATOR_MOST_OPTIONS);
+        BUG_ON(n == GENERATOR_MAX_OPTIONS);
         generator.values[n] = generator.kind->options[n].fallback;
     }
     const char *at = text + strlen(generator.kind->name);

@@ -17,13 +17,13 @@
 #include "base/str.h"
 #include "kernels/rng.h"
 
-#define GENERATOR_MOST_OPTIONS 12
+#define GENERATOR_MAX_OPTIONS 12
 
 /* A number, or one of several words: the value is then the word's position. */
 struct generator_option {
     const char *name;
     int64_t fallback;
-    int64_t least, most; /* of a number */
+    int64_t min, max;    /* of a number */
     const char *choices; /* "pre|rl|eval|all"; NULL for a number */
     const char *help;    /* one sentence, lower case, no full stop */
 };
@@ -46,7 +46,7 @@ struct generator_kind {
 
 struct generator {
     const struct generator_kind *kind;
-    int64_t values[GENERATOR_MOST_OPTIONS]; /* in the order of kind->options */
+    int64_t values[GENERATOR_MAX_OPTIONS]; /* in the order of kind->options */
     uint64_t seed;
 };
 

@@ -29,9 +29,9 @@ struct jsonl_scan {
 static enum err jsonl_end_line(struct jsonl_scan *scan, uint64_t end)
 {
     struct jsonl *jsonl = scan->jsonl;
-    if (end - scan->line_start > JSONL_MOST_LINE) {
+    if (end - scan->line_start > JSONL_MAX_LINE) {
         return err_set(ERR_LIMIT, "%s:%u: the line has more than %d MB; is this one JSON object a line?", jsonl->path,
-                       scan->number, JSONL_MOST_LINE >> 20);
+                       scan->number, JSONL_MAX_LINE >> 20);
     }
     if (!scan->blank) {
         if (jsonl->n == scan->capacity) {
@@ -73,7 +73,7 @@ static enum err jsonl_scan_chunk(struct jsonl_scan *scan, const char *data, size
         if (newline) {
             TRY(jsonl_end_line(scan, at + end));
             scan->line_start = at + end + 1;
-        } else if (at + end - scan->line_start > JSONL_MOST_LINE) {
+        } else if (at + end - scan->line_start > JSONL_MAX_LINE) {
             return jsonl_end_line(scan, at + end); /* which refuses it; no need to read the rest */
         }
         i = end + 1;

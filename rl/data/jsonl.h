@@ -1,7 +1,7 @@
 /* rl/data/jsonl.h - a file of JSON objects, one a line, read in any order.
  *
  * Only where each line lies is kept in memory (16 bytes a line). A byte order mark and CRLF ends are accepted, blank lines
- * are passed over. Lines with a NUL byte or of more than JSONL_MOST_LINE bytes are refused when the file is opened; what is
+ * are passed over. Lines with a NUL byte or of more than JSONL_MAX_LINE bytes are refused when the file is opened; what is
  * not an object, when it is read. Every error begins with path:line.
  *
  * SPDX-License-Identifier: Apache-2.0 */
@@ -14,7 +14,7 @@
 #include "base/json.h"
 #include "base/str.h"
 
-#define JSONL_MOST_LINE (16 << 20)
+#define JSONL_MAX_LINE (16 << 20)
 
 struct jsonl {
     char *path;

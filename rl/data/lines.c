@@ -78,9 +78,9 @@ static enum err lines_fill(struct lines *lines)
     }
     lines->end -= lines->start;
     lines->start = 0;
-    if (lines->end > JSONL_MOST_LINE) {
+    if (lines->end > JSONL_MAX_LINE) {
         return err_set(ERR_LIMIT, "%s:%llu: the line has more than %d MB; is this one JSON object a line?", lines->path,
-                       (unsigned long long)lines->number + 1, JSONL_MOST_LINE >> 20);
+                       (unsigned long long)lines->number + 1, JSONL_MAX_LINE >> 20);
     }
     if (lines->capacity - lines->end < LINES_CHUNK) {
         lines->capacity = 2 * lines->capacity + LINES_CHUNK;

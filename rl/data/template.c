@@ -20,7 +20,7 @@ __asm__(".section .rodata\n"
         ".text\n");
 extern const char template_r1_zero[], template_r1_zero_end[];
 
-enum { MOST_NAME = 60 };
+enum { MAX_NAME = 60 };
 enum template_kind { TEMPLATE_NONE, TEMPLATE_TEXT, TEMPLATE_CHAT };
 
 struct template
@@ -37,7 +37,7 @@ static size_t template_slot(struct str text)
 {
     static const char *const letters = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ_0123456789";
     size_t n = 1;
-    while (n < text.length && n < MOST_NAME && text.data[n] && strchr(letters, text.data[n])) {
+    while (n < text.length && n < MAX_NAME && text.data[n] && strchr(letters, text.data[n])) {
         n++;
     }
     bool digit = n > 1 && text.data[1] >= '0' && text.data[1] <= '9';
@@ -58,7 +58,7 @@ static enum err template_check(const struct template *tpl, const char *name)
 
 static enum err template_read(struct template *tpl, const char *name)
 {
-    enum { MOST = 256 << 10 };
+    enum { MAX_BYTES = 256 << 10 };
     if (strcmp(name, "r1-zero") == 0) {
         strbuf_add(&tpl->text, template_r1_zero,
                    (size_t)((uintptr_t)template_r1_zero_end - (uintptr_t)template_r1_zero));
@@ -66,7 +66,7 @@ static enum err template_read(struct template *tpl, const char *name)
         return err_set(ERR_USAGE, "there is no template '%s'; it is r1-zero, chat, none, or the path of a text file",
                        name);
     } else {
-        TRY(file_read(&tpl->text, name, MOST));
+        TRY(file_read(&tpl->text, name, MAX_BYTES));
     }
     TRY(template_check(tpl, name));
     if (str_ends(strbuf_view(&tpl->text), STR("\n"))) {
@@ -173,7 +173,7 @@ static enum err template_fill(const struct template *tpl, struct str question, c
             strbuf_putc(out, text.data[at++]);
             continue;
         }
-        char key[MOST_NAME + 1];
+        char key[MAX_NAME + 1];
         snprintf(key, sizeof key, "%.*s", (int)(slot - 2), text.data + at + 1);
         if (strcmp(key, "prompt") == 0) {
             strbuf_add_str(out, question);

@@ -20,7 +20,7 @@
 
 enum { PHASE, SKILL_FIRST, NUMBER_MOST };
 enum { PHASE_MIX, PHASE_SKILL };
-enum { VALUE_MOST = 99, ATTEMPTS_MOST = 8 };
+enum { VALUE_MAX = 99, ATTEMPTS_MAX = 8 };
 
 static const struct generator_option tiny_text_options[] = {
     [PHASE] = {"phase", PHASE_MIX, 0, 0, "mix|skill", "which mixture"},
@@ -55,7 +55,7 @@ struct writer {
     const struct mixture *mixture;
     int number_most;
     struct countdown_problem problem;
-    struct countdown_attempt attempts[COUNTDOWN_MOST_ATTEMPTS];
+    struct countdown_attempt attempts[COUNTDOWN_MAX_ATTEMPTS];
     int n_attempts;
     struct strbuf text;
 };
@@ -65,24 +65,24 @@ static bool chance(struct writer *w, double share)
     return rng_double(w->rng) < share;
 }
 
-static int between(struct writer *w, int least, int most)
+static int between(struct writer *w, int min, int max)
 {
-    return least + (int)rng_below(w->rng, (uint32_t)(most - least + 1));
+    return min + (int)rng_below(w->rng, (uint32_t)(max - min + 1));
 }
 
 #define PICK(w, words) ((words)[rng_below((w)->rng, sizeof(words) / sizeof *(words))])
 
 static void draw_problem(struct writer *w)
 {
-    const struct countdown_family family = {SPLIT_PRE, 3, 1, w->number_most, 10, VALUE_MOST, VALUE_MOST};
+    const struct countdown_family family = {SPLIT_PRE, 3, 1, w->number_most, 10, VALUE_MAX, VALUE_MAX};
     countdown_draw(&family, w->rng, &w->problem);
-    w->n_attempts = countdown_attempts(w->problem.numbers, VALUE_MOST, w->attempts);
+    w->n_attempts = countdown_attempts(w->problem.numbers, VALUE_MAX, w->attempts);
 }
 
 /* An attempt that was not tried yet, if there is one; `aimed` is how often nearness to the target counts. */
 static int propose(struct writer *w, const bool *tried, double aimed)
 {
-    double weights[COUNTDOWN_MOST_ATTEMPTS] = {0}, total = 0;
+    double weights[COUNTDOWN_MAX_ATTEMPTS] = {0}, total = 0;
     bool all_tried = true, near = chance(w, aimed);
     for (int i = 0; i < w->n_attempts; i++) {
         all_tried &= tried[i];
@@ -128,18 +128,18 @@ static void replace_number(char *out, size_t capacity, const char *text, int fro
 /* An expression, sometimes with the wrong numbers; whether it is right. */
 static bool guess_expression(struct writer *w, char expression[32])
 {
-    static const bool none[COUNTDOWN_MOST_ATTEMPTS];
+    static const bool none[COUNTDOWN_MAX_ATTEMPTS];
     const struct countdown_attempt *a = &w->attempts[propose(w, none, aimed_guess)];
     const int *n = w->problem.numbers;
     snprintf(expression, 32, "%s", a->text);
     if (chance(w, misused)) {
         if (chance(w, 0.4)) {
-            int most = n[0], least = n[0];
+            int max = n[0], min = n[0];
             for (int i = 1; i < 3; i++) {
-                most = n[i] > most ? n[i] : most;
-                least = n[i] < least ? n[i] : least;
+                max = n[i] > max ? n[i] : max;
+                min = n[i] < min ? n[i] : min;
             }
-            snprintf(expression, 32, "%d%c%d", most, "+-*"[rng_below(w->rng, 3)], least);
+            snprintf(expression, 32, "%d%c%d", max, "+-*"[rng_below(w->rng, 3)], min);
         } else {
             int from = n[rng_below(w->rng, 3)];
             uint32_t to = rng_below(w->rng, 4);
@@ -276,7 +276,7 @@ static bool write_conclusion(struct writer *w, const struct countdown_attempt *a
 
 static bool make_search(struct writer *w)
 {
-    bool tried[COUNTDOWN_MOST_ATTEMPTS] = {false};
+    bool tried[COUNTDOWN_MAX_ATTEMPTS] = {false};
     const struct countdown_attempt *a = NULL;
     draw_problem(w);
     countdown_prompt(&w->problem, chance(w, 0.85), &w->text);
@@ -288,7 +288,7 @@ static bool make_search(struct writer *w)
         a = &w->attempts[i];
         strbuf_puts(&w->text, line == 1 ? PICK(w, openings) : PICK(w, next_openings));
         int said = write_attempt(w, a);
-        done = write_conclusion(w, a, said, line == ATTEMPTS_MOST);
+        done = write_conclusion(w, a, said, line == ATTEMPTS_MAX);
         strbuf_puts(&w->text, done ? "" : "\n");
     }
     strbuf_printf(&w->text, "</think><answer>%s</answer>", a->text);
@@ -300,7 +300,7 @@ static bool make_search(struct writer *w)
 /* Draws x, y and an operation whose value is from 1 to 99; 0 if this draw has none. */
 static int arith_draw(struct writer *w, int *x, int *y, char *operation)
 {
-    int a = between(w, 1, VALUE_MOST), b = between(w, 1, chance(w, 0.5) ? VALUE_MOST : w->number_most);
+    int a = between(w, 1, VALUE_MAX), b = between(w, 1, chance(w, 0.5) ? VALUE_MAX : w->number_most);
     char o = "++--**/"[rng_below(w->rng, 7)];
     *x = a > b ? a : b;
     *y = a > b ? b : a;
@@ -311,10 +311,10 @@ static int arith_draw(struct writer *w, int *x, int *y, char *operation)
         *y = between(w, 1, swap ? 40 : 20);
     } else if (o == '/') {
         *y = between(w, 2, 20);
-        *x = *y * between(w, 1, VALUE_MOST / *y);
+        *x = *y * between(w, 1, VALUE_MAX / *y);
     }
     int value = o == '+' ? *x + *y : o == '-' ? *x - *y : o == '*' ? *x * *y : *x / *y;
-    return value <= VALUE_MOST ? value : 0;
+    return value <= VALUE_MAX ? value : 0;
 }
 
 static void make_arith(struct writer *w)

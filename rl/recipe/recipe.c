@@ -141,7 +141,7 @@ enum err recipe_open(struct recipe *recipe, const char *path)
 {
     struct strbuf text = STRBUF_INIT;
     enum err err = file_is_folder(path) ? err_set(ERR_USAGE, "%s is a folder; name a recipe, a .yaml file", path)
-                                        : file_read(&text, path, YAML_MOST_BYTES);
+                                        : file_read(&text, path, YAML_MAX_BYTES);
     if (err == ERR_NONE) {
         err = recipe_parse(recipe, strbuf_view(&text), path);
     }
@@ -265,13 +265,13 @@ int recipe_schedule_at(const struct recipe_schedule *schedule, int64_t step)
     return value;
 }
 
-int recipe_schedule_most(const struct recipe_schedule *schedule)
+int recipe_schedule_max(const struct recipe_schedule *schedule)
 {
-    int most = 0;
+    int max = 0;
     for (int i = 0; i < schedule->n; i++) {
-        most = schedule->entries[i].value > most ? schedule->entries[i].value : most;
+        max = schedule->entries[i].value > max ? schedule->entries[i].value : max;
     }
-    return most;
+    return max;
 }
 
 const char *recipe_path(struct recipe *recipe, const char *value)

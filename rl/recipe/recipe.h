@@ -54,7 +54,7 @@ struct recipe_schedule {
     int n;
 };
 int recipe_schedule_at(const struct recipe_schedule *schedule, int64_t step); /* steps count from 1 */
-int recipe_schedule_most(const struct recipe_schedule *schedule);             /* the largest value */
+int recipe_schedule_max(const struct recipe_schedule *schedule);              /* the largest value */
 
 struct model_recipe {
     const char *model_name_or_path; /* as written; open recipe_path(recipe, ...) of it */
@@ -159,7 +159,7 @@ struct eval_recipe {
     double eval_temperature;
 };
 
-#define RECIPE_KEYS_MOST 128
+#define RECIPE_KEYS_MAX 128
 
 struct recipe {
     enum recipe_method method;
@@ -176,7 +176,7 @@ struct recipe {
     const char *path; /* of the file; "" if there was none */
     struct recipe_mark {
         int line, column; /* where the key's value stands; line 0: default, -1: command line */
-    } marks[RECIPE_KEYS_MOST];
+    } marks[RECIPE_KEYS_MAX];
     struct arena arena;
 };
 

@@ -82,8 +82,8 @@ static enum recipe_change change_between(const struct recipe *before, const stru
     bool longer = (strcmp(field->key, "max_prompt_length") == 0 &&
                    now->data.max_prompt_length >= before->data.max_prompt_length) ||
                   (strcmp(field->key, "max_completion_length") == 0 &&
-                   recipe_schedule_most(&now->rollout.max_completion_length) >=
-                       recipe_schedule_most(&before->rollout.max_completion_length));
+                   recipe_schedule_max(&now->rollout.max_completion_length) >=
+                       recipe_schedule_max(&before->rollout.max_completion_length));
     return longer ? CHANGE_SAID : change;
 }
 

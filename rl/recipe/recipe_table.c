@@ -7,7 +7,7 @@
 #include <string.h>
 
 #define AT(member)   offsetof(struct recipe, member)
-#define MOST_COUNT   1e9
+#define MAX_COUNT    1e9
 #define ALL          METHODS_ALL
 #define GRPO         METHOD_BIT(METHOD_GRPO)
 #define SFT          METHOD_BIT(METHOD_SFT)
@@ -92,7 +92,7 @@ const struct recipe_field recipe_fields[] = {
      VERL_ROLLOUT "max_num_seqs", "completions that are drawn at the same time", GRPO},
     {"max_batch_tokens", GROUP_ROLLOUT, FIELD_INT, AT(rollout.max_batch_tokens), "0", 0, 1e6, NULL, "tokens",
      VERL_ROLLOUT "max_num_batched_tokens", "rows of one forward pass, a longer prompt is cut into chunks; 0: as many as max_sequences, 512 at least", GRPO},
-    {"kv_pages", GROUP_ROLLOUT, FIELD_INT, AT(rollout.kv_pages), "0", 0, MOST_COUNT, NULL, "pages", NULL,
+    {"kv_pages", GROUP_ROLLOUT, FIELD_INT, AT(rollout.kv_pages), "0", 0, MAX_COUNT, NULL, "pages", NULL,
      "pages of the key/value cache; 0: enough for max_sequences at full length, within memory", GRPO},
 
     /* ---- reward ---- */
@@ -158,7 +158,7 @@ const struct recipe_field recipe_fields[] = {
      "TRL's name for the choice between kl_estimator k3_unbiased (true) and k3 (false)", GRPO},
     {"sync_ref_model", GROUP_LOSS, FIELD_BOOL, AT(loss.sync_ref_model), "false", 0, 0, NULL, "", NULL,
      "move the reference model after the policy", GRPO},
-    {"ref_model_sync_steps", GROUP_LOSS, FIELD_INT, AT(loss.ref_model_sync_steps), "512", 1, MOST_COUNT, NULL, "steps", NULL,
+    {"ref_model_sync_steps", GROUP_LOSS, FIELD_INT, AT(loss.ref_model_sync_steps), "512", 1, MAX_COUNT, NULL, "steps", NULL,
      "steps between two moves of the reference model", GRPO},
     {"ref_model_mixup_alpha", GROUP_LOSS, FIELD_NUMBER, AT(loss.ref_model_mixup_alpha), "0.6", 0, 1, NULL, "", NULL,
      "share of the policy in the moved reference model; 1: a copy", GRPO},
@@ -187,7 +187,7 @@ const struct recipe_field recipe_fields[] = {
      "course of the learning rate after the warm-up; constant has no warm-up, as in transformers", ALL},
     {"min_lr_ratio", GROUP_OPTIM, FIELD_NUMBER, AT(optim.min_lr_ratio), "0.0", 0, 1, NULL, "",
      VERL_ACTOR "optim.min_lr_ratio actor.min_lr_ratio", "where linear and cosine end, as a share of learning_rate", ALL},
-    {"warmup_steps", GROUP_OPTIM, FIELD_INT, AT(optim.warmup_steps), "0", 0, MOST_COUNT, NULL, "steps",
+    {"warmup_steps", GROUP_OPTIM, FIELD_INT, AT(optim.warmup_steps), "0", 0, MAX_COUNT, NULL, "steps",
      VERL_ACTOR "optim.lr_warmup_steps", "the learning rate rises linearly over so many first steps: step s of W has s / W of it", ALL},
     {"adam_beta1", GROUP_OPTIM, FIELD_NUMBER, AT(optim.beta1), "0.9", 0, 0.999999, NULL, "", NULL,
      "decay of AdamW's mean of gradients", ALL},
@@ -214,9 +214,9 @@ const struct recipe_field recipe_fields[] = {
      "actor_rollout_ref.model.enable_gradient_checkpointing",
      "keep only the input of each layer for the backward pass and compute the rest again: far less memory a token, one more "
      "forward pass a step; results never depend on it", ALL},
-    {"save_steps", GROUP_RUN, FIELD_INT, AT(run.save_steps), "500", 0, MOST_COUNT, NULL, "steps",
+    {"save_steps", GROUP_RUN, FIELD_INT, AT(run.save_steps), "500", 0, MAX_COUNT, NULL, "steps",
      "trainer.save_freq ckpt.save_steps", "steps between two checkpoints; 0: at the end only", ALL},
-    {"save_total_limit", GROUP_RUN, FIELD_INT, AT(run.save_total_limit), "2", 1, MOST_COUNT, NULL, "checkpoints",
+    {"save_total_limit", GROUP_RUN, FIELD_INT, AT(run.save_total_limit), "2", 1, MAX_COUNT, NULL, "checkpoints",
      "trainer.max_actor_ckpt_to_keep ckpt.max_num", "checkpoints that are kept, the newest ones", ALL},
     {"save_dtype", GROUP_RUN, FIELD_WORD, AT(run.save_dtype), "float32", 0, 0, "float32|bfloat16", "", NULL,
      "number format of the weights in a checkpoint for others; resuming is exact with either", ALL},
@@ -230,13 +230,13 @@ const struct recipe_field recipe_fields[] = {
     /* ---- evaluation ---- */
     {"eval_dataset_name", GROUP_EVAL, FIELD_TEXT, AT(data.eval_dataset_name), "", 0, 0, NULL, "",
      "data.val_files eval.dataset", "what to measure on: like dataset_name; empty: no evaluation", ALL},
-    {"eval_steps", GROUP_EVAL, FIELD_INT, AT(eval.eval_steps), "0", 0, MOST_COUNT, NULL, "steps",
+    {"eval_steps", GROUP_EVAL, FIELD_INT, AT(eval.eval_steps), "0", 0, MAX_COUNT, NULL, "steps",
      "trainer.test_freq eval.steps", "steps between two evaluations; 0: none on the way", ALL},
     {"eval_on_start", GROUP_EVAL, FIELD_BOOL, AT(eval.eval_on_start), "true", 0, 0, NULL, "", "trainer.val_before_train",
      "evaluate before the first step", ALL},
     {"eval_on_end", GROUP_EVAL, FIELD_BOOL, AT(eval.eval_on_end), "true", 0, 0, NULL, "", NULL,
      "evaluate after the last step", ALL},
-    {"eval_num_prompts", GROUP_EVAL, FIELD_INT, AT(eval.eval_num_prompts), "256", 0, MOST_COUNT, NULL, "prompts", NULL,
+    {"eval_num_prompts", GROUP_EVAL, FIELD_INT, AT(eval.eval_num_prompts), "256", 0, MAX_COUNT, NULL, "prompts", NULL,
      "prompts of an evaluation, always the same ones; 0: all of a file", ALL},
     {"eval_num_generations", GROUP_EVAL, FIELD_INT, AT(eval.eval_num_generations), "1", 1, 4096, NULL, "completions",
      VERL_ROLLOUT "val_kwargs.n eval.n_samples_per_prompt", "completions of a prompt: the k of pass@k and cons@k", GRPO},
@@ -247,7 +247,7 @@ const struct recipe_field recipe_fields[] = {
 /* clang-format on */
 
 const int recipe_n_fields = (int)(sizeof recipe_fields / sizeof *recipe_fields);
-_Static_assert(sizeof recipe_fields / sizeof *recipe_fields <= RECIPE_KEYS_MOST,
+_Static_assert(sizeof recipe_fields / sizeof *recipe_fields <= RECIPE_KEYS_MAX,
                "struct recipe has a mark for each key");
 
 static bool recipe_has_alias(const struct recipe_field *field, const char *name)

@@ -46,7 +46,7 @@ struct recipe_field {
     enum field_type type;
     size_t offset;        /* in struct recipe */
     const char *fallback; /* the default as YAML would read it; NULL stands for a list without items */
-    double least, most;   /* numbers */
+    double min, max;      /* numbers */
     const char *choices;  /* "a=synonym|b|c" */
     const char *unit;     /* "tokens"; "" for none */
     const char *aliases;  /* dotted names of others, separated by blanks; or NULL */

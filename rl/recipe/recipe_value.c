@@ -77,11 +77,11 @@ static enum err recipe_wrong_type(const struct recipe_field *field, const struct
 
 static enum err recipe_check_range(const struct recipe_field *field, double number, const char *where)
 {
-    if (number >= field->least && number <= field->most) {
+    if (number >= field->min && number <= field->max) {
         return ERR_NONE;
     }
     return err_set(ERR_USAGE, "%s: '%s' is %.10g but must be from %.10g to %.10g%s%s", where, field->key, number,
-                   field->least, field->most, *field->unit ? " " : "", field->unit);
+                   field->min, field->max, *field->unit ? " " : "", field->unit);
 }
 
 static enum err recipe_read_integer(const struct recipe_field *field, const struct yaml_value *value, const char *where,
@@ -219,14 +219,14 @@ static enum err recipe_read_entry(const struct recipe_field *field, const char *
 }
 
 static enum err recipe_add_entries(const struct recipe_field *field, const struct yaml_value *value, const char *where,
-                                   struct recipe_schedule *schedule, int most)
+                                   struct recipe_schedule *schedule, int max)
 {
     const char *text = "";
     TRY(recipe_read_text(field, value, where, &text));
     for (;;) {
         size_t length = strcspn(text, ",");
-        if (schedule->n == most) {
-            return err_set(ERR_LIMIT, "%s: '%s' has more than %d entries", where, field->key, most);
+        if (schedule->n == max) {
+            return err_set(ERR_LIMIT, "%s: '%s' has more than %d entries", where, field->key, max);
         }
         struct recipe_schedule_entry *entry = &schedule->entries[schedule->n];
         TRY(recipe_read_entry(field, text, length, where, entry));
@@ -244,14 +244,14 @@ static enum err recipe_add_entries(const struct recipe_field *field, const struc
 static enum err recipe_read_schedule(struct recipe *recipe, const struct recipe_field *field,
                                      const struct yaml_value *value, const char *where, struct recipe_schedule *out)
 {
-    enum { MOST = 64 };
-    struct recipe_schedule schedule = {.entries = ARENA_NEW(&recipe->arena, struct recipe_schedule_entry, MOST)};
+    enum { MAX_ENTRIES = 64 };
+    struct recipe_schedule schedule = {.entries = ARENA_NEW(&recipe->arena, struct recipe_schedule_entry, MAX_ENTRIES)};
     if (value->kind == YAML_MAP || (value->kind == YAML_LIST && value->n == 0)) {
         return recipe_wrong_type(field, value, where, "an integer or a list of step:value");
     }
     bool list = value->kind == YAML_LIST;
     for (const struct yaml_value *v = list ? value->first : value; v; v = list ? v->next : NULL) {
-        TRY(recipe_add_entries(field, v, where, &schedule, MOST));
+        TRY(recipe_add_entries(field, v, where, &schedule, MAX_ENTRIES));
     }
     *out = schedule;
     return ERR_NONE;

@@ -28,9 +28,9 @@ static void recipe_write_values(const struct recipe_field *field, struct strbuf 
         }
     }
     strbuf_puts(out, kinds[field->type]);
-    bool number = field->least != field->most;
+    bool number = field->min != field->max;
     if (number) {
-        strbuf_printf(out, ", %.10g to %.10g", field->least, field->most);
+        strbuf_printf(out, ", %.10g to %.10g", field->min, field->max);
     }
     if (*field->unit) {
         strbuf_printf(out, " %s", field->unit);

@@ -194,7 +194,7 @@ static enum err yaml_check_event(struct yaml_reader *reader, const yaml_event_t 
     if (tag) {
         return yaml_refuse(reader, &event->start_mark, "tags (!name) are not for recipes; take it out");
     }
-    if (++reader->n_values > 2 * YAML_MOST_VALUES) { /* the end of a collection is an event, too */
+    if (++reader->n_values > 2 * YAML_MAX_VALUES) { /* the end of a collection is an event, too */
         return yaml_refuse(reader, &event->start_mark, "more values than any recipe has; is this the right file?");
     }
     return ERR_NONE;
@@ -283,7 +283,7 @@ static enum err yaml_build(struct yaml_reader *reader, yaml_event_t *event, int 
     if (type == YAML_SCALAR_EVENT) {
         return ERR_NONE;
     }
-    if (depth >= YAML_MOST_DEPTH) {
+    if (depth >= YAML_MAX_DEPTH) {
         return yaml_refuse(reader, &mark, "nested too deeply; a recipe is flat");
     }
     value->kind = type == YAML_MAPPING_START_EVENT ? YAML_MAP : YAML_LIST;
@@ -334,7 +334,7 @@ static enum err yaml_read(struct yaml_reader *reader, struct yaml_value *value)
 
 enum err yaml_parse(struct yaml_value **out, struct str text, const char *name, struct arena *arena)
 {
-    if (text.length > YAML_MOST_BYTES) {
+    if (text.length > YAML_MAX_BYTES) {
         return err_set(ERR_LIMIT, "%s: %zu bytes are more than any recipe has; is this the right file?", name,
                        text.length);
     }

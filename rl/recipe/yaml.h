@@ -16,9 +16,9 @@
 #include "base/err.h"
 #include "base/str.h"
 
-#define YAML_MOST_BYTES  (1 << 20)
-#define YAML_MOST_VALUES 4096
-#define YAML_MOST_DEPTH  4
+#define YAML_MAX_BYTES  (1 << 20)
+#define YAML_MAX_VALUES 4096
+#define YAML_MAX_DEPTH  4
 
 enum yaml_kind { YAML_NULL, YAML_BOOL, YAML_INT, YAML_NUMBER, YAML_TEXT, YAML_LIST, YAML_MAP };
 

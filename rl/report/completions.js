@@ -87,10 +87,10 @@ function bound(id, otherwise) {
 
 function selectMatching() {
   const pattern = searchPattern();
-  const steps = [bound("step-least", -Infinity), bound("step-most", Infinity)];
-  const rewards = [bound("reward-least", -Infinity), bound("reward-most", Infinity)];
+  const steps = [bound("step-min", -Infinity), bound("step-max", Infinity)];
+  const rewards = [bound("reward-min", -Infinity), bound("reward-max", Infinity)];
   const source = byId("source").value, verdict = byId("verdict").value, finish = byId("finish").value;
-  const within = (value, [least, most]) => value >= least && value <= most;
+  const within = (value, [min, max]) => value >= min && value <= max;
   const any = rewards[0] === -Infinity && rewards[1] === Infinity;
   return data.completions.filter((c) => c.source === source && within(c.step, steps)
     && (any || (c.reward !== null && within(c.reward, rewards)))

@@ -35,7 +35,7 @@ ASSET(chart_js, REPORT_CHART_JS);
 #define ASSET_STR(name)                                                                                                \
     ((struct str){report_##name, (size_t)((uintptr_t)report_##name##_end - (uintptr_t)report_##name)})
 
-#define MOST_POINTS 4096
+#define MAX_POINTS 4096
 
 static int read_series(sqlite3 *db, const char *table, const char *name, double *steps, double *values)
 {
@@ -47,7 +47,7 @@ static int read_series(sqlite3 *db, const char *table, const char *name, double 
         return 0;
     }
     sqlite3_bind_text(query, 1, name, -1, SQLITE_STATIC);
-    for (; n < MOST_POINTS && sqlite3_step(query) == SQLITE_ROW; n++) {
+    for (; n < MAX_POINTS && sqlite3_step(query) == SQLITE_ROW; n++) {
         steps[n] = sqlite3_column_double(query, 0);
         values[n] = sqlite3_column_double(query, 1);
     }
@@ -66,7 +66,7 @@ static void draw_curves(sqlite3 *db)
         {"metrics", "aha/all", "reflective words a completion"},
         {"metrics", "loss", "loss"},
     };
-    static double steps[MOST_POINTS], values[MOST_POINTS];
+    static double steps[MAX_POINTS], values[MAX_POINTS];
     struct strbuf out = STRBUF_INIT;
     for (size_t i = 0; i < sizeof curves / sizeof *curves; i++) {
         int n = read_series(db, curves[i].table, curves[i].name, steps, values);
@@ -93,7 +93,7 @@ enum err report_draw(const char *folder)
 static void add_change(sqlite3 *db, const char *table, const char *name, const char *title, double scale,
                        const char *unit, struct strbuf *out)
 {
-    static double steps[MOST_POINTS], values[MOST_POINTS];
+    static double steps[MAX_POINTS], values[MAX_POINTS];
     int n = read_series(db, table, name, steps, values);
     if (n > 1) {
         strbuf_printf(out, ", %s %.*f -> %.*f%s", title, scale > 1 ? 1 : 2, scale * values[0], scale > 1 ? 1 : 2,

@@ -7,7 +7,7 @@
 #include "base/arena.h"
 #include "rl/report/report_data.h"
 
-#define MOST_LABELS   64
+#define MAX_LABELS    64
 #define HELD_OUT_ROWS 256 /* of an evaluation */
 
 /* The rollouts of an iteration; its prompts and samples are numbered from 0 without gaps. */
@@ -26,7 +26,7 @@ struct embedding {
     size_t bytes;
     struct strbuf prompts, rows, heldout;
     int n_prompts, n_heldout;
-    char *labels[MOST_LABELS];
+    char *labels[MAX_LABELS];
     int n_labels;
 };
 
@@ -79,13 +79,13 @@ static bool is_inside_character(char c)
 /* A long text keeps its beginning and its end, where the answer is. */
 static void add_text(struct embedding *e, struct strbuf *out, struct str text)
 {
-    size_t most = e->limits->text_bytes;
-    e->bytes += text.length < most ? text.length : most;
-    if (text.length <= most) {
+    size_t max = e->limits->text_bytes;
+    e->bytes += text.length < max ? text.length : max;
+    if (text.length <= max) {
         report_add_text(out, text);
         return;
     }
-    size_t head = most / 4 * 3, tail = text.length - (most - head);
+    size_t head = max / 4 * 3, tail = text.length - (max - head);
     while (head > 0 && is_inside_character(text.data[head])) {
         head--;
     }
@@ -107,8 +107,8 @@ static int label_number(struct embedding *e, struct str label)
             return i;
         }
     }
-    if (e->n_labels == MOST_LABELS) {
-        return MOST_LABELS - 1;
+    if (e->n_labels == MAX_LABELS) {
+        return MAX_LABELS - 1;
     }
     e->labels[e->n_labels] = arena_strndup(&e->arena, label.data, label.length);
     return e->n_labels++;
@@ -189,9 +189,9 @@ static enum err add_group(struct embedding *e, const struct rollouts *r, int pro
 /* ---- which groups ---- */
 
 /* Groups of one iteration from the first on, at least one, while completions and bytes stay below. */
-static enum err add_iteration(struct embedding *e, const struct rollouts *r, int64_t most, size_t bytes)
+static enum err add_iteration(struct embedding *e, const struct rollouts *r, int64_t max, size_t bytes)
 {
-    for (int p = 0; p < r->n_prompts && (p == 0 || (e->n_embedded + r->G <= most && e->bytes < bytes)); p++) {
+    for (int p = 0; p < r->n_prompts && (p == 0 || (e->n_embedded + r->G <= max && e->bytes < bytes)); p++) {
         TRY(add_group(e, r, p));
     }
     return ERR_NONE;

@@ -12,7 +12,7 @@
 #include "rl/recipe/recipe.h"
 #include "rl/run/runs.h"
 
-#define MOST_SERIES 512
+#define MAX_SERIES 512
 
 const struct report_limits report_limits = {
     .points = 1000, .completions = 2000, .bytes = (size_t)6 << 20, .text_bytes = (size_t)24 << 10};
@@ -82,10 +82,10 @@ struct curves {
         char *name;
         double *sum;
         int *n;
-    } series[MOST_SERIES];
+    } series[MAX_SERIES];
 };
 
-static enum err read_steps(sqlite3 *db, const char *table, int most_points, struct curves *c)
+static enum err read_steps(sqlite3 *db, const char *table, int max_points, struct curves *c)
 {
     sqlite3_stmt *query;
     TRY(report_prepare(db, &query, arena_printf(&c->arena, "SELECT count(DISTINCT step) FROM %s", table)));
@@ -96,7 +96,7 @@ static enum err read_steps(sqlite3 *db, const char *table, int most_points, stru
     while ((last = sqlite3_step(query)) == SQLITE_ROW && c->n_steps < n) {
         c->steps[c->n_steps++] = sqlite3_column_int64(query, 0);
     }
-    c->per_point = n > most_points ? (n + most_points - 1) / most_points : 1;
+    c->per_point = n > max_points ? (n + max_points - 1) / max_points : 1;
     c->n_points = (c->n_steps + c->per_point - 1) / c->per_point;
     return report_finish(db, query, last);
 }
@@ -111,7 +111,7 @@ static struct curve *find_curve(struct curves *c, const char *name, int *hint)
             return &c->series[i];
         }
     }
-    if (c->n_series == MOST_SERIES) {
+    if (c->n_series == MAX_SERIES) {
         return NULL;
     }
     *hint = c->n_series;
@@ -163,10 +163,10 @@ static void write_curves(const struct curves *c, struct strbuf *out)
     strbuf_puts(out, "]}");
 }
 
-static enum err add_curves(sqlite3 *db, const char *member, const char *table, int most_points, struct strbuf *out)
+static enum err add_curves(sqlite3 *db, const char *member, const char *table, int max_points, struct strbuf *out)
 {
     struct curves *c = mem_zero(sizeof *c);
-    enum err result = read_steps(db, table, most_points, c);
+    enum err result = read_steps(db, table, max_points, c);
     if (result == ERR_NONE) {
         result = read_curves(db, table, c);
     }
@@ -279,10 +279,10 @@ static enum err add_recipe(sqlite3 *db, struct strbuf *out)
 
 static enum err add_events(sqlite3 *db, struct strbuf *out)
 {
-    enum { MOST = 200 };
+    enum { MAX_ROWS = 200 };
     sqlite3_stmt *query;
     TRY(report_prepare(db, &query, "SELECT step, kind, text FROM events ORDER BY id DESC LIMIT ?"));
-    sqlite3_bind_int(query, 1, MOST);
+    sqlite3_bind_int(query, 1, MAX_ROWS);
     add_name(out, "events");
     strbuf_putc(out, '[');
     int last;

@@ -209,27 +209,27 @@ static int curve_column(int i, int n, int width)
 void progress_curve(const char *title, const double *steps, const double *values, int n, int width, int height,
                     struct strbuf *out)
 {
-    double least = INFINITY, most = -INFINITY;
+    double min = INFINITY, max = -INFINITY;
     for (int i = 0; i < n; i++) {
-        least = fmin(least, values[i]);
-        most = fmax(most, values[i]);
+        min = fmin(min, values[i]);
+        max = fmax(max, values[i]);
     }
-    if (n == 0 || !(most > -INFINITY)) {
+    if (n == 0 || !(max > -INFINITY)) {
         return;
     }
-    double span = most > least ? most - least : 1;
+    double span = max > min ? max - min : 1;
     strbuf_printf(out, "%s\n", title);
     for (int row = height - 1; row >= 0; row--) {
         char cells[256];
         memset(cells, ' ', sizeof cells);
         int columns = width < 255 ? width : 255;
         for (int i = 0; i < n; i++) {
-            int at = (int)((values[i] - least) / span * (height - 1) + 0.5);
+            int at = (int)((values[i] - min) / span * (height - 1) + 0.5);
             if (at == row) {
                 cells[curve_column(i, n, columns)] = '*';
             }
         }
-        double label = least + span * row / (height > 1 ? height - 1 : 1);
+        double label = min + span * row / (height > 1 ? height - 1 : 1);
         strbuf_printf(out, "%9.3f |%.*s\n", label, columns, cells);
     }
     strbuf_printf(out, "%9s +", "");

@@ -17,7 +17,7 @@
 #include "rl/recipe/recipe.h"
 #include "rl/run/store.h"
 
-#define MOST_DEPTH 4
+#define MAX_DEPTH 4
 
 bool run_is_folder(const char *path)
 {
@@ -264,7 +264,7 @@ static void find_runs(struct search *search, const char *folder, int depth)
         add_run(search, folder); /* a run has no runs inside */
         return;
     }
-    DIR *dir = depth < MOST_DEPTH ? opendir(folder) : NULL;
+    DIR *dir = depth < MAX_DEPTH ? opendir(folder) : NULL;
     for (struct dirent *entry; dir && (entry = readdir(dir));) {
         char path[FILE_PATH_BYTES];
         struct stat status;

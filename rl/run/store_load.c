@@ -318,7 +318,7 @@ static enum err read_metrics(struct store *store, bool is_eval, struct lines *li
         }
         step = row_step;
         const char *name = more ? (const char *)sqlite3_column_text(query, 1) : NULL;
-        if (name && metrics->n < METRICS_MOST) {
+        if (name && metrics->n < METRICS_MAX) {
             bool null = sqlite3_column_type(query, 2) == SQLITE_NULL;
             metrics_set(metrics, null ? (double)NAN : sqlite3_column_double(query, 2), "%s", name);
         }

@@ -370,8 +370,8 @@ static void value_of(const struct recipe_field *field, struct strbuf *out)
     switch (field->type) {
     case FIELD_BOOL: strbuf_puts(out, strcmp(field->fallback, "true") == 0 ? "false" : "true"); break;
     case FIELD_INT:
-    case FIELD_LONG: strbuf_printf(out, "%.0f", field->least + 1); break;
-    case FIELD_NUMBER: strbuf_printf(out, "%g", (field->least + field->most) / 2); break;
+    case FIELD_LONG: strbuf_printf(out, "%.0f", field->min + 1); break;
+    case FIELD_NUMBER: strbuf_printf(out, "%g", (field->min + field->max) / 2); break;
     case FIELD_CHOICE:
     case FIELD_WORD: recipe_choice(field->choices, 1, out); break;
     case FIELD_LIST:

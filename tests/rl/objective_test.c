@@ -362,10 +362,10 @@ static void the_quantile_is_that_of_sorted_values(void **state)
         float at = (float)(1 - recipe.loss.top_entropy_quantile) * (float)(n - 1);
         int k = (int)at;
         float next = sorted[k + 1 < n ? k + 1 : k];
-        assert_true(o.least_entropy >= (double)sorted[k] && o.least_entropy <= (double)next);
-        ASSERT_NEAR(o.least_entropy, (double)(sorted[k] + (at - (float)k) * (next - sorted[k])), 1e-6);
+        assert_true(o.min_entropy >= (double)sorted[k] && o.min_entropy <= (double)next);
+        ASSERT_NEAR(o.min_entropy, (double)(sorted[k] + (at - (float)k) * (next - sorted[k])), 1e-6);
         for (int i = 0; i < n; i++) {
-            kept += (double)sorted[i] >= o.least_entropy;
+            kept += (double)sorted[i] >= o.min_entropy;
         }
         assert_int_equal(o.n_uncertain, kept);
         qsort(values, (size_t)n, sizeof *values, by_value);

@@ -28,7 +28,7 @@ static void every_page_is_taken_once(void **state)
     kvcache_give_back(&cache, 3);
     assert_int_equal(kvcache_used(&cache), 4);
     assert_int_equal(kvcache_take(&cache), 3);
-    assert_int_equal(cache.most_used, 5);
+    assert_int_equal(cache.peak_used, 5);
     kvcache_release(&cache);
 }
 

@@ -186,7 +186,7 @@ static void scheduling_cannot_be_seen(void **state)
         load_run(&got, model, &options, &arena);
         assert_same_load(cases[i].name, &want, &got);
         assert_int_equal(got.stats.n_preempted > 0, cases[i].preempts);
-        assert_true(got.stats.most_pages <= cases[i].pages);
+        assert_true(got.stats.peak_pages <= cases[i].pages);
     }
     device_set_threads(0);
     arena_release(&arena);

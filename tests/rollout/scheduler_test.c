@@ -274,7 +274,7 @@ static void a_prompt_is_computed_once(void **state)
             }
             assert_int_equal(w.n_rows, rows);
             assert_int_equal(w.scheduler.n_preempted, 0);
-            assert_in_range(w.scheduler.most_running, 1, slots);
+            assert_in_range(w.scheduler.peak_running, 1, slots);
             world_end(&w);
         }
         arena_release(&arena);
@@ -289,7 +289,7 @@ static void full_pages_are_shared(void **state)
     struct engine_request prompt = prompt_of(&arena, 77, 300, 8, 10);
     struct world w;
     world_run(&w, &prompt, 1, (struct setup){64, 8, 512});
-    assert_int_equal(w.scheduler.cache.most_used, 2 + 8);
+    assert_int_equal(w.scheduler.cache.peak_used, 2 + 8);
     assert_int_equal(w.scheduler.shared_tokens, 7 * 300);
     world_end(&w);
     arena_release(&arena);

@@ -32,8 +32,8 @@ static const struct command words = {
     .arguments = "WORD",
     .summary = "print what was given",
     .options = options,
-    .least_positional = 0,
-    .most_positional = 2,
+    .min_positional = 0,
+    .max_positional = 2,
     .takes_recipe_keys = true,
     .run = print_words,
 };

@@ -70,7 +70,7 @@ static void attempts_are_those_of_the_reference(void **state)
         int numbers[4];
         const json_t *want = json_object_get(json_array_get(cases, i), "attempts");
         read_numbers(json_object_get(json_array_get(cases, i), "numbers"), numbers);
-        struct countdown_attempt got[COUNTDOWN_MOST_ATTEMPTS];
+        struct countdown_attempt got[COUNTDOWN_MAX_ATTEMPTS];
         int n = countdown_attempts(numbers, 99, got);
         assert_int_equal(n, json_array_size(want));
         for (int k = 0; k < n; k++) {
@@ -89,12 +89,12 @@ static void reachable_values_are_those_of_the_reference(void **state)
     const json_t *cases = json_object_get(golden, "reachable");
     for (size_t i = 0; i < json_array_size(cases); i++) {
         int numbers[4];
-        static bool got[COUNTDOWN_MOST_VALUE + 1];
+        static bool got[COUNTDOWN_MAX_VALUE + 1];
         const json_t *want = json_object_get(json_array_get(cases, i), "values");
         int n = read_numbers(json_object_get(json_array_get(cases, i), "numbers"), numbers);
         countdown_reachable(numbers, n, 99, got);
         size_t k = 0;
-        for (int v = 0; v <= COUNTDOWN_MOST_VALUE; v++) {
+        for (int v = 0; v <= COUNTDOWN_MAX_VALUE; v++) {
             if (got[v]) {
                 assert_int_equal(v, json_integer_value(json_array_get(want, k++)));
             }
@@ -112,7 +112,7 @@ static void problems_can_be_solved_and_keep_to_their_split(void **state)
         {SPLIT_ALL, 3, 1, 100, 100, 999, 9999},
         {SPLIT_TRAIN, 3, 1, 9, 10, 99, 99},
     };
-    static bool reachable[COUNTDOWN_MOST_VALUE + 1];
+    static bool reachable[COUNTDOWN_MAX_VALUE + 1];
     for (size_t f = 0; f < sizeof families / sizeof *families; f++) {
         const struct countdown_family *family = &families[f];
         struct rng rng = rng_stream(7, f);
@@ -128,7 +128,7 @@ static void problems_can_be_solved_and_keep_to_their_split(void **state)
             enum countdown_split split = countdown_split_of(p.numbers, p.n);
             assert_true(family->split == SPLIT_ALL || split == family->split ||
                         (family->split == SPLIT_TRAIN && split != SPLIT_EVAL));
-            countdown_reachable(p.numbers, p.n, family->value_most, reachable);
+            countdown_reachable(p.numbers, p.n, family->value_max, reachable);
             assert_true(reachable[p.target]);
         }
     }

@@ -126,15 +126,15 @@ static void what_is_wrong_is_named_with_its_line(void **state)
 static void a_line_may_have_16_megabytes(void **state)
 {
     (void)state;
-    char *text = mem_alloc(JSONL_MOST_LINE + 100), want[128];
-    memset(text, 'x', JSONL_MOST_LINE + 100);
+    char *text = mem_alloc(JSONL_MAX_LINE + 100), want[128];
+    memset(text, 'x', JSONL_MAX_LINE + 100);
     memcpy(text, "{}\n", 3);
     struct jsonl jsonl;
-    write_file((struct str){text, JSONL_MOST_LINE + 3});
+    write_file((struct str){text, JSONL_MAX_LINE + 3});
     assert_int_equal(jsonl_open(&jsonl, path), ERR_NONE);
     assert_int_equal(jsonl.n, 2);
     jsonl_close(&jsonl);
-    write_file((struct str){text, JSONL_MOST_LINE + 4});
+    write_file((struct str){text, JSONL_MAX_LINE + 4});
     assert_int_equal(jsonl_open(&jsonl, path), ERR_LIMIT);
     snprintf(want, sizeof want, "%s:2: the line has more than 16 MB", path);
     assert_non_null(strstr(err_text(), want));

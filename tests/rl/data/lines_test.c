@@ -103,7 +103,7 @@ static void long_lines_cross_reads(void **state)
 static void too_long_a_line_is_refused(void **state)
 {
     (void)state;
-    size_t size = JSONL_MOST_LINE + (1 << 20);
+    size_t size = JSONL_MAX_LINE + (1 << 20);
     char *text = mem_alloc(size), want[200];
     memset(text, 'x', size);
     text[1] = '\n';

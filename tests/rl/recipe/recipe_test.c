@@ -107,7 +107,7 @@ static void values_of_every_type_are_read(void **state)
     for (size_t i = 0; i < sizeof lengths / sizeof *lengths; i++) {
         assert_int_equal(recipe_schedule_at(&r.rollout.max_completion_length, lengths[i].step), lengths[i].want);
     }
-    assert_int_equal(recipe_schedule_most(&r.rollout.max_completion_length), 200);
+    assert_int_equal(recipe_schedule_max(&r.rollout.max_completion_length), 200);
     assert_int_equal(recipe_finish(&r), ERR_NONE);
     assert_false(r.run.report_tensorboard);
     assert_true(r.loss.policy.epsilon_high == 5);

@@ -129,12 +129,12 @@ static void size_is_limited(void **state)
     struct arena arena = ARENA_INIT;
     struct strbuf text = STRBUF_INIT;
     struct yaml_value *root = NULL;
-    for (int i = 0; i < 3 * YAML_MOST_VALUES; i++) {
+    for (int i = 0; i < 3 * YAML_MAX_VALUES; i++) {
         strbuf_puts(&text, "- 1\n");
     }
     assert_int_equal(yaml_parse(&root, strbuf_view(&text), "f", &arena), ERR_USAGE);
     assert_non_null(strstr(err_text(), "more values than any recipe has"));
-    while (text.length <= YAML_MOST_BYTES) {
+    while (text.length <= YAML_MAX_BYTES) {
         strbuf_puts(&text, "# a comment\n");
     }
     assert_int_equal(yaml_parse(&root, strbuf_view(&text), "f", &arena), ERR_LIMIT);
