@@ -116,7 +116,8 @@ static enum err check_options(const struct engine_request *request)
 {
     const struct sampling *s = &request->sampling;
     if (request->n_samples < 1 || request->max_tokens < 1) {
-        return err_set(ERR_USAGE, "%d samples of at most %d tokens are asked for; ask for one of one at least",
+        return err_set(ERR_USAGE,
+                       "%d samples of at most %d tokens are requested; request at least one sample of one token",
                        request->n_samples, request->max_tokens);
     }
     if (!(s->temperature >= 0 && s->temperature < INFINITY)) {

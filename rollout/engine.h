@@ -29,7 +29,7 @@
 #include "rollout/request.h"
 
 struct engine_options {
-    int max_batch_tokens; /* rows of one forward pass (0: as many as max_sequences, 512 at least) */
+    int max_batch_tokens; /* rows of one forward pass (0: as many as max_sequences, at least 512) */
     int n_pages;          /* of the cache (0: enough for max_sequences at full length, within memory) */
     int max_sequences;    /* that run at once (0: 256) */
 };

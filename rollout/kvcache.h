@@ -23,8 +23,8 @@ void kvcache_init(struct kvcache *cache, int n_pages);
 void kvcache_release(struct kvcache *cache);
 
 int32_t kvcache_take(struct kvcache *cache);                 /* a free page, now with one holder; -1 if there is none */
-void kvcache_share(struct kvcache *cache, int32_t page);     /* one holder more */
-void kvcache_give_back(struct kvcache *cache, int32_t page); /* one holder less */
+void kvcache_share(struct kvcache *cache, int32_t page);     /* adds a holder */
+void kvcache_give_back(struct kvcache *cache, int32_t page); /* removes a holder */
 int kvcache_used(const struct kvcache *cache);
 
 /* Pages that `length` positions fill. */

@@ -44,7 +44,7 @@ struct engine_request {
     int n_stop;
     const int32_t *stop_tokens; /* [n_stop_tokens] in addition to the model's own end tokens */
     int n_stop_tokens;
-    bool ignore_eos;       /* draw on after the model's end tokens, up to max_tokens (benchmarks) */
+    bool ignore_eos;       /* continue past the model's end tokens, up to max_tokens (benchmarks) */
     engine_stream *stream; /* may be NULL */
     void *stream_context;
 };

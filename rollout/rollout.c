@@ -100,7 +100,7 @@ struct run {
     int total;            /* sequences */
     rollout_progress *progress;
     void *context;
-    double reported; /* when */
+    double reported; /* when progress was last called */
 };
 
 static void on_piece(void *context, const struct engine_piece *piece)

@@ -33,8 +33,8 @@ struct rollout_options {
     int n_stop;
     const int32_t *stop_tokens; /* in addition to the model's own end tokens */
     int n_stop_tokens;
-    bool ignore_eos;      /* benchmarks: draw on up to max_tokens */
-    int max_batch_tokens; /* rows of one forward pass (0: as many as max_sequences, 512 at least) */
+    bool ignore_eos;      /* benchmarks: continue past end tokens up to max_tokens */
+    int max_batch_tokens; /* rows of one forward pass (0: as many as max_sequences, at least 512) */
     int n_pages;          /* of the cache (0: enough for max_sequences at full length, within memory) */
     int max_sequences;    /* that run at once (0: 256) */
 };

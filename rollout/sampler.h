@@ -24,7 +24,7 @@ struct sampler {
     void *hidden;                         /* device, [capacity, d] */
     int32_t *device_rows, *device_tokens; /* [capacity] */
     float *device_numbers;                /* [3, capacity]: logprob, lse, entropy */
-    int32_t *rows, *tokens;               /* the same on the host */
+    int32_t *rows, *tokens;               /* [capacity] on the host */
     float *numbers;
     struct sampling *sampling; /* [capacity] */
 };

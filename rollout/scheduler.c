@@ -12,7 +12,7 @@
 void scheduler_init(struct scheduler *s, int n_pages, int max_sequences, int max_rows, int max_length)
 {
     BUG_ON(max_sequences < 1 || max_rows < 1 || max_length < 1);
-    /* a step computes at least one row of all that run: they could not have less than one */
+    /* a step computes at least one row of each running sequence */
     int max_running = max_sequences < max_rows ? max_sequences : max_rows;
     size_t n = (size_t)max_running, rows = (size_t)max_rows;
     *s = (struct scheduler){.max_running = max_running, .max_rows = max_rows};

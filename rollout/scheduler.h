@@ -56,7 +56,7 @@ struct scheduler {
     int32_t **free_tables;
     int n_free_tables;
     struct sequence_group *first, *last;  /* borrowed; those with an unfinished sequence, oldest first */
-    struct sequence_group *first_waiting; /* in no older one a sequence waits; NULL: in none */
+    struct sequence_group *first_waiting; /* the oldest that may have a waiting sequence; NULL: none has */
     int n_groups;
     int64_t next_age;
     int n_preempted, peak_running;
