@@ -6,8 +6,8 @@
 enum { DIGITS, OPERATIONS, SPLIT };
 
 static const struct generator_option arithmetic_options[] = {
-    [DIGITS] = {"digits", 2, 1, 9, NULL, "most digits of a number"},
-    [OPERATIONS] = {"operations", 0, 0, 0, "all|add|subtract|multiply", "which of + - * are asked"},
+    [DIGITS] = {"digits", 2, 1, 9, NULL, "maximum number of digits"},
+    [OPERATIONS] = {"operations", 0, 0, 0, "all|add|subtract|multiply", "which of + - * occur"},
     [SPLIT] = {"split", 0, 0, 0, "rl|eval|all", "eval: a seventh of all pairs of numbers, which rl does not have"},
     {0},
 };

@@ -1,4 +1,4 @@
-/* rl/data/countdown.c
+/* rl/data/countdown.c - what numbers can make, by trying every pair and operation; problems by rejection.
  *
  * SPDX-License-Identifier: Apache-2.0 */
 #include "rl/data/countdown.h"
@@ -163,7 +163,7 @@ void countdown_prompt(const struct countdown_problem *problem, bool with_tags, s
 struct attempts {
     struct countdown_attempt *items;
     int n;
-    bool has_sum; /* a + b + c stands already, in whatever order */
+    bool has_sum; /* a + b + c is listed already, in whatever order */
 };
 
 /* x op y in the middle of building an attempt. */

@@ -2,8 +2,9 @@
  *
  * Expressions use + - * / on positive integers; every intermediate value is an integer from 1 to value_max.
  *
- * Problems are split by the multiset of their numbers, so that a held-out problem is new as a set of numbers too. The split
- * is the first two bytes u of MD5("s" + the numbers in ascending order, joined by "-"), as a fraction of 65536:
+ * Problems are split by the multiset of their numbers, so that a held-out problem is new as a set of numbers too.
+ * The split is the first two bytes u of MD5("s" + the numbers in ascending order, joined by "-"), as a fraction of
+ * 65536:
  *   u < 0.15 eval (held out)     u < 0.40 rl     else pre (pre-training)
  *
  * SPDX-License-Identifier: Apache-2.0 */
@@ -59,7 +60,8 @@ int countdown_attempts(const int numbers[3], int value_max, struct countdown_att
 
 /* "7, 3, 9 make 30." */
 void countdown_ask(const struct countdown_problem *problem, struct strbuf *out);
-/* "User: 7, 3, 9 make 30. Reply with <think> </think> <answer> </answer>.\nAssistant:", or without the second sentence. */
+/* "User: 7, 3, 9 make 30. Reply with <think> </think> <answer> </answer>.\nAssistant:", or without the second
+ * sentence. */
 void countdown_prompt(const struct countdown_problem *problem, bool with_tags, struct strbuf *out);
 
 #endif

@@ -18,7 +18,8 @@ static int64_t dataset_line(const struct dataset *dataset, int64_t position)
     return dataset->shuffled ? (int64_t)order_at(dataset->seed, (uint64_t)epoch, (uint64_t)size, (uint64_t)i) : i;
 }
 
-/* The content is text, or parts of it, or there is none beside calls of tools; what else is in a message is its template's. */
+/* The content is text, or parts of it, or there is none next to calls of tools; what else is in a message is its
+ * template's. */
 static bool is_message(const json_t *message)
 {
     const json_t *content = json_object_get(message, "content");
@@ -161,7 +162,7 @@ static enum err dataset_make_prompt(struct dataset *dataset, const struct row *r
     return ERR_NONE;
 }
 
-/* The next prompt that is not too long, from *position on, which moves behind it. */
+/* The next prompt that is not too long, from *position on, which moves past it. */
 static enum err dataset_next_prompt(struct dataset *dataset, int64_t *position, struct arena *arena, struct prompt *out)
 {
     for (int64_t skipped = 1;; skipped++) {
@@ -235,8 +236,8 @@ static enum err dataset_check_use(const struct dataset *dataset, const struct re
     return ERR_NONE;
 }
 
-/* A prompt that is too long is found now and not in the middle of a run. A token is at least a byte, so that most need not be
- * tokenised. */
+/* A prompt that is too long is found now and not in the middle of a run. A token is at least a byte, so few texts
+ * have to be tokenised. */
 static enum err dataset_check_prompt(struct dataset *dataset, const struct row *row)
 {
     struct prompt prompt;

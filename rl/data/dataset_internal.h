@@ -17,7 +17,7 @@ struct desk {
     struct strbuf line, text;
 };
 
-/* A text that waits for its turn; it lies in the arena of its desk. */
+/* A text made ahead of its use; it is stored in the arena of its desk. */
 struct made {
     struct desk desk;
     struct dataset_text text;
@@ -49,7 +49,7 @@ struct dataset {
     int n_made;
 };
 
-/* What stands at one position. */
+/* The row at one position. */
 struct row {
     json_t *fields;
     json_t *prompt;  /* text or messages; borrowed from fields, or owned by the row of a generator */
@@ -71,8 +71,8 @@ enum err dataset_skip(struct dataset *dataset, int64_t skipped_in_a_row);
 enum err dataset_encode_prompt(const struct dataset *dataset, struct str text, struct arena *arena, int32_t **tokens,
                                int *n);
 
-/* What is learnt of a row with a prompt. If there is no such field, the prompt's last message is taken out of `messages`,
- * a copy of the prompt. */
+/* What is learnt of a row with a prompt. If there is no such field, the prompt's last message is taken out of
+ * `messages`, a copy of the prompt. */
 enum err dataset_completion(const struct dataset *dataset, const struct row *row, json_t *messages, struct str *out);
 void dataset_find_turn_end(struct dataset *dataset); /* once the template is open */
 

@@ -1,15 +1,16 @@
 /* rl/data/dataset_text.c - rows for method sft: a prompt and what is learnt after it, or a whole text.
  *
- * What stands at a position depends on nothing but the position, so texts are made AHEAD of their turn, many at once by the
- * threads of the host, and a turn only takes what is there. An error waits for its turn too.
+ * The text at a position depends on nothing but the position, so AHEAD texts are made before they are needed, in
+ * parallel by the threads of the host, and dataset_next_text only takes what is there. An error is kept until its
+ * text is taken.
  *
  * SPDX-License-Identifier: Apache-2.0 */
 #include <string.h>
 
 #include "rl/data/dataset_internal.h"
 
-/* After a learnt completion comes what the chat template writes there, so that the model learns to end as the template does; without
- * such a template, or if it ends with no special token, the model's end token. */
+/* After a learnt completion comes what the chat template writes there, so that the model learns to end as the
+ * template does; without such a template, or if it ends with no special token, the model's end token. */
 void dataset_find_turn_end(struct dataset *dataset)
 {
     template_turn_end(dataset->tpl, &dataset->lasting, &dataset->turn_end, &dataset->n_turn_end);
@@ -96,7 +97,7 @@ static enum err dataset_make_text(const struct dataset *dataset, const struct ro
     return ERR_NONE;
 }
 
-/* The most tokens of one text. */
+/* The maximum number of tokens of one text. */
 static int dataset_text_max_tokens(const struct dataset *dataset)
 {
     return dataset->options->pack_length > 0 ? dataset->options->pack_length : dataset->options->max_length;

@@ -1,4 +1,4 @@
-/* rl/data/generator.c
+/* rl/data/generator.c - the table of kinds, and the reading of "name:key=value,...".
  *
  * SPDX-License-Identifier: Apache-2.0 */
 #include "rl/data/generator.h"

@@ -1,8 +1,9 @@
-/* rl/data/generator.h - built-in data sets: item i is a function of the seed and i, so that there are as many as one wants and
- * resuming is a matter of counting.
+/* rl/data/generator.h - built-in data sets: item i is a function of the seed and i, so that there are as many as one
+ * wants and resuming is a matter of counting.
  *
  * A generator is a row in a table: its options, and a function that makes one item. It is named in a recipe as
- * "countdown" or "countdown:split=eval,number_most=12"; beside its own options each takes seed=N (the recipe's otherwise).
+ * "countdown" or "countdown:split=eval,number_most=12"; in addition to its own options each takes seed=N (the
+ * recipe's otherwise).
  *
  * SPDX-License-Identifier: Apache-2.0 */
 #ifndef RL_DATA_GENERATOR_H
@@ -54,7 +55,8 @@ struct generator {
 extern const struct generator_kind *const generator_kinds[];
 const struct generator_kind *generator_find(const char *text);
 
-/* Reads "name:key=value,..."; ERR_USAGE for an unknown option (the nearest is named) or a bad value. Nothing to release. */
+/* Reads "name:key=value,..."; ERR_USAGE for an unknown option (the nearest is named) or a bad value. Nothing to
+ * release. */
 enum err generator_open(struct generator *out, const char *text, uint64_t seed);
 void generator_make(const struct generator *generator, int64_t index, struct arena *arena, struct generator_item *out);
 

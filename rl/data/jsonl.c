@@ -1,4 +1,4 @@
-/* rl/data/jsonl.c
+/* rl/data/jsonl.c - one pass finds where each line begins; a line is read and parsed when it is needed.
  *
  * SPDX-License-Identifier: Apache-2.0 */
 #include "rl/data/jsonl.h"
@@ -59,7 +59,7 @@ static bool jsonl_is_blank(const char *data, size_t length)
     return true;
 }
 
-/* `data` lies at `at` in the file. */
+/* `data` are the bytes at offset `at` of the file. */
 static enum err jsonl_scan_chunk(struct jsonl_scan *scan, const char *data, size_t length, uint64_t at)
 {
     for (size_t i = 0; i < length;) {

@@ -1,8 +1,8 @@
-/* rl/data/jsonl.h - a file of JSON objects, one a line, read in any order.
+/* rl/data/jsonl.h - a file of JSON objects, one per line, read in any order.
  *
- * Only where each line lies is kept in memory (16 bytes a line). A byte order mark and CRLF ends are accepted, blank lines
- * are passed over. Lines with a NUL byte or of more than JSONL_MAX_LINE bytes are refused when the file is opened; what is
- * not an object, when it is read. Every error begins with path:line.
+ * Only the offset of each line is kept in memory (16 bytes per line). A byte order mark and CRLF ends are accepted,
+ * blank lines are passed over. Lines with a NUL byte or of more than JSONL_MAX_LINE bytes are refused when the file
+ * is opened; what is not an object, when it is read. Every error begins with path:line.
  *
  * SPDX-License-Identifier: Apache-2.0 */
 #ifndef RL_DATA_JSONL_H

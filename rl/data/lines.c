@@ -1,4 +1,4 @@
-/* rl/data/lines.c
+/* rl/data/lines.c - a buffer that grows until it holds a whole line.
  *
  * SPDX-License-Identifier: Apache-2.0 */
 #include "rl/data/lines.h"
@@ -70,7 +70,7 @@ void lines_where(const struct lines *lines, char *out, size_t capacity)
     snprintf(out, capacity, "%s:%llu", lines->path, (unsigned long long)lines->number);
 }
 
-/* One read, behind what is there. */
+/* Reads once, to the end of what is buffered. */
 static enum err lines_fill(struct lines *lines)
 {
     if (lines->start > 0) {

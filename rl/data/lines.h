@@ -1,7 +1,7 @@
 /* rl/data/lines.h - the lines of a file or a pipe, one after the other, in bounded memory.
  *
- * As rl/data/jsonl.h reads JSONL (byte order mark, CRLF ends, blank lines passed over, the same longest line), but forwards only,
- * so that it can be standard input.
+ * As rl/data/jsonl.h reads JSONL (byte order mark, CRLF ends, blank lines passed over, the same longest line), but
+ * forwards only, so that it can be standard input.
  *
  * SPDX-License-Identifier: Apache-2.0 */
 #ifndef RL_DATA_LINES_H

@@ -1,4 +1,4 @@
-/* rl/data/order.c
+/* rl/data/order.c - six Feistel rounds, repeated until the image is below n.
  *
  * SPDX-License-Identifier: Apache-2.0 */
 #include "rl/data/order.h"

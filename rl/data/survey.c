@@ -1,4 +1,4 @@
-/* rl/data/survey.c
+/* rl/data/survey.c - one pass over the rows with the check of the caller.
  *
  * SPDX-License-Identifier: Apache-2.0 */
 #include "rl/data/survey.h"

@@ -1,4 +1,4 @@
-/* rl/data/template.c
+/* rl/data/template.c - {NAME} is replaced in a text; a chat template is rendered by model/chat.
  *
  * SPDX-License-Identifier: Apache-2.0 */
 #include "rl/data/template.h"
@@ -201,8 +201,8 @@ static enum err template_question(const json_t *prompt, const char *where, struc
     return ERR_NONE;
 }
 
-/* The row's field `key` of that type, which may be JSON in a text, as data sets with columns have it. *out is new; NULL: there is
- * none. */
+/* The row's field `key` of that type, which may be JSON in a text, as data sets with columns have it. *out is new;
+ * NULL: there is none. */
 static enum err template_field(const json_t *fields, const char *key, json_type type, const char *where, json_t **out)
 {
     json_t *value = json_object_get(fields, key);

@@ -8,8 +8,8 @@
  *   short   15 %   0 %   broken or no format
  *   arith   10 %  25 %   lines such as 7*5=35
  *
- * So every skill that reinforcement can use is there - trying again, checking, saying "Wait" - but mostly unused and often
- * wrong. The phase `skill` goes first in pre-training and `mix` second (recipes/README.md).
+ * So every skill that reinforcement can use is there - trying again, checking, saying "Wait" - but mostly unused and
+ * often wrong. The phase `skill` goes first in pre-training and `mix` second (recipes/README.md).
  *
  * SPDX-License-Identifier: Apache-2.0 */
 #include <math.h>
@@ -24,7 +24,8 @@ enum { VALUE_MAX = 99, ATTEMPTS_MAX = 8 };
 
 static const struct generator_option tiny_text_options[] = {
     [PHASE] = {"phase", PHASE_MIX, 0, 0, "mix|skill", "which mixture"},
-    [SKILL_FIRST] = {"skill_first", 0, 0, INT64_MAX, NULL, "so many first texts are of the mixture skill in any case"},
+    [SKILL_FIRST] = {"skill_first", 0, 0, INT64_MAX, NULL,
+                     "this many first texts are of the mixture skill in any case"},
     [NUMBER_MOST] = {"number_most", 9, 3, 20, NULL, "largest number of a problem"},
     {0},
 };
