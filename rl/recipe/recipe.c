@@ -93,7 +93,7 @@ static enum err recipe_apply(struct recipe *recipe, const struct yaml_value *val
         return recipe_unknown(where, value->key);
     }
     struct recipe_mark *slot = &recipe->marks[field - recipe_fields];
-    if (slot->line != 0) { /* yaml refuses the same word twice; this is an alias beside its key */
+    if (slot->line != 0) { /* yaml refuses the same word twice; this is an alias next to its key */
         return err_set(ERR_USAGE, "%s: '%s' is the same as '%s', which was given in line %d; remove one of them", where,
                        value->key, field->key, slot->line);
     }
@@ -189,7 +189,8 @@ static void recipe_derive_loss(struct loss_recipe *loss)
     }
 }
 
-/* Two keys for one thing: TRL's switch, and the estimator by name. What was written holds; recipe_check has refused what differs. */
+/* Two keys for one thing: TRL's switch, and the estimator by name. What was written holds; recipe_check has refused
+ * what differs. */
 static void recipe_derive_kl(struct recipe *recipe)
 {
     struct loss_recipe *loss = &recipe->loss;
@@ -280,8 +281,8 @@ const char *recipe_path(struct recipe *recipe, const char *value)
     if (value[0] == '/' || !slash) {
         return value;
     }
-    const char *beside = arena_printf(&recipe->arena, "%.*s/%s", (int)(slash - recipe->path), recipe->path, value);
-    return file_exists(beside) ? beside : value;
+    const char *near = arena_printf(&recipe->arena, "%.*s/%s", (int)(slash - recipe->path), recipe->path, value);
+    return file_exists(near) ? near : value;
 }
 
 int recipe_steps_per_iteration(const struct recipe *recipe)

@@ -1,4 +1,4 @@
-/* rl/recipe/recipe.h - everything a run can be told, read from one flat YAML file and from --key=value.
+/* rl/recipe/recipe.h - every setting of a run, read from one flat YAML file and from --key=value.
  *
  *   struct recipe recipe;
  *   TRY(recipe_open(&recipe, "recipes/tiny/r1-zero.yaml"));     the file
@@ -7,13 +7,13 @@
  *   ...
  *   recipe_release(&recipe);
  *
- * One table (rl/recipe/recipe_table.c: key, type, default, range, unit, aliases, one sentence) drives the reading, the overrides,
- * `strop check`, the effective recipe that is saved with a run, and the key reference. Keys carry TRL's names; verl's and
- * OpenRLHF's dotted names are understood as aliases. An unknown key, a duplicate, a value of another type or out of range is
- * refused with file:line:column.
+ * One table (rl/recipe/recipe_table.c: key, type, default, range, unit, aliases, one sentence) drives the reading,
+ * the overrides, `strop check`, the effective recipe that is saved with a run, and the key reference. Keys carry
+ * TRL's names; verl's and OpenRLHF's dotted names are understood as aliases. An unknown key, a duplicate, a value of
+ * another type or out of range is refused with file:line:column.
  *
- * Paths in a recipe are relative to the recipe's folder if they exist there, else to the working directory; recipe_path says
- * which. output_dir is always relative to the working directory.
+ * Paths in a recipe are relative to the recipe's folder if they exist there, else to the working directory;
+ * recipe_path says which. output_dir is always relative to the working directory.
  *
  * All text belongs to the recipe's arena. One thread at a time.
  *
@@ -60,7 +60,7 @@ struct model_recipe {
     const char *model_name_or_path; /* as written; open recipe_path(recipe, ...) of it */
     enum init_weights init_weights; /* random: shape and tokenizer from the path, weights from the seed */
     const char *device;             /* "auto", "cpu", "cpu/avx2" ... */
-    int num_threads;                /* 0: one a core */
+    int num_threads;                /* 0: one per core */
 };
 
 struct data_recipe {
@@ -76,7 +76,7 @@ struct data_recipe {
     int max_length;                   /* tokens of a whole text (sft) */
     enum long_prompts long_prompts;
     bool shuffle;
-    int pack_length; /* sft: whole texts are joined into rows of at most so many tokens; 0: a text is a row */
+    int pack_length; /* sft: whole texts are joined into rows of at most this many tokens; 0: a text is a row */
 };
 
 struct rollout_recipe {
@@ -94,7 +94,7 @@ struct reward_recipe {
     struct recipe_list reward_funcs; /* each "name:key=value,..." */
     enum reward_on_error on_reward_error;
     double max_error_rate; /* of a rollout's samples */
-    double reward_timeout; /* seconds an item */
+    double reward_timeout; /* seconds per item */
     int reward_threads;    /* 0: num_threads */
     bool mask_truncated_completions;
     bool dynamic_sampling;
@@ -175,21 +175,23 @@ struct recipe {
 
     const char *path; /* of the file; "" if there was none */
     struct recipe_mark {
-        int line, column; /* where the key's value stands; line 0: default, -1: command line */
+        int line, column; /* where the key's value is; line 0: default, -1: command line */
     } marks[RECIPE_KEYS_MAX];
     struct arena arena;
 };
 
 /* All keys at their defaults. */
 void recipe_init(struct recipe *recipe);
-/* recipe_init, then the file; nothing is left to release if it fails. The error names all mistakes of the file, a line each. */
+/* recipe_init, then the file; nothing is left to release if it fails. The error names all mistakes of the file, one
+ * per line. */
 enum err recipe_open(struct recipe *recipe, const char *path);
-/* The same from text; `name` stands for the path in errors and for recipe_path. */
+/* As recipe_open, but from a text; `name` takes the place of the path in errors and for recipe_path. */
 enum err recipe_parse(struct recipe *recipe, struct str text, const char *name);
 /* "key=value"; the value is read as YAML would read it after "key: ". */
 enum err recipe_override(struct recipe *recipe, const char *assignment);
-/* Collects mistakes, so that a person sees all of them at once. Begin with {0}; recipe_errors_add takes the present sentence
- * of base/err.h; recipe_errors_end releases, and returns ERR_USAGE with all sentences, or ERR_NONE if there were none. */
+/* Collects mistakes, so that a person sees all of them at once. Begin with {0}; recipe_errors_add takes the present
+ * sentence of base/err.h; recipe_errors_end releases, and returns ERR_USAGE with all sentences, or ERR_NONE if there
+ * were none. */
 struct recipe_errors {
     struct strbuf text;
     int n;
@@ -224,8 +226,8 @@ enum recipe_change {
     CHANGE_REFUSED, /* it would be another run */
 };
 enum recipe_change recipe_change_of(const char *key);
-/* Appends "learning_rate 0.01 -> 0.1; beta 0 -> 0.05" for the keys of that kind whose values differ; returns how many there are. A
- * longer max_prompt_length or max_completion_length is CHANGE_SAID. */
+/* Appends "learning_rate 0.01 -> 0.1; beta 0 -> 0.05" for the keys of that kind whose values differ; returns how
+ * many there are. A longer max_prompt_length or max_completion_length is CHANGE_SAID. */
 int recipe_compare(const struct recipe *before, const struct recipe *now, enum recipe_change change,
                    struct strbuf *out);
 /* The keys that are CHANGE_BETWEEN as lines "key: value", which recipe_parse reads. */

@@ -192,7 +192,7 @@ static void recipe_warn_run(struct recipe *recipe)
     }
 }
 
-/* A run's own recipe.yaml has all keys: those at their defaults ask for nothing. */
+/* A run's own recipe.yaml has all keys: those at their defaults are no request. */
 static bool recipe_differs(const struct recipe *recipe, const struct recipe_field *field)
 {
     struct recipe plain;

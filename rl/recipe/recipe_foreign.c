@@ -1,4 +1,5 @@
-/* rl/recipe/recipe_foreign.c - keys that people know from TRL, verl and OpenRLHF and that strop has not: what to write instead.
+/* rl/recipe/recipe_foreign.c - keys that people know from TRL, verl and OpenRLHF and that strop has not: what to
+ * write instead.
  *
  * A name that ends in '*' covers all that begin like it. The first row that fits counts.
  *
@@ -62,7 +63,7 @@ static const struct foreign_key foreign_keys[] = {
     /* rewards */
     {"reward_weights", "a weight belongs to its reward: reward_funcs: [{name: NAME, weight: W}]"},
     {"reward_model* reward_pretrain custom_reward_function*",
-     "rewards are listed in reward_funcs: http:url=... asks a server, and a Python function is called through "
+     "rewards are listed in reward_funcs: http:url=... calls a server, and a Python function is called through "
      "strop_reward.py (reward/README.md)"},
     {"remote_rm_url reward.remote_url", "write reward_funcs: [{name: http, url: http://HOST:PORT/PATH}]"},
     {"critic.* critic_* value_clip gamma lambd vf_coef algorithm.gamma algorithm.lam",
@@ -106,7 +107,7 @@ static const struct foreign_key foreign_keys[] = {
     {"max_epochs num_episodes", "write num_train_epochs or max_steps"},
 };
 
-/* Does the key match a name of the list, where '*' stands for any text? */
+/* Does the key match a name of the list, where '*' matches any text? */
 static bool name_fits(const char *name, size_t length, const char *key)
 {
     const char *star = memchr(name, '*', length);

@@ -17,7 +17,7 @@
 const char *const recipe_group_names[] = {"what",      "data", "rollout",    "reward", "loss",
                                           "optimiser", "run",  "evaluation", NULL};
 
-/* Laid out as a table on purpose: one row a key. */
+/* Laid out as a table on purpose: one row per key. */
 /* clang-format off */
 const struct recipe_field recipe_fields[] = {
     /* ---- what ---- */
@@ -36,7 +36,7 @@ const struct recipe_field recipe_fields[] = {
     {"device", GROUP_WHAT, FIELD_TEXT, AT(model.device), "auto", 0, 0, NULL, "", "trainer.device",
      "auto (a GPU if there is one), cuda, cuda:N (GPU N), cpu, or one instruction set: cpu/scalar, cpu/avx2, cpu/avx512", ALL},
     {"num_threads", GROUP_WHAT, FIELD_INT, AT(model.num_threads), "0", 0, 1024, NULL, "threads", NULL,
-     "processor threads, 0 for one a core; results never depend on it", ALL},
+     "processor threads, 0 for one per core; results never depend on it", ALL},
 
     /* ---- data ---- */
     {"dataset_name", GROUP_DATA, FIELD_TEXT, AT(data.dataset_name), "", 0, 0, NULL, "",
@@ -49,7 +49,7 @@ const struct recipe_field recipe_fields[] = {
     {"text_field", GROUP_DATA, FIELD_TEXT, AT(data.text_field), "", 0, 0, NULL, "", "dataset_text_field",
      "sft: the field whose whole text is learnt; empty: prompt and completion are used", ALL},
     {"template", GROUP_DATA, FIELD_TEXT, AT(data.template_name), "chat", 0, 0, NULL, "", NULL,
-     "what stands around a prompt: r1-zero (plain text), chat (the model's own format), none, or the path of a text file "
+     "what surrounds a prompt: r1-zero (plain text), chat (the model's own format), none, or the path of a text file "
      "with {prompt} in it", ALL},
     {"system_prompt", GROUP_DATA, FIELD_TEXT, AT(data.system_prompt), "", 0, 0, NULL, "", NULL,
      "system message before each prompt, with template chat", ALL},
@@ -66,13 +66,13 @@ const struct recipe_field recipe_fields[] = {
     {"shuffle", GROUP_DATA, FIELD_BOOL, AT(data.shuffle), "true", 0, 0, NULL, "", "data.shuffle shuffle_dataset",
      "take the rows of a file in an order that the seed decides, another one in each epoch", ALL},
     {"pack_length", GROUP_DATA, FIELD_INT, AT(data.pack_length), "0", 0, 1e6, NULL, "tokens", NULL,
-     "sft: join whole texts into rows of at most so many tokens; 0: each text is a row", ALL},
+     "sft: join whole texts into rows of at most this many tokens; 0: each text is a row", ALL},
 
     /* ---- rollout ---- */
     {"num_generations", GROUP_ROLLOUT, FIELD_INT, AT(rollout.num_generations), "8", 1, 4096, NULL, "completions",
-     VERL_ROLLOUT "n rollout.n_samples_per_prompt n_samples_per_prompt", "completions of a prompt: the group size G", GRPO},
+     VERL_ROLLOUT "n rollout.n_samples_per_prompt n_samples_per_prompt", "completions per prompt: the group size G", GRPO},
     {"prompts_per_step", GROUP_ROLLOUT, FIELD_INT, AT(rollout.prompts_per_step), "8", 1, 65536, NULL, "prompts",
-     VERL_ACTOR "ppo_mini_batch_size", "prompts of one update", ALL},
+     VERL_ACTOR "ppo_mini_batch_size", "prompts per update", ALL},
     {"max_completion_length", GROUP_ROLLOUT, FIELD_SCHEDULE, AT(rollout.max_completion_length), "512", 1, 1e6, NULL, "tokens",
      "data.max_response_length rollout.max_new_tokens max_new_tokens",
      "longest completion; a list step:value changes it on the way, such as [0:512, 200:1024]", GRPO},
@@ -81,17 +81,17 @@ const struct recipe_field recipe_fields[] = {
     {"top_p", GROUP_ROLLOUT, FIELD_NUMBER, AT(rollout.top_p), "1.0", 1e-6, 1, NULL, "",
      VERL_ROLLOUT "top_p rollout.top_p", "sample from the likeliest tokens that make up this share; 1: off", GRPO},
     {"top_k", GROUP_ROLLOUT, FIELD_INT, AT(rollout.top_k), "0", 0, 1e6, NULL, "tokens",
-     VERL_ROLLOUT "top_k", "sample from so many of the likeliest tokens; 0: off", GRPO},
+     VERL_ROLLOUT "top_k", "sample from this many of the likeliest tokens; 0: off", GRPO},
     {"min_p", GROUP_ROLLOUT, FIELD_NUMBER, AT(rollout.min_p), "0.0", 0, 1, NULL, "", NULL,
      "drop tokens less likely than this share of the likeliest one; 0: off", GRPO},
     {"repetition_penalty", GROUP_ROLLOUT, FIELD_NUMBER, AT(rollout.repetition_penalty), "1.0", 0.1, 10, NULL, "", NULL,
      "divides positive logits of tokens seen before and multiplies negative ones; 1: off", GRPO},
     {"stop", GROUP_ROLLOUT, FIELD_LIST, AT(rollout.stop), NULL, 0, 0, NULL, "", NULL,
-     "texts that end a completion, beside the model's end tokens", GRPO},
+     "texts that end a completion, in addition to the model's end tokens", GRPO},
     {"max_sequences", GROUP_ROLLOUT, FIELD_INT, AT(rollout.max_sequences), "256", 1, 65536, NULL, "sequences",
      VERL_ROLLOUT "max_num_seqs", "completions that are drawn at the same time", GRPO},
     {"max_batch_tokens", GROUP_ROLLOUT, FIELD_INT, AT(rollout.max_batch_tokens), "0", 0, 1e6, NULL, "tokens",
-     VERL_ROLLOUT "max_num_batched_tokens", "rows of one forward pass, a longer prompt is cut into chunks; 0: as many as max_sequences, 512 at least", GRPO},
+     VERL_ROLLOUT "max_num_batched_tokens", "rows of one forward pass, a longer prompt is cut into chunks; 0: as many as max_sequences, at least 512", GRPO},
     {"kv_pages", GROUP_ROLLOUT, FIELD_INT, AT(rollout.kv_pages), "0", 0, MAX_COUNT, NULL, "pages", NULL,
      "pages of the key/value cache; 0: enough for max_sequences at full length, within memory", GRPO},
 
@@ -120,7 +120,7 @@ const struct recipe_field recipe_fields[] = {
      "replace groups whose rewards are all equal by groups of other prompts", GRPO},
     {"dynamic_sampling_max_rounds", GROUP_REWARD, FIELD_INT, AT(reward.dynamic_sampling_max_rounds), "4", 1, 1000, NULL,
      "rollouts", "algorithm.filter_groups.max_num_gen_batches",
-     "rollouts of one iteration at most; then it goes on with the groups it has", GRPO},
+     "at most this many rollouts per iteration; then it continues with the groups it has", GRPO},
 
     /* ---- loss ---- */
     {"loss_type", GROUP_LOSS, FIELD_CHOICE, AT(loss.loss_type), "dapo", 0, 0,
@@ -153,7 +153,7 @@ const struct recipe_field recipe_fields[] = {
     {"kl_estimator", GROUP_LOSS, FIELD_CHOICE, AT(loss.policy.kl_estimator), "k3_unbiased", 0, 0,
      "k1=kl|k2=mse|k3=low_var_kl|k3_unbiased", "", VERL_ACTOR "kl_loss_type algo.kl.estimator",
      "how the divergence is estimated from the drawn tokens; k3_unbiased: k3 times the probability ratio, as TRL does by default",
-     true},
+     GRPO},
     {"use_bias_correction_kl", GROUP_LOSS, FIELD_BOOL, AT(loss.use_bias_correction_kl), "true", 0, 0, NULL, "", NULL,
      "TRL's name for the choice between kl_estimator k3_unbiased (true) and k3 (false)", GRPO},
     {"sync_ref_model", GROUP_LOSS, FIELD_BOOL, AT(loss.sync_ref_model), "false", 0, 0, NULL, "", NULL,
@@ -171,7 +171,7 @@ const struct recipe_field recipe_fields[] = {
     {"num_iterations", GROUP_LOSS, FIELD_INT, AT(loss.num_iterations), "1", 1, 1000, NULL, "",
      VERL_ACTOR "ppo_epochs train.max_epochs", "times that each rollout is trained on", GRPO},
     {"steps_per_generation", GROUP_LOSS, FIELD_INT, AT(loss.steps_per_generation), "1", 1, 4096, NULL, "steps", NULL,
-     "parts that a rollout is cut into, one update each; a rollout has so many times prompts_per_step prompts", GRPO},
+     "parts that a rollout is cut into, one update each; a rollout has this many times prompts_per_step prompts", GRPO},
     {"bits_check", GROUP_LOSS, FIELD_CHOICE, AT(run.bits_check), "on", 0, 0, "on|warn", "", NULL,
      "when training computes other bits than the rollout did: stop the run, or only warn", GRPO},
 
@@ -179,7 +179,7 @@ const struct recipe_field recipe_fields[] = {
     {"optim", GROUP_OPTIM, FIELD_CHOICE, AT(optim.kind), "adamw", 0, 0,
      "adamw=AdamW=adamw_torch=adamw_torch_fused|adamw_bf16_sr", "", VERL_ACTOR "optim.optimizer",
      "adamw: fp32 moments and master weights; adamw_bf16_sr: moments in bf16, and on a GPU no master weights, everything "
-     "rounded stochastically: 10 bytes a parameter instead of 18", ALL},
+     "rounded stochastically: 10 bytes per parameter instead of 18", ALL},
     {"learning_rate", GROUP_OPTIM, FIELD_NUMBER, AT(optim.learning_rate), "1e-6", 0, 10, NULL, "",
      VERL_ACTOR "optim.lr actor.adam.lr actor.learning_rate", "AdamW's step size at its highest", ALL},
     {"lr_scheduler_type", GROUP_OPTIM, FIELD_CHOICE, AT(optim.schedule), "constant_with_warmup", 0, 0,
@@ -188,7 +188,7 @@ const struct recipe_field recipe_fields[] = {
     {"min_lr_ratio", GROUP_OPTIM, FIELD_NUMBER, AT(optim.min_lr_ratio), "0.0", 0, 1, NULL, "",
      VERL_ACTOR "optim.min_lr_ratio actor.min_lr_ratio", "where linear and cosine end, as a share of learning_rate", ALL},
     {"warmup_steps", GROUP_OPTIM, FIELD_INT, AT(optim.warmup_steps), "0", 0, MAX_COUNT, NULL, "steps",
-     VERL_ACTOR "optim.lr_warmup_steps", "the learning rate rises linearly over so many first steps: step s of W has s / W of it", ALL},
+     VERL_ACTOR "optim.lr_warmup_steps", "the learning rate rises linearly over this many first steps: step s of W has s / W of it", ALL},
     {"adam_beta1", GROUP_OPTIM, FIELD_NUMBER, AT(optim.beta1), "0.9", 0, 0.999999, NULL, "", NULL,
      "decay of AdamW's mean of gradients", ALL},
     {"adam_beta2", GROUP_OPTIM, FIELD_NUMBER, AT(optim.beta2), "0.999", 0, 0.999999999, NULL, "", NULL,
@@ -206,14 +206,14 @@ const struct recipe_field recipe_fields[] = {
     {"num_train_epochs", GROUP_RUN, FIELD_NUMBER, AT(run.num_train_epochs), "1.0", 0, 1e9, NULL, "epochs",
      "trainer.total_epochs", "passes over a data file when max_steps is 0", ALL},
     {"texts_per_step", GROUP_RUN, FIELD_INT, AT(run.texts_per_step), "8", 1, 65536, NULL, "texts", NULL,
-     "sft: texts or packed rows of one update (prompts_per_step is understood)", SFT},
+     "sft: texts or packed rows per update (prompts_per_step is understood)", SFT},
     {"tokens_per_micro_batch", GROUP_RUN, FIELD_INT, AT(run.tokens_per_micro_batch), "4096", 16, 1e7, NULL, "tokens",
      VERL_ACTOR "ppo_max_token_len_per_gpu train.max_tokens_per_gpu token_budget",
      "rows of one packed training batch: more is faster and takes more memory; gradients are equal up to rounding", ALL},
     {"gradient_checkpointing", GROUP_RUN, FIELD_BOOL, AT(run.gradient_checkpointing), "false", 0, 0, NULL, "",
      "actor_rollout_ref.model.enable_gradient_checkpointing",
-     "keep only the input of each layer for the backward pass and compute the rest again: far less memory a token, one more "
-     "forward pass a step; results never depend on it", ALL},
+     "keep only the input of each layer for the backward pass and compute the rest again: far less memory per token, one more "
+     "forward pass per step; results never depend on it", ALL},
     {"save_steps", GROUP_RUN, FIELD_INT, AT(run.save_steps), "500", 0, MAX_COUNT, NULL, "steps",
      "trainer.save_freq ckpt.save_steps", "steps between two checkpoints; 0: at the end only", ALL},
     {"save_total_limit", GROUP_RUN, FIELD_INT, AT(run.save_total_limit), "2", 1, MAX_COUNT, NULL, "checkpoints",
@@ -221,9 +221,9 @@ const struct recipe_field recipe_fields[] = {
     {"save_dtype", GROUP_RUN, FIELD_WORD, AT(run.save_dtype), "float32", 0, 0, "float32|bfloat16", "", NULL,
      "number format of the weights in a checkpoint for others; resuming is exact with either", ALL},
     {"resume_from_checkpoint", GROUP_RUN, FIELD_TEXT, AT(run.resume_from_checkpoint), "auto", 0, 0, NULL, "", NULL,
-     "auto: go on from the newest checkpoint in output_dir; none: refuse a used one; or a path", ALL},
+     "auto: continue from the newest checkpoint in output_dir; none: refuse a used one; or a path", ALL},
     {"report_to", GROUP_RUN, FIELD_LIST, AT(run.report_to), "jsonl", 0, 0, "jsonl|tensorboard|none", "", NULL,
-     "what is written beside run.db: metrics.jsonl (always), TensorBoard files", ALL},
+     "what is written in addition to run.db: metrics.jsonl (always), TensorBoard files", ALL},
     {"num_completions_to_print", GROUP_RUN, FIELD_INT, AT(run.num_completions_to_print), "1", 0, 1000, NULL, "completions",
      NULL, "completions that are shown with their rewards at each evaluation", GRPO},
 
@@ -239,7 +239,7 @@ const struct recipe_field recipe_fields[] = {
     {"eval_num_prompts", GROUP_EVAL, FIELD_INT, AT(eval.eval_num_prompts), "256", 0, MAX_COUNT, NULL, "prompts", NULL,
      "prompts of an evaluation, always the same ones; 0: all of a file", ALL},
     {"eval_num_generations", GROUP_EVAL, FIELD_INT, AT(eval.eval_num_generations), "1", 1, 4096, NULL, "completions",
-     VERL_ROLLOUT "val_kwargs.n eval.n_samples_per_prompt", "completions of a prompt: the k of pass@k and cons@k", GRPO},
+     VERL_ROLLOUT "val_kwargs.n eval.n_samples_per_prompt", "completions per prompt: the k of pass@k and cons@k", GRPO},
     {"eval_temperature", GROUP_EVAL, FIELD_NUMBER, AT(eval.eval_temperature), "null", 0, 100, NULL, "",
      VERL_ROLLOUT "val_kwargs.temperature eval.temperature",
      "temperature of an evaluation; 0: the likeliest token; null: as temperature", GRPO},

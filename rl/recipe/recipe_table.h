@@ -15,7 +15,7 @@ enum field_type {
     FIELD_BOOL,      /* bool */
     FIELD_INT,       /* int */
     FIELD_LONG,      /* int64_t or uint64_t that is never above INT64_MAX */
-    FIELD_NUMBER,    /* double; NAN stands for null where the default is null */
+    FIELD_NUMBER,    /* double; NAN means null where the default is null */
     FIELD_CHOICE,    /* an enum: position in `choices` */
     FIELD_TEXT,      /* const char *; may be empty */
     FIELD_WORD,      /* const char *, one of `choices` */
@@ -45,7 +45,7 @@ struct recipe_field {
     enum field_group group;
     enum field_type type;
     size_t offset;        /* in struct recipe */
-    const char *fallback; /* the default as YAML would read it; NULL stands for a list without items */
+    const char *fallback; /* the default as YAML would read it; NULL means a list without items */
     double min, max;      /* numbers */
     const char *choices;  /* "a=synonym|b|c" */
     const char *unit;     /* "tokens"; "" for none */

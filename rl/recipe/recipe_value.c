@@ -121,7 +121,7 @@ static enum err recipe_read_word(const struct recipe_field *field, const struct 
     return ERR_NONE;
 }
 
-/* A value as options of rewards are written (reward/reward.h): one with a comma or a quote stands in single quotes. */
+/* A value as options of rewards are written (reward/reward.h): one with a comma or a quote is put in single quotes. */
 static void recipe_reward_value(const char *value, struct strbuf *out)
 {
     if (!strpbrk(value, ",'")) {

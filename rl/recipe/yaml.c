@@ -1,4 +1,4 @@
-/* rl/recipe/yaml.c - on top of libyaml's events.
+/* rl/recipe/yaml.c - the tree is built from libyaml's events, one value at a time.
  *
  * SPDX-License-Identifier: Apache-2.0 */
 #include "rl/recipe/yaml.h"

@@ -36,7 +36,7 @@ struct yaml_value {
 
 /* One document; `name` opens the sentence of an error. An empty document is YAML_NULL. All memory is the arena's. */
 enum err yaml_parse(struct yaml_value **out, struct str text, const char *name, struct arena *arena);
-/* The value that a plain scalar stands for. `text` outlives the value. */
+/* The value of a plain scalar. `text` outlives the value. */
 struct yaml_value yaml_plain(const char *text);
 /* Appends `text` so that it reads back as that text: in double quotes, or plain where that does. */
 void yaml_write_quoted(struct strbuf *out, const char *text);
