@@ -204,7 +204,7 @@ function addCard(card, ...head) {
   return item;
 }
 
-/* A card of its own for whatever metric one asks for. */
+/* A card of its own for any metric that the reader selects. */
 function addAnyCard() {
   const tables = [data.metrics, data.evals];
   const select = element("select", { "aria-label": "metric" });

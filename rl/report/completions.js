@@ -64,7 +64,7 @@ function partChips(completion) {
 
 /* ---- filters ---- */
 
-/* What the search field asks for as a global expression, or null. A pattern that is none is taken as text. */
+/* The search field as a global regular expression, or null. A pattern that is not valid is taken as text. */
 let brokenPattern = false; // by the last call
 
 function searchPattern() {

@@ -63,7 +63,7 @@ static void draw_curves(sqlite3 *db)
         {"evals", "eval/pass@1", "held-out accuracy (pass@1)"},
         {"metrics", "reward", "reward"},
         {"metrics", "completions/mean_length", "completion length, tokens"},
-        {"metrics", "aha/all", "reflective words a completion"},
+        {"metrics", "aha/all", "reflective words per completion"},
         {"metrics", "loss", "loss"},
     };
     static double steps[MAX_POINTS], values[MAX_POINTS];
@@ -117,7 +117,7 @@ enum err report_sum_up(const char *folder, int64_t n_steps, struct strbuf *out)
 
 /* ---- the page ---- */
 
-/* What stands for {{name}} in page.html. */
+/* What replaces {{name}} in page.html. */
 static void put_slot(struct str name, struct str title, struct str data, struct strbuf *out)
 {
     if (str_equal(name, STR("title"))) {

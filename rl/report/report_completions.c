@@ -188,7 +188,7 @@ static enum err add_group(struct embedding *e, const struct rollouts *r, int pro
 
 /* ---- which groups ---- */
 
-/* Groups of one iteration from the first on, at least one, while completions and bytes stay below. */
+/* Groups of one iteration from the first on, at least one, while completions and bytes stay below their limits. */
 static enum err add_iteration(struct embedding *e, const struct rollouts *r, int64_t max, size_t bytes)
 {
     for (int p = 0; p < r->n_prompts && (p == 0 || (e->n_embedded + r->G <= max && e->bytes < bytes)); p++) {

@@ -218,7 +218,8 @@ static void add_member(struct strbuf *out, const char *name, struct str text)
     report_add_text(out, text);
 }
 
-/* "grpo of recipes/tiny/base on countdown:split=rl" and the keys that say most; the text may come from another version. */
+/* "grpo of recipes/tiny/base on countdown:split=rl" and the keys that say most; the text may come from another
+ * version. */
 static void describe(struct recipe *r, struct strbuf *subtitle, struct strbuf *changes)
 {
     const char *of = run_path_from_here(r->model.model_name_or_path), *on = run_path_from_here(r->data.dataset_name);
@@ -332,11 +333,11 @@ enum err report_data(sqlite3 *db, const char *folder, const struct report_limits
 {
     struct strbuf json = STRBUF_INIT;
     enum err result = sqlite3_exec(db, "BEGIN", NULL, NULL, NULL) == SQLITE_OK ? ERR_NONE : report_fail(db);
-    if (result == ERR_NONE) { /* one state of the file, even while the run goes on */
+    if (result == ERR_NONE) { /* one state of the file, even while the run continues */
         result = add_all(db, folder, limits, &json);
         sqlite3_exec(db, "END", NULL, NULL, NULL);
     }
-    if (result == ERR_NONE) { /* JSON itself has no "<": all of them stand in strings */
+    if (result == ERR_NONE) { /* JSON itself has no "<": all of them are in strings */
         for (size_t i = 0; i < json.length; i++) {
             if (json.data[i] == '<') {
                 strbuf_puts(out, "\\u003c");

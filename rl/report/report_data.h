@@ -11,9 +11,9 @@
  *   completions_of_run                    {total, embedded, cut}
  *   events                                [[step, kind, text], ...]
  *
- * A run may have millions of completions, so few of them go in, whole groups: those of the first and of the last step first,
- * then groups taken evenly from the steps between. Of evaluations the first and the last go in. Long curves become means of
- * equal numbers of steps. What is left out is counted.
+ * A run may have millions of completions, so few of them go in, whole groups: those of the first and of the last
+ * step first, then groups taken evenly from the steps between. Of evaluations the first and the last go in. Long
+ * curves become means of equal numbers of steps. What is left out is counted.
  *
  * SPDX-License-Identifier: Apache-2.0 */
 #ifndef RL_REPORT_REPORT_DATA_H
@@ -33,7 +33,7 @@ struct report_limits {
 
 extern const struct report_limits report_limits; /* 1000, 2000, 6 MiB, 24 KiB */
 
-/* Appends the object. "<" stands in it as \u003c only, so that no text can end the script element that holds it. */
+/* Appends the object. "<" appears in it as \u003c only, so that no text can end the script element that holds it. */
 enum err report_data(sqlite3 *db, const char *folder, const struct report_limits *limits, struct strbuf *out);
 
 /* ---- for rl/report/report_data.c and rl/report/report_completions.c ---- */
