@@ -131,7 +131,7 @@ static enum err decode_batches(const struct cmd_args *args, struct model *model,
     static const int batches[] = {1, 16, 256};
     bool json = cmd_flag(args, "json");
     if (!json) {
-        printf("%6s %10s %12s\n", "batch", "tokens/s", "ms a step");
+        printf("%6s %10s %12s\n", "batch", "tokens/s", "ms/step");
     }
     for (size_t i = 0; i < sizeof batches / sizeof *batches; i++) {
         struct rollout_stats stats;
@@ -189,7 +189,7 @@ static const struct cmd_option bench_options[] = {
     {"tokens", CMD_INT, "N", "0", "exact: log-probabilities to compare; decode: tokens of each sequence; 0: a default"},
     {"model", CMD_TEXT, "PATH", NULL, "a checkpoint; exact uses random tiny models without it"},
     {"device", CMD_TEXT, "NAME", "auto", "auto, cuda, cuda:N, cpu, cpu/scalar, cpu/avx2 or cpu/avx512"},
-    {"threads", CMD_INT, "N", "0", "decode: threads of operations; 0: one a core"},
+    {"threads", CMD_INT, "N", "0", "decode: threads of operations; 0: one per core"},
     {"seed", CMD_INT, "N", "42", "of the random numbers"},
     {"json", CMD_FLAG, NULL, NULL, "print JSON"},
     {0},
@@ -203,7 +203,7 @@ const struct command command_bench = {
         "exact    samples, computes the log-probabilities again as the trainer does, and counts tokens of which a bit\n"
         "         differs: over batch sizes, chunks, shared prompts, pre-emption, threads and instruction sets.\n"
         "         Exits with 1 if there is one.\n"
-        "decode   tokens a second at 1, 16 and 256 sequences.\n",
+        "decode   tokens per second at 1, 16 and 256 sequences.\n",
     .options = bench_options,
     .min_positional = 1,
     .max_positional = 1,

@@ -58,7 +58,7 @@ static json_t *message_of(const char *role, struct str content)
     return json_pack("{s:s, s:o}", "role", role, "content", text);
 }
 
-/* The text that the model goes on from. */
+/* Appends the text that the model continues. */
 static enum err render(struct chat *chat, struct strbuf *text)
 {
     if (!chat->keeps_turns) {
@@ -196,7 +196,7 @@ static bool read_message(struct chat *chat, struct strbuf *message)
     return any;
 }
 
-/* Reads messages to the end. A person goes on after an error; a pipe does not. */
+/* Reads messages to the end. A person can continue after an error; a pipe ends. */
 static enum err converse(struct chat *chat)
 {
     struct strbuf message = STRBUF_INIT;
@@ -220,7 +220,7 @@ static enum err converse(struct chat *chat)
 
 /* ---- opening ---- */
 
-/* The end of a turn in the chat template, beside the model's own end tokens: a base model does not know it as its end. */
+/* Adds the chat template's end of a turn to the model's own end tokens: a base model does not know it as its end. */
 static void add_turn_end(struct chat *chat, struct rollout_options *options)
 {
     int32_t *ids = NULL;
@@ -328,15 +328,13 @@ const struct command command_chat = {
     .name = "chat",
     .arguments = "MODEL|RUN [--OPTION=VALUE ...]",
     .summary = "talk with a model",
-    .details = "Each line is a message (a backslash at its end goes on in the next); the reply appears as it is drawn. "
-               "/reset forgets the conversation, /system TEXT sets\n"
-               "the system message, /quit ends. A RUN is talked to at its newest checkpoint and in its template. With "
-               "another\n"
-               "template than chat each line stands for itself. On a pipe each line of input gives a reply on standard "
-               "output,\n"
-               "and nothing else is printed there.\n\n"
-               "  strop chat MODEL --system='Answer in one sentence.'\n"
-               "  echo 'What is 6 times 7?' | strop chat MODEL --temperature=0\n",
+    .details =
+        "Each line is a message (a backslash at its end continues it on the next); the reply appears as it is drawn.\n"
+        "/reset forgets the conversation, /system TEXT sets the system message, /quit ends. A RUN is talked to at its\n"
+        "newest checkpoint and in its template. With another template than chat each line is a conversation of its\n"
+        "own. On a pipe each line of input gives a reply on standard output, and nothing else is printed there.\n\n"
+        "  strop chat MODEL --system='Answer in one sentence.'\n"
+        "  echo 'What is 6 times 7?' | strop chat MODEL --temperature=0\n",
     .options = chat_options,
     .min_positional = 1,
     .max_positional = 1,

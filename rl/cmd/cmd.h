@@ -1,9 +1,10 @@
 /* rl/cmd/cmd.h - the command line: one table of commands, each with a table of options.
  *
- * A command is one file, rl/cmd/NAME.c, that defines `const struct command command_NAME`; rl/cmd/main.c lists them. The
- * tables drive parsing, --help, the man page and shell completion. Results go to stdout, all else to stderr.
- * What follows a key of the recipe may be the next word (--beta 0.1), as in TRL's own commands; `--version` prints the version.
- * A command returns enum err; main prints the sentence and exits with 2 for ERR_USAGE, 1 for any other, 0 for none.
+ * A command is one file, rl/cmd/NAME.c, that defines `const struct command command_NAME`; rl/cmd/main.c lists them.
+ * The tables drive parsing, --help, the man page and shell completion. Results go to stdout, all else to stderr.
+ * What follows a key of the recipe may be the next word (--beta 0.1), as in TRL's own commands; `--version` prints
+ * the version. A command returns enum err; main prints the sentence and exits with 2 for ERR_USAGE, 1 for any other,
+ * 0 for none.
  *
  * SPDX-License-Identifier: Apache-2.0 */
 #ifndef RL_CMD_CMD_H
@@ -23,7 +24,7 @@ struct cmd_option {
     const char *name;     /* "max_tokens": given as --max_tokens=N, --max-tokens=N or --max_tokens N; -m N is the
                            * first option of the table that begins with m */
     enum cmd_type type;   /* a flag is given as --name or --name=true|false */
-    const char *value;    /* what stands for the value in help: "N", "FILE"; NULL for a flag */
+    const char *value;    /* the name of the value in help: "N", "FILE"; NULL for a flag */
     const char *fallback; /* the default as text; NULL: absent */
     const char *help;     /* one sentence, lower case, no full stop */
 };
@@ -44,8 +45,8 @@ struct command {
 int cmd_positional_count(const struct cmd_args *args);
 const char *cmd_positional(const struct cmd_args *args, int i);
 
-/* The last value given, else the fallback. Asking for a name that the command's table lacks, or by another type, is a bug.
- * cmd_text is NULL where an option without fallback is absent. */
+/* The last value given, else the fallback. Asking for a name that the command's table lacks, or by another type, is
+ * a bug. cmd_text is NULL where an option without fallback is absent. */
 bool cmd_flag(const struct cmd_args *args, const char *name);
 int64_t cmd_int(const struct cmd_args *args, const char *name);
 double cmd_number(const struct cmd_args *args, const char *name);

@@ -13,8 +13,8 @@ extern const struct command command_train, command_eval, command_generate, comma
 /* All of them in the order of `strop help`, ended by NULL (rl/cmd/main.c). */
 extern const struct command *const all_commands[];
 
-/* The recipe of `strop train` and `strop check` with its overrides, finished: a file, or a run's folder, whose own recipe.yaml is
- * taken and whose output_dir is where it is now. Nothing is left to release if it fails. */
+/* The recipe of `strop train` and `strop check` with its overrides, finished: a file, or a run's folder, whose own
+ * recipe.yaml is taken and whose output_dir is where it is now. Nothing is left to release if it fails. */
 enum err cmd_open_training(struct recipe *recipe, const struct cmd_args *args);
 
 #endif

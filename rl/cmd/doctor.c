@@ -114,7 +114,7 @@ static void check_memory(struct doctor *d)
            : gib < 4 ? LEVEL_WARN
                      : LEVEL_OK,
            arena_printf(&d->arena, "%.1f GiB available%s", gib, contained ? " (limit of the control group)" : ""),
-           gib < 4 ? "training takes 16 bytes a parameter and more; strop check RECIPE prints the table" : "");
+           gib < 4 ? "training takes 16 bytes per parameter and more; strop check RECIPE prints the table" : "");
 }
 
 /* ---- the folder of the runs ---- */
@@ -132,7 +132,7 @@ static void check_disk(struct doctor *d)
            : gib < 10 ? LEVEL_WARN
                       : LEVEL_OK,
            arena_printf(&d->arena, "%.1f GiB free in %s", gib, d->folder),
-           gib < 10 ? "a checkpoint takes 12 bytes a parameter; save_total_limit says how many are kept" : "");
+           gib < 10 ? "a checkpoint takes 12 bytes per parameter; save_total_limit says how many are kept" : "");
 }
 
 /* Writes a page and waits until it is on the disk, some times over: what each step of a run does. */
@@ -241,7 +241,7 @@ static void check_libraries(struct doctor *d)
            "");
 }
 
-/* ---- the GPU, asked of the driver itself ---- */
+/* ---- the GPU, as the driver itself reports it ---- */
 
 struct driver {
     void *library;
@@ -316,7 +316,7 @@ static void check_gpu(struct doctor *d)
 
 /* ---- what rewards run ---- */
 
-/* Runs go on without the code reward, so that none of it fails here. */
+/* Runs need the sandbox for the code reward alone, so nothing here is a failure. */
 static void check_sandbox(struct doctor *d)
 {
     struct doctor_finding findings[DOCTOR_FINDINGS];
@@ -358,7 +358,7 @@ const struct command command_doctor = {
     .summary = "check this machine: processor, memory, GPU, disk, libraries",
     .details =
         "Each check is OK, WARN (works, but see the line below it) or FAIL (runs will not work), with what to do.\n"
-        "The exit code is 1 if one failed. Nothing is left behind in the folder.\n",
+        "The exit code is 1 if one failed. Nothing is left in the folder.\n",
     .options = doctor_options,
     .run = doctor_command,
 };

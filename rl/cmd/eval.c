@@ -181,7 +181,7 @@ static enum err open_rollout(struct evaluation *e)
 
 static enum err open_all(struct evaluation *e)
 {
-    TRY(open_rewards(e)); /* before the model: a wrong name is told at once */
+    TRY(open_rewards(e)); /* before the model: a wrong name is reported at once */
     TRY(open_model(e));
     int32_t end = e->model->config.n_eos ? e->model->config.eos_ids[0] : -1;
     TRY(dataset_open(&e->dataset, &e->recipe, e->data_name, true, e->model->tokenizer, end));
@@ -343,7 +343,7 @@ static void print_json(const struct evaluation *e, const char *unjudged)
     strbuf_release(&line);
 }
 
-/* Each completion as a JSON object a line. */
+/* Writes each completion as a JSON object, one per line. */
 static enum err write_samples(const struct evaluation *e, const char *path)
 {
     struct strbuf out = STRBUF_INIT;

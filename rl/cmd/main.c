@@ -29,17 +29,18 @@ const struct command *const all_commands[] = {
 };
 /* clang-format on */
 
-/* A thread that waits for others spins first, by default for milliseconds: on a busy machine that starves the thread it
- * waits for, and a step takes ten times as long. A thousand turns are some twenty microseconds. libgomp reads the number before
- * main begins, so the program starts once more. */
+/* A thread that waits for others spins first, by default for milliseconds: on a busy machine that starves the thread
+ * it waits for, and a step takes ten times as long. A thousand spins take some twenty microseconds. libgomp reads
+ * the number before main begins, so the program starts once more. */
 static void spin_briefly(char **argv)
 {
     if (!getenv("GOMP_SPINCOUNT") && !getenv("OMP_WAIT_POLICY") && setenv("GOMP_SPINCOUNT", "1000", 0) == 0) {
-        execv("/proc/self/exe", argv); /* goes on below if there is no such file */
+        execv("/proc/self/exe", argv); /* continues below if there is no such file */
     }
 }
 
-/* A descriptor 0, 1 or 2 that is closed would be given to the next file that is opened, and messages written into it. */
+/* A descriptor 0, 1 or 2 that is closed would be given to the next file that is opened, and messages written into
+ * it. */
 static void open_standard_descriptors(void)
 {
     for (int fd = 0; fd <= 2; fd++) {

@@ -28,7 +28,7 @@ const struct command command_report = {
     .arguments = "RUN [-o FILE]",
     .summary = "write a run's report.html, and draw its curves here",
     .details =
-        "RUN is the folder of a run, finished or going on. The page is one file that needs no network: curves, the\n"
+        "RUN is the folder of a run, finished or running. The page is one file that needs no network: curves, the\n"
         "completions with search, filters and every reward part, the recipe, and the command. strop train writes it\n"
         "at each checkpoint and at the end.\n\n"
         "  strop report runs/demo\n"

@@ -138,7 +138,7 @@ static enum err runs_command(const struct cmd_args *args)
 }
 
 static const struct cmd_option runs_options[] = {
-    {"json", CMD_FLAG, NULL, NULL, "print a JSON object a run"},
+    {"json", CMD_FLAG, NULL, NULL, "print a JSON object per run"},
     {0},
 };
 
@@ -148,7 +148,7 @@ const struct command command_runs = {
     .summary = "list runs: steps, reward, held-out accuracy, state",
     .details =
         "FOLDER (runs) is searched, four levels deep. The run that did something last comes first. A state is one of\n"
-        "running, finished (all steps are done and saved), stopped (the command that began it goes on with it) and "
+        "running, finished (all steps are done and saved), stopped (the command that began it continues it) and "
         "unreadable.\n",
     .options = runs_options,
     .max_positional = 1,

@@ -18,8 +18,8 @@ static bool holds_run(const char *folder)
            (file_join(checkpoints, sizeof checkpoints, folder, "checkpoints") == ERR_NONE && file_exists(checkpoints));
 }
 
-/* A run's folder stands for its recipe.yaml. Started from there, the run continues where that file is, wherever it has been moved or
- * copied to; --output_dir begins another one. */
+/* A run's folder means its recipe.yaml. Started from there, the run continues where that file is, wherever it has
+ * been moved or copied to; --output_dir begins another one. */
 static enum err open_recipe(struct recipe *recipe, const char *target)
 {
     char path[FILE_PATH_BYTES], folder[FILE_PATH_BYTES];
@@ -75,12 +75,12 @@ static enum err train_command(const struct cmd_args *args)
 const struct command command_train = {
     .name = "train",
     .arguments = "RECIPE|RUN [--KEY=VALUE ...]",
-    .summary = "train a model as a recipe says, or go on with a run",
+    .summary = "train a model as a recipe says, or continue a run",
     .details =
         "Results go to the recipe's output_dir: run.db, metrics.jsonl, checkpoints/, report.html. The same command\n"
-        "goes on from the newest checkpoint; so does RUN, the folder of a run, from anywhere and after a copy.\n\n"
+        "continues from the newest checkpoint; so does RUN, the folder of a run, from anywhere and after a copy.\n\n"
         "Ctrl-C once finishes the step and saves, twice saves the last finished step at once, three times ends the\n"
-        "program. SIGTERM, SIGHUP and SIGXCPU do the same; SIGUSR1 and SIGUSR2 save after the step and go on.\n\n"
+        "program. SIGTERM, SIGHUP and SIGXCPU do the same; SIGUSR1 and SIGUSR2 save after the step and continue.\n\n"
         "Exit codes: 0 the run has all of its steps; 1 it failed; 2 the recipe or the command line is wrong; 130, "
         "143,\n"
         "129, 152 (128 and the signal's number) it was saved and stopped before the end by Ctrl-C, SIGTERM, SIGHUP, "
