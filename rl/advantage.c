@@ -1,4 +1,5 @@
-/* rl/advantage.c - group-relative advantages.
+/* rl/advantage.c - advantages: each group is a row of numbers, NaN where a sample does not count; its mean and
+ * deviation are taken, then those of the batch.
  *
  * SPDX-License-Identifier: Apache-2.0 */
 #include "rl/advantage.h"
@@ -18,7 +19,8 @@ struct moments {
     bool all_equal;
 };
 
-/* What a reward gave, NaN where it does not count. An error of a sample that is kept counts as nothing (on_reward_error: zero). */
+/* The score that a reward gave, NaN where it does not count. An error counts as 0 if its sample is kept
+ * (on_reward_error: zero). */
 static double reward_of(const struct sample *sample, int part)
 {
     if (sample->dropped) {
@@ -31,7 +33,7 @@ static double reward_of(const struct sample *sample, int part)
     return v->kind == VERDICT_OK ? v->score : v->kind == VERDICT_ERROR ? 0 : (double)NAN;
 }
 
-/* Of the values that are numbers; over all ranks, or of those of this rank (a group is never cut). */
+/* Takes the moments of the values that are numbers: over all ranks, or over this rank alone (a group is never cut). */
 static struct moments moments_of(const double *values, int n, bool all_ranks)
 {
     struct moments m = {.all_equal = true};

@@ -6,14 +6,14 @@
  *   scale     group: the group's standard deviation + 1e-4; batch: the deviation of all rewards + 1e-4
  *             (arXiv 2508.08221); none: 1 (Dr. GRPO, arXiv 2503.20783)
  *
- * where r_i is the weighted sum of the rewards. With AGGREGATE_NORMALIZED each reward k is scaled by itself within its group first,
- * and the sum within the batch (GDPO, arXiv 2601.05242):
+ * where r_i is the weighted sum of the rewards. With AGGREGATE_NORMALIZED each reward k is scaled by itself within
+ * its group first, and the sum within the batch (GDPO, arXiv 2601.05242):
  *
  *   s_i = sum over k of w_k (r_ik - mean_k of the group) / (std_k of the group + 1e-4),   A_i = (s_i - mean) / (std + 1e-4)
  *
- * Deviations have n - 1 in the denominator. All is as in TRL 1.16 (tests/golden/make_trl.py): samples that no reward judged
- * (dropped) count nowhere and get advantage 0; truncated ones count, masked or not. A group whose rewards are all equal teaches
- * nothing: its advantages are exactly 0.
+ * Deviations have n - 1 in the denominator. All is as in TRL 1.16 (tests/golden/make_trl.py): samples that no reward
+ * judged (dropped) count nowhere and get advantage 0; truncated ones count, masked or not. A group whose rewards are
+ * all equal teaches nothing: its advantages are exactly 0.
  *
  * SPDX-License-Identifier: Apache-2.0 */
 #ifndef RL_ADVANTAGE_H

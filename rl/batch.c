@@ -1,4 +1,5 @@
-/* rl/batch.c - packing.
+/* rl/batch.c - packing: groups are drawn into minibatches, and samples are added to a micro-batch until the next one
+ * would not fit.
  *
  * SPDX-License-Identifier: Apache-2.0 */
 #include "rl/batch.h"
@@ -44,7 +45,7 @@ static void packer_begin(struct packer *p, int max_rows, int max_targets, int ma
     p->contexts = ARENA_NEW(arena, struct context, max_contexts);
 }
 
-/* Closes the micro-batch; the arrays go on behind it. */
+/* Closes the micro-batch; the arrays continue after it. */
 static void packer_flush(struct packer *p)
 {
     if (p->n_targets == 0) {
@@ -132,7 +133,7 @@ static void pack_minibatch(const struct batch_options *options, struct iteration
     for (int g = 0; g < n_groups; g++) {
         for (int i = 0; i < it->G; i++) {
             const struct sample *s = &it->samples[groups[g] * it->G + i];
-            rows += s->prompt->n_tokens + s->completion->n_tokens; /* at worst the prompt stands once a sample */
+            rows += s->prompt->n_tokens + s->completion->n_tokens; /* at worst the prompt is packed once per sample */
             targets += s->completion->n_tokens;
         }
     }
@@ -148,7 +149,7 @@ static void pack_minibatch(const struct batch_options *options, struct iteration
     packer_flush(&p);
 }
 
-/* Fisher and Yates, inside out; as it is where all groups are in one minibatch. */
+/* Shuffles (Fisher and Yates, inside out); the order stays as it is where all groups are in one minibatch. */
 static int *draw_order(const struct batch_options *options, struct iteration *it, int per_pass, int pass)
 {
     int *order = ARENA_NEW(&it->arena, int, it->n_prompts);

@@ -1,4 +1,4 @@
-/* rl/collapse.c
+/* rl/collapse.c - counts flat rollouts in a row, and words the sentence for each onset.
  *
  * SPDX-License-Identifier: Apache-2.0 */
 #include "rl/collapse.h"

@@ -1,8 +1,8 @@
 /* rl/collapse.h - a policy that learns nothing any more is announced.
  *
- * When in every group all rewards are equal, each advantage is 0, and so is the gradient of the policy. One such rollout is bad luck;
- * COLLAPSE_ROLLOUTS in a row are a collapse, or, when there was no other since the run was started, a reward that cannot tell
- * completions apart. A run that ends before that says so at its last rollout.
+ * When in every group all rewards are equal, each advantage is 0, and so is the gradient of the policy. One such
+ * rollout is bad luck; COLLAPSE_ROLLOUTS in a row are a collapse, or, when there was no other since the run was
+ * started, a reward that cannot distinguish completions. A run that ends before that says so at its last rollout.
  *
  * SPDX-License-Identifier: Apache-2.0 */
 #ifndef RL_COLLAPSE_H
@@ -19,7 +19,7 @@ struct collapse {
     char text[512];
 };
 
-/* Takes in a rollout's statistics. The sentence to say, once at each onset, in c->text; else NULL. */
+/* Counts a rollout's statistics. Returns the sentence to print (in c->text), once per onset; else NULL. */
 const char *collapse_watch(struct collapse *c, const struct advantage_stats *stats, bool last_rollout);
 
 #endif

@@ -1,6 +1,6 @@
-/* rl/dist.h - numbers that all ranks of a run must agree on: sums over the ranks, in an order that does not depend on their
- * number. A run has one rank so far, for which each of these is the identity; whatever adds up over samples, tokens or
- * parameters of a step passes through here.
+/* rl/dist.h - numbers that all ranks of a run must agree on: sums over the ranks, in an order that does not depend
+ * on their number. A run has one rank so far, for which each of these is the identity; whatever adds up over
+ * samples, tokens or parameters of a step passes through here.
  *
  * SPDX-License-Identifier: Apache-2.0 */
 #ifndef RL_DIST_H

@@ -1,4 +1,4 @@
-/* rl/eval.c - samples, judges, and counts: everything is a mean over prompts of a number per group.
+/* rl/eval.c - samples, judges and counts: every metric is a mean over prompts of one number per group.
  *
  * SPDX-License-Identifier: Apache-2.0 */
 #include "rl/eval.h"

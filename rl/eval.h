@@ -1,16 +1,16 @@
 /* rl/eval.h - how often the policy solves held-out prompts.
  *
- * k samples per prompt; a sample is right when the first reward of the recipe gives it 1 or more. A sample that this reward
- * could not judge (an error, or it abstained) is left out: it is not wrong. With c right among the n judged samples of a
- * prompt (n = k where all were judged; a prompt with n = 0 is left out):
+ * k samples per prompt; a sample is right when the first reward of the recipe gives it 1 or more. A sample that this
+ * reward could not judge (an error, or it abstained) is left out: it is not wrong. With c right among the n judged
+ * samples of a prompt (n = k where all were judged; a prompt with n = 0 is left out):
  *
  *   pass@1  mean of c / n, with Wilson's 95 % interval over prompts (below)
  *   pass@j  for j = 2, 4, 8 ... and k: mean chance that j of the n samples include a right one, 1 - C(n - c, j) / C(n, j)
  *           (arXiv 2107.03374, section 2.1), over the prompts with n >= j
  *   cons@k  share of prompts whose most frequent extracted answer is right (ties: the first)
  *
- * The interval: Wilson (1927), for the mean p of m prompts as for that many draws as would give the same variance of the
- * mean, p (1 - p) / s^2 x m with s^2 the variance between prompts; m draws where s^2 is 0.
+ * The interval: Wilson (1927), for the mean p of m prompts as for that many draws as would give the same variance of
+ * the mean, p (1 - p) / s^2 x m with s^2 the variance between prompts; m draws where s^2 is 0.
  *
  * SPDX-License-Identifier: Apache-2.0 */
 #ifndef RL_EVAL_H
@@ -27,9 +27,9 @@ struct eval_options {
     uint64_t seed;
 };
 
-/* Samples and judges; fills `it` (prompts, groups, samples) and eval/{pass@1,pass@1_low,pass@1_high,pass@1_ci95,pass@j,cons@k,
- * unjudged,...}. ci95 is half the interval's width. Where no sample was judged, these are NaN and unjudged is the number of
- * samples. */
+/* Samples and judges; fills `it` (prompts, groups, samples) and
+ * eval/{pass@1,pass@1_low,pass@1_high,pass@1_ci95,pass@j,cons@k,unjudged,...}. ci95 is half the interval's width.
+ * Where no sample was judged, these are NaN and unjudged is the number of samples. */
 enum err eval_run(const struct eval_options *options, struct dataset *dataset, struct rollout *rollout,
                   struct reward_set *rewards, struct iteration *it, struct metrics *metrics, rollout_progress *progress,
                   void *context);

@@ -23,12 +23,12 @@
 #define PROMPTS_MAX   128
 #define HIDDEN_EVERY  4 /* rounds */
 
-/* ---- what is gone over ---- */
+/* ---- what is compared ---- */
 
 struct setup {
     const char *name;
     int rows, sequences, pages, threads;
-    bool shared; /* one prompt a group, not one a sample */
+    bool shared; /* one prompt per group, not one per sample */
     int weight;  /* share of the tokens: less for what is slow */
     int prompts; /* of a round, at most */
 };
@@ -127,7 +127,8 @@ static bool is_scalar(const struct device *device)
     return strcmp(device->ops->name, "cpu/scalar") == 0;
 }
 
-/* Each device with itself; and with the next one, a little. The scalar build is there to agree, not to be fast. */
+/* Lists the pairs of devices: each with itself, and, for fewer tokens, with the next. The scalar build gets the
+ * fewest, since it is slow. */
 static void list_targets(struct exact *e)
 {
     for (int i = 0; i < e->n_devices; i++) {
@@ -187,7 +188,8 @@ static enum err open_model(const struct exact *e, int shape, struct device *devi
 
 /* ---- a round ---- */
 
-/* Short where few tokens are wanted: the prompts would cost more than they. A third at the edges of tiles and pages. */
+/* Draws a length: short where few tokens are wanted, since prompts would cost more; a third at the edges of tiles
+ * and pages. */
 static int random_prompt_length(struct rng *rng, int64_t budget)
 {
     static const int edges[] = {1, 2, 127, 128, 129, 255, 256, 257};
@@ -198,14 +200,14 @@ static int random_prompt_length(struct rng *rng, int64_t budget)
     return kind < 2 ? edges[rng_below(rng, 8)] : 1 + (int)rng_below(rng, kind < 5 ? SHORT_PROMPT : MAX_PROMPT);
 }
 
-/* 1 to `most`, and not above `limit` unless that is below 1. */
+/* Draws a count from 1 to `max`, and at most `limit` (but at least 1). */
 static int random_count(struct exact *e, int max, int64_t limit)
 {
     int n = 1 + (int)rng_below(&e->rng, (uint32_t)max);
     return n <= limit ? n : limit < 1 ? 1 : (int)limit;
 }
 
-/* Prompts of a round that gives about `left` tokens, or less. */
+/* Draws the prompts of a round that gives up to about `left` tokens. */
 static void draw_prompts(struct exact *e, const struct model *model, const struct setup *setup, int64_t left,
                          int *max_tokens)
 {
@@ -232,8 +234,8 @@ static void draw_prompts(struct exact *e, const struct model *model, const struc
     e->next_sequence += (uint64_t)(it->n_prompts * it->G);
 }
 
-/* Samples, and lays the completions out as samples of the iteration. Without sharing every sample is a prompt of its own, with
- * the same key of random numbers. */
+/* Samples, and lays the completions out as samples of the iteration. Without sharing every sample is a prompt of its
+ * own, with the same key of random numbers. */
 static enum err sample_round(struct exact *e, struct rollout *rollout, bool shared, int max_tokens)
 {
     struct iteration *it = &e->it;
@@ -275,7 +277,7 @@ static void compare_micro_batch(struct exact *e, struct model *model, struct act
     row->compared += n;
 }
 
-/* Computes the round again in training batches, of groups or of single samples. */
+/* Computes the round again in training batches, either of groups or of single samples. */
 static void compare_round(struct exact *e, struct model *model, struct activations *acts, float inv_temperature,
                           struct exact_row *row)
 {

@@ -1,7 +1,8 @@
-/* rl/exact.h - the proof that training equals rollout: sample, compute again as the trainer does, count bits that differ.
+/* rl/exact.h - the proof that training equals rollout: sample, compute again as the trainer does, count bits that
+ * differ.
  *
- * A round draws random prompts, samples groups of completions from them, packs these as a training step does (rl/batch.h) and
- * compares the log-probability and the log-sum-exp of every drawn token, bit by bit. Rounds go over
+ * A round draws random prompts, samples groups of completions from them, packs these as a training step does
+ * (rl/batch.h) and compares the log-probability and the log-sum-exp of every drawn token, bit by bit. Rounds go over
  *
  *   models   random ones of the families Qwen2, Qwen3 and Llama with widths that no tile divides; or the one given
  *   devices  every instruction set of the machine; also rollout on one and training on another
@@ -21,7 +22,7 @@
 #include "base/err.h"
 
 struct exact_options {
-    int64_t tokens;     /* compare at least so many log-probabilities */
+    int64_t tokens;     /* compare at least this many log-probabilities */
     const char *device; /* "auto": all instruction sets; else only this one */
     const char *model;  /* a checkpoint, or NULL for the random models */
     uint64_t seed;

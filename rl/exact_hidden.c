@@ -1,4 +1,5 @@
-/* rl/exact_hidden.c
+/* rl/exact_hidden.c - an open-addressing table of row hashes, filled and searched by the hook that runs after each
+ * layer.
  *
  * SPDX-License-Identifier: Apache-2.0 */
 #include "rl/exact_hidden.h"

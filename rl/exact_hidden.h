@@ -1,8 +1,8 @@
 /* rl/exact_hidden.h - hidden states of rollout and of training, compared by the hash of each row and layer.
  *
- * A row's hash is the XXH3 of its bytes after a layer, seeded with the layer and the position. What rollout computes is put into a
- * set, and every row that training computes must be in it: whoever computed the row, in whichever batch, chunk or page. A row of
- * other bits is missed by the set but for one in 2^64 / rows.
+ * A row's hash is the XXH3 of its bytes after a layer, seeded with the layer and the position. What rollout computes
+ * is put into a set, and every row that training computes must be in it: whoever computed the row, in whichever
+ * batch, chunk or page. A row of other bits is missed by the set but for one in 2^64 / rows.
  *
  * SPDX-License-Identifier: Apache-2.0 */
 #ifndef RL_EXACT_HIDDEN_H

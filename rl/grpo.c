@@ -1,5 +1,5 @@
-/* rl/grpo.c - the method grpo: what an iteration begins with, and its row of the table of methods. The iteration itself is
- * train_iteration in rl/train.c.
+/* rl/grpo.c - the method grpo: what an iteration begins with, and its row of the table of methods. The iteration
+ * itself is train_iteration in rl/train.c.
  *
  * SPDX-License-Identifier: Apache-2.0 */
 #include <math.h>
@@ -23,7 +23,7 @@ static bool on_rollout(void *context, int64_t tokens, int finished, int total)
     return train_stops_now();
 }
 
-/* The keys that the iteration is made by, for whoever continues inside it. */
+/* Notes the keys that shape the iteration, for a run that continues inside it. */
 static const char *keys_between(struct train *t, struct iteration *it)
 {
     struct strbuf keys = STRBUF_INIT;
@@ -53,9 +53,9 @@ void iteration_begin(struct train *t, struct iteration *it)
 
 /* ---- an iteration that a checkpoint cut ---- */
 
-/* The log-probabilities that the step after a checkpoint begins with, computed before it was saved and again after it was read:
- * rows, weights and arithmetic are the same, or the run stops. Other keys may make other micro-batches, so then they are not
- * compared. */
+/* The log-probabilities that the step after a checkpoint begins with, computed before it was saved and again after
+ * it was read: rows, weights and arithmetic are the same, or the run stops. Other keys may make other micro-batches,
+ * so then they are not compared. */
 static enum err check_resumed_bits(struct train *t, const struct iteration *it)
 {
     if (t->state.bits == 0 || t->record.changed.length > 0) {

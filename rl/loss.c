@@ -1,4 +1,4 @@
-/* rl/loss.c
+/* rl/loss.c - per micro-batch: forward pass, log-probabilities, objective, and the backward pass from its gradients.
  *
  * SPDX-License-Identifier: Apache-2.0 */
 #include "rl/loss.h"
@@ -141,7 +141,8 @@ static void micro_batch_backward(struct loss *loss, const struct objective *obje
                    loss->d_logprob, o->recipe->loss.entropy_coef != 0 ? loss->d_entropy : NULL);
 }
 
-/* The promise of the program (kernels/README.md): the log-probabilities that were sampled with are those that are trained on. */
+/* The promise of the program (kernels/README.md): the log-probabilities that were sampled with are those that are
+ * trained on. */
 static enum err check_bits(const struct loss *loss, int64_t step, const struct loss_stats *stats)
 {
     if (stats->bits_different == 0) {

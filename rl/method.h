@@ -1,6 +1,7 @@
 /* rl/method.h - what a run does, as one row per method: the recipe's `method`.
  *
- * A new method is its own file with a row, its name in enum method (rl/recipe/recipe.h) and in the table of rl/method.c.
+ * A new method is its own file with a row, its name in enum method (rl/recipe/recipe.h) and in the table of
+ * rl/method.c.
  *
  * SPDX-License-Identifier: Apache-2.0 */
 #ifndef RL_METHOD_H

@@ -1,4 +1,4 @@
-/* rl/metrics.c
+/* rl/metrics.c - an array in the order of the first setting; a name is found by a linear search.
  *
  * SPDX-License-Identifier: Apache-2.0 */
 #include "rl/metrics.h"

@@ -1,4 +1,4 @@
-/* rl/objective.c
+/* rl/objective.c - weights of tokens by loss type, and the sums over micro-batches that the metrics are made of.
  *
  * SPDX-License-Identifier: Apache-2.0 */
 #include "rl/objective.h"
@@ -7,7 +7,8 @@
 
 #include "rl/dist.h"
 
-/* Hoare's selection: the k-th smallest comes to its place, none that is greater is before it and none that is smaller after. */
+/* Hoare's selection: the k-th smallest comes to its place, none that is greater is before it and none that is
+ * smaller after. */
 static float select_value(float *v, int64_t n, int64_t k)
 {
     for (int64_t first = 0, last = n - 1; first < last;) {
@@ -33,7 +34,7 @@ static float select_value(float *v, int64_t n, int64_t k)
     return v[k];
 }
 
-/* torch.quantile, which computes in single precision. */
+/* Computes the quantile as torch.quantile does, in single precision. */
 static float quantile(float *values, int64_t n, double share)
 {
     float at = (float)share * (float)(n - 1);
@@ -70,7 +71,7 @@ struct objective objective_of(const struct recipe *recipe, const struct iteratio
     return o;
 }
 
-/* Of a token in a sample of n tokens. */
+/* Returns the weight of a token in a sample of n tokens. */
 static double token_weight(const struct objective *o, const struct micro_batch *mb, int n)
 {
     const struct minibatch *minibatch = o->minibatch;

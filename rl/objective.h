@@ -15,11 +15,12 @@
  *   in a flat group, or unjudged      yes    yes     (advantage 0; the KL and entropy terms reach it)
  *   truncated and masked              yes    no
  *
- * With top_entropy_quantile q below 1 the policy term and the entropy term are of the tokens alone whose entropy is at or above the
- * (1 - q)-quantile of all tokens (arXiv 2506.01939, section 5); the entropy term is then their mean.
+ * With top_entropy_quantile q below 1 the policy term and the entropy term are of the tokens alone whose entropy is
+ * at or above the (1 - q)-quantile of all tokens (arXiv 2506.01939, section 5); the entropy term is then their mean.
  *
- * All but bnpo, whose definition it is, give the same gradient, up to rounding, however a minibatch is cut into micro-batches. TRL
- * takes the quantile, and the mean of the entropy term, over a micro-batch of each process; here they are the minibatch's.
+ * All but bnpo, whose definition it is, give the same gradient, up to rounding, however a minibatch is cut into
+ * micro-batches. TRL takes the quantile, and the mean of the entropy term, over a micro-batch of each process; here
+ * they are the minibatch's.
  *
  * SPDX-License-Identifier: Apache-2.0 */
 #ifndef RL_OBJECTIVE_H
@@ -54,7 +55,8 @@ struct objective_targets {
     float *d_logprob, *d_entropy;               /* written: d loss / d logprob, d loss / d entropy */
 };
 
-/* The objective of a minibatch. entropies: of all its tokens, in any order, which is lost; NULL when top_entropy_quantile is 1. */
+/* The objective of a minibatch. entropies: of all its tokens, in any order, which is lost; NULL when
+ * top_entropy_quantile is 1. */
 struct objective objective_of(const struct recipe *recipe, const struct iteration *it,
                               const struct minibatch *minibatch, float *entropies);
 

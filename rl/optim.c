@@ -1,4 +1,4 @@
-/* rl/optim.c
+/* rl/optim.c - one AdamW call of the device per parameter, cut to the range that this rank updates.
  *
  * SPDX-License-Identifier: Apache-2.0 */
 #include "rl/optim.h"
@@ -100,7 +100,7 @@ static void optim_apply(const struct optim *optim, struct model *model, double l
     }
 }
 
-/* Each of these three steps in a row leaves the weights as they are; the third ends the run. */
+/* A step whose gradient is not finite leaves the weights as they are; the third in a row ends the run. */
 static enum err skip_step(struct optim *optim, const struct model *model, int64_t schedule_step, double learning_rate)
 {
     const struct param_part *w = not_finite_find(&model->params, model->device, model->params.grads);
@@ -117,7 +117,8 @@ static enum err skip_step(struct optim *optim, const struct model *model, int64_
         (long long)schedule_step, where, OPTIM_MAX_SKIPPED, learning_rate);
 }
 
-/* Of bf16 weights without masters the next forward pass tells, and the next save. */
+/* bf16 weights without masters are not checked here: the next forward pass and the next save find what is not
+ * finite. */
 static enum err check_weights(const struct model *model, int64_t schedule_step, double learning_rate)
 {
     const struct params *params = &model->params;

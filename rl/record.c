@@ -188,7 +188,7 @@ static void show(const struct train *t)
     }
 }
 
-/* What came of the run, and what a person does next. */
+/* Prints the result of the run, and the commands that a person may want next. */
 static void announce_end(const char *folder, int64_t step)
 {
     struct strbuf line = STRBUF_INIT;

@@ -1,7 +1,8 @@
-/* rl/record.h - what the first rank of a run writes down: run.db, metrics.jsonl, TensorBoard, the live line, the report.
+/* rl/record.h - what the first rank of a run writes down: run.db, metrics.jsonl, TensorBoard, the live line, the
+ * report.
  *
- * The others compute the same numbers (struct train, rl/train_internal.h) and write nothing: their record is empty, and every
- * call here does nothing with it.
+ * The others compute the same numbers (struct train, rl/train_internal.h) and write nothing: their record is empty,
+ * and every call here does nothing with it.
  *
  * SPDX-License-Identifier: Apache-2.0 */
 #ifndef RL_RECORD_H
@@ -28,17 +29,17 @@ struct record {
 
 void record_close(struct record *record);
 
-/* A rollout that was judged: its metrics, whether the policy still learns, its rows. */
+/* Records a judged rollout: its metrics, whether the policy still learns, its rows. */
 enum err record_rollout(struct train *t, struct iteration *it);
-/* A step that is finished: t->metrics. */
+/* Records a finished step: t->metrics. */
 enum err record_step(struct train *t);
-/* An evaluation: t->evaluation and its metrics. */
+/* Records an evaluation: t->evaluation and its metrics. */
 enum err record_evaluation(struct train *t, const struct metrics *metrics);
-/* A checkpoint. */
+/* Records that a checkpoint was saved. */
 void record_save(struct train *t);
-/* What a person should know, in the terminal and as an event of the run. */
+/* Prints a warning and stores it as an event of the run. */
 enum err record_warning(struct train *t, int64_t step, const char *kind, const char *text);
-/* The end of a run, finished or stopped: curves, report.html, a line that sums it up. */
+/* Ends the record of a run, finished or stopped: curves, report.html, a line that sums it up. */
 void record_end(const struct train *t, bool finished);
 
 #endif

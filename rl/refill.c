@@ -10,7 +10,7 @@
 #define FAILING_ROLLOUTS 3
 #define FEW_PROMPTS      3 /* of which all may be rows that a reward cannot read */
 
-/* A judge that is dead would have the run train on nothing, and nobody would see it. */
+/* Without this check a run whose judge has died would train on nothing, unnoticed. */
 static enum err check_judges(struct train *t, struct iteration *it)
 {
     const char *why;
@@ -44,7 +44,7 @@ static int flat_groups(const struct train *t, const struct iteration *it, int *f
     return n;
 }
 
-/* What was drawn for the metrics. Prompts of replaced groups are gone: these samples name none. */
+/* Keeps what was drawn, for the metrics. The prompts of replaced groups are gone, so these samples name none. */
 static void add_sampled(struct iteration *it, const struct iteration *more)
 {
     struct sample *all = ARENA_NEW(&it->arena, struct sample, it->n_sampled + more->n_samples);
@@ -76,7 +76,7 @@ static void replace_groups(struct iteration *it, const int *flat, const struct i
     }
 }
 
-/* Groups for n other prompts, judged. */
+/* Samples and judges groups for n other prompts. */
 static enum err draw_more(struct train *t, struct iteration *more)
 {
     TRY(dataset_next(t->dataset, more));

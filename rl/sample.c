@@ -1,4 +1,4 @@
-/* rl/sample.c - from prompts to groups of completions.
+/* rl/sample.c - hands the prompts of an iteration to the rollout in one batch.
  *
  * SPDX-License-Identifier: Apache-2.0 */
 #include "rl/sample.h"

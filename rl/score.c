@@ -1,4 +1,4 @@
-/* rl/score.c
+/* rl/score.c - one reward item per sample, judged in one batch; the verdicts come back in the same order.
  *
  * SPDX-License-Identifier: Apache-2.0 */
 #include "rl/score.h"

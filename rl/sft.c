@@ -1,6 +1,8 @@
 /* rl/sft.c - supervised training on the same machinery: next tokens of texts, prompts masked.
  *
- * The loss is the mean over the step's learnt tokens, whatever the micro-batches. SPDX-License-Identifier: Apache-2.0 */
+ * The loss is the mean over the step's learnt tokens, whatever the micro-batches.
+ *
+ * SPDX-License-Identifier: Apache-2.0 */
 #include <math.h>
 
 #include "base/clock.h"

@@ -1,4 +1,4 @@
-/* rl/step.c - between two updates of the policy: what was learnt is counted, saved and measured.
+/* rl/step.c - what follows an update of the policy: metrics, state, checkpoint, evaluation.
  *
  * SPDX-License-Identifier: Apache-2.0 */
 #include <math.h>

@@ -1,5 +1,5 @@
-/* rl/train.c - the loop. train_iteration is the table of contents of this program: each line is the front door of the file it is
- * named after.
+/* rl/train.c - the loop. train_iteration is the table of contents of this program: each line is the front door of
+ * the file it is named after.
  *
  * SPDX-License-Identifier: Apache-2.0 */
 #include "rl/train.h"
@@ -43,18 +43,19 @@ enum err train_iteration(struct train *t)
 
 /* ---- the whole run ---- */
 
-/* The user asked for it. */
+/* Ends a run that a signal has stopped: saves the last step and says how to continue. */
 static enum err stop(struct train *t, int64_t first)
 {
     if (t->state.step > first) {
         TRY(step_save(t));
     }
-    log_info("%s at step %lld of %lld; the same command goes on from there",
-             t->state.step > first ? "saved" : "stopped", (long long)t->state.step, (long long)t->max_steps);
+    log_info("%s at step %lld of %lld; run the same command to continue", t->state.step > first ? "saved" : "stopped",
+             (long long)t->state.step, (long long)t->max_steps);
     return err_set(ERR_STOPPED, "stopped at step %lld", (long long)t->state.step);
 }
 
-/* Steps that are finished are not lost to whatever stops the run. Weights in the middle of an update belong to no step. */
+/* Steps that are finished are not lost to whatever stops the run. Weights in the middle of an update belong to no
+ * step. */
 static enum err save_after_error(struct train *t, enum err result, int64_t first)
 {
     char text[2048];
@@ -62,12 +63,12 @@ static enum err save_after_error(struct train *t, enum err result, int64_t first
     if (result == ERR_NUMBERS || t->state.step == first || t->optim.step != t->state.optim_step) {
         return err_set(result, "%s", text);
     }
-    if (step_save(t) == ERR_NONE && train_interrupted()) { /* it was asked to stop, and waited for something */
+    if (step_save(t) == ERR_NONE && train_interrupted()) { /* a signal stopped it while it waited for something */
         log_warning("%s", text);
         return stop(t, first);
     }
     if (t->record.saved_step == t->state.step) {
-        return err_set(result, "%s (saved at step %lld; the same command goes on from there)", text,
+        return err_set(result, "%s (saved at step %lld; run the same command to continue)", text,
                        (long long)t->state.step);
     }
     char reason[1024];

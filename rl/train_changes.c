@@ -1,5 +1,5 @@
-/* rl/train_changes.c - the recipe of a run that is continued: paths that open from any folder, what has changed since the last
- * start, and what of that is refused.
+/* rl/train_changes.c - the recipe of a run that is continued: paths that open from any folder, what has changed
+ * since the last start, and what of that is refused.
  *
  * SPDX-License-Identifier: Apache-2.0 */
 #include <dirent.h>
@@ -29,7 +29,8 @@ static const char *absolute(struct recipe *recipe, const char *path)
     return result;
 }
 
-/* A name that need not be a path (a generator, a template that is built in) stays as it is unless there is such a file. */
+/* A name that need not be a path (a generator, a template that is built in) stays as it is unless there is such a
+ * file. */
 static const char *absolute_file(struct recipe *recipe, const char *name)
 {
     const char *path = name[0] ? recipe_path(recipe, name) : name;
@@ -101,7 +102,8 @@ void train_resolve_paths(struct recipe *recipe)
 #define SAMPLES      64
 #define SAMPLE_BYTES ((size_t)1 << 16)
 
-/* Size and parts of a file: all of a small one, pieces spread evenly over a large one, so that no start reads gigabytes. */
+/* Size and parts of a file: all of a small one, pieces spread evenly over a large one, so that no start reads
+ * gigabytes. */
 static enum err fold_file(XXH3_state_t *hash, const char *path)
 {
     struct file_map map;
@@ -144,7 +146,7 @@ static int list_model(const char *folder, struct arena *arena, const char *names
     return n;
 }
 
-/* What tells one model from another, in hexadecimal. */
+/* Writes a hash that distinguishes one model from another, in hexadecimal. */
 static enum err model_fingerprint(const char *path, struct arena *arena, char out[17])
 {
     const char *names[64];
@@ -177,7 +179,8 @@ enum err train_note_base(struct train *t)
     return result;
 }
 
-/* A path of another name is the same model if what is there is the same; the same path may hold another model by now. */
+/* A path of another name is the same model if what is there is the same; the same path may hold another model by
+ * now. */
 static enum err check_base(struct train *t, const struct recipe *before, struct arena *scratch)
 {
     const char *was = before->model.model_name_or_path, *is = t->recipe->model.model_name_or_path;
@@ -205,8 +208,8 @@ static enum err check_base(struct train *t, const struct recipe *before, struct 
 
 /* ---- keys ---- */
 
-/* The effective recipe of the last start, from run.db, or from recipe.yaml if run.db was lost; false if there is none that this
- * version can read. */
+/* The effective recipe of the last start, from run.db, or from recipe.yaml if run.db was lost; false if there is
+ * none that this version can read. */
 static bool recipe_before(struct train *t, struct recipe *out, struct arena *scratch)
 {
     const char *text = store_get_meta(t->record.store, "recipe", scratch);
@@ -231,7 +234,7 @@ static bool recipe_before(struct train *t, struct recipe *out, struct arena *scr
     return true;
 }
 
-/* What the run is, without its model: that may have been moved. */
+/* Compares what the run is, apart from its model, which may have been moved. */
 static enum err refuse_other_run(struct train *t, const struct recipe *before)
 {
     struct strbuf keys = STRBUF_INIT;

@@ -52,7 +52,7 @@ static enum err find_memory(const char *name, size_t *memory, FILE *out)
     return ERR_NONE;
 }
 
-/* Bytes for people. */
+/* Formats a number of bytes for a person. */
 static const char *put_bytes(uint64_t bytes, char text[32])
 {
     bool large = bytes >> 30 > 0;
@@ -60,7 +60,7 @@ static const char *put_bytes(uint64_t bytes, char text[32])
     return text;
 }
 
-/* What checkpoints take; ERR_IO if not one has room. */
+/* Prints what checkpoints take; ERR_IO if there is no room for one. */
 static enum err check_disk(const struct train *t, FILE *out)
 {
     const struct run_recipe *r = &t->recipe->run;
@@ -73,7 +73,7 @@ static enum err check_disk(const struct train *t, FILE *out)
     return checkpoint_check_space(r->output_dir, bytes, r->save_total_limit);
 }
 
-/* The files of the run, opened beside a plan that has their places. */
+/* Opens the run's files; the plan has already counted their memory. */
 static enum err check_files(struct train *t, const char *device, FILE *out)
 {
     TRY(device_open_planning(&t->device, device, 0));

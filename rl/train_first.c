@@ -1,4 +1,4 @@
-/* rl/train_first.c - the first prompt of a run, so that a person sees what the model is asked, and what follows from its template.
+/* rl/train_first.c - the first prompt of a run, as the model sees it, and what follows from its template.
  *
  * SPDX-License-Identifier: Apache-2.0 */
 #include "base/log.h"
@@ -32,7 +32,7 @@ static void note(const struct train *t, const struct dataset_text *first)
         if (tokenizer_is_special(tokenizer, last) && !stops_at(t, last)) {
             log_warning(
                 "the chat template ends a turn with %.*s, which is not among the model's end tokens: the trained "
-                "model writes it and goes on, unless eos_token_id in its config has %d",
+                "model writes it and continues, unless eos_token_id in its config has %d",
                 (int)end.length, end.data, last);
         }
     }

@@ -12,7 +12,7 @@
 #include "rl/run/checkpoint.h"
 #include "rl/train.h"
 
-/* What every rank of a run has and does. What the first one writes down besides is its record. */
+/* What every rank of a run has and does. What the first rank writes in addition is its record. */
 struct train {
     struct recipe *recipe;
     struct device *device;
@@ -38,16 +38,17 @@ struct train {
 enum err train_open(struct train *t, struct recipe *recipe, const char *command);
 void train_close(struct train *t);
 
-/* What a person should know of the first prompt: that it opens the thinking, or (sft) that a turn ends where the model does not.
- * The second prints it, for check (rl/train_first.c). */
+/* Warns of what follows from the first prompt: that it opens the thinking, or (sft) that a turn ends where the model
+ * does not. train_print_first prints it, for check (rl/train_first.c). */
 enum err train_note_first(const struct train *t);
 enum err train_print_first(const struct train *t, FILE *out);
 
 bool train_has_reference(const struct recipe *recipe);
 bool train_has_masters(const struct recipe *recipe); /* else the elements themselves are trained */
-/* What the operations will be asked for, with the policy's shape. */
+/* The largest arguments that operations will get, by the policy's shape. */
 struct device_limits train_limits(const struct train *t);
-/* Gradients, moments, activations, and the rollout with so many pages. The device may be one that plans (rl/train_plan.h). */
+/* Takes gradients, moments, activations, and a rollout with kv_pages pages. The device may be one that plans
+ * (rl/train_plan.h). */
 enum err train_alloc(struct train *t, int kv_pages);
 enum err train_open_rollout(struct train *t, int kv_pages);
 
@@ -56,18 +57,19 @@ enum err train_open_rollout(struct train *t, int kv_pages);
 /* One iteration, from its prompts to the last update that its rollout feeds; the rest of one that a checkpoint cut. */
 enum err train_iteration(struct train *t);
 void iteration_begin(struct train *t, struct iteration *it);
-/* Its rollouts from run.db, packed; ERR_STATE if the next step would not begin with the bits that it began with before. */
+/* Its rollouts from run.db, packed; ERR_STATE if the next step would not begin with the bits that it began with
+ * before. */
 enum err iteration_resume(struct train *t, struct iteration *it);
-/* Replaces groups that teach nothing by new ones (dynamic_sampling; DAPO, arXiv 2503.14476, section 3.2). ERR_STATE when rewards
- * fail again and again. */
+/* Replaces groups that teach nothing by new ones (dynamic_sampling; DAPO, arXiv 2503.14476, section 3.2). ERR_STATE
+ * when rewards fail again and again. */
 enum err refill_groups(struct train *t, struct iteration *it);
 
 /* ---- a step (rl/step.c) ---- */
 
 /* The end of update i of an iteration: reference, metrics, state; then step_finish. */
 enum err step_end(struct train *t, const struct iteration *it, int i);
-/* The end of a step of any method: the record; then a checkpoint or an evaluation where one is due. ERR_STOPPED if a signal asked
- * for it. */
+/* The end of a step of any method: the record; then a checkpoint or an evaluation where one is due. ERR_STOPPED if a
+ * signal asked for it. */
 enum err step_finish(struct train *t);
 enum err step_save(struct train *t); /* nothing if the step is saved already */
 /* The evaluation that is due after the present step, also if it was due when the run was stopped. */

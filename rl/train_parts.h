@@ -1,5 +1,5 @@
-/* rl/train_parts.h - the parts of a run as its recipe names them, opened one by one: by a run that begins (train_setup.c) and by
- * strop check (train_check.c). t->device is open; the next part relies on the ones before.
+/* rl/train_parts.h - the parts of a run as its recipe names them, opened one by one: by a run that begins
+ * (train_setup.c) and by strop check (train_check.c). t->device is open; the next part relies on the ones before.
  *
  * SPDX-License-Identifier: Apache-2.0 */
 #ifndef RL_TRAIN_PARTS_H

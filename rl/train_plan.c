@@ -39,7 +39,7 @@ static int64_t sequences_max(const struct recipe *r)
     return samples > held_out || !r->data.eval_dataset_name[0] ? samples : held_out;
 }
 
-/* More than these would stay empty. */
+/* Pages beyond this number would stay empty. */
 static int pages_wanted(const struct recipe *r, int max_length)
 {
     int64_t n = sequences_max(r);
@@ -49,7 +49,7 @@ static int pages_wanted(const struct recipe *r, int max_length)
     return kvcache_wanted((int)n, max_length);
 }
 
-/* Pages that the memory holds, if `least` of them are in the sums already. */
+/* Pages that the memory holds, if `min` of them are in the sums already. */
 static int pages_that_fit(const struct train_plan *plan, int min)
 {
     const struct device *device = plan->made.device;
@@ -137,10 +137,10 @@ struct changes {
     const char *device;
     size_t memory;
     FILE *out;
-    int n; /* told */
+    int n; /* reported so far */
 };
 
-/* Whether it fits now; bytes: how many it takes. */
+/* Whether the changed recipe fits; *bytes: how many it takes. */
 static bool fits(const struct changes *c, size_t *bytes)
 {
     struct train_plan plan;
@@ -158,7 +158,7 @@ static void report_change(struct changes *c, const char *change, size_t bytes)
     c->n++;
 }
 
-/* The largest multiple of `step`, at least `least`, with which it fits. */
+/* Finds the largest multiple of `step`, at least `min`, with which the run fits. */
 static void try_number(struct changes *c, const char *key, int *value, int min, int step)
 {
     int now = *value, low = (min + step - 1) / step, high = (now - 1) / step;
@@ -188,7 +188,7 @@ static void try_number(struct changes *c, const char *key, int *value, int min, 
     report_change(c, text, bytes);
 }
 
-/* The schedule becomes one number. */
+/* Tries max_completion_length as one number in place of its schedule. */
 static void try_completion_length(struct changes *c)
 {
     struct recipe_schedule_entry one = {0, recipe_schedule_max(&c->recipe->rollout.max_completion_length)};
@@ -221,7 +221,7 @@ static void try_without_reference(struct changes *c)
     c->recipe->loss.policy.beta = now;
 }
 
-/* Each for a forward pass more, or for rounded moments. */
+/* Tries the keys that save memory for one more forward pass, or by rounding moments. */
 static void try_thrift(struct changes *c)
 {
     bool *checkpointing = &c->recipe->run.gradient_checkpointing, kept = *checkpointing;
@@ -253,7 +253,7 @@ static double parameters_of(const struct model_config *config)
     return n;
 }
 
-/* The same network with fewer layers; `with` stands behind it. */
+/* Tries the network with fewer layers; `with` is appended to the sentence. */
 static void try_smaller_model(struct changes *c, const char *with)
 {
     int now = c->config.n_layers;
@@ -270,7 +270,7 @@ static void try_smaller_model(struct changes *c, const char *with)
     c->config.n_layers = now;
 }
 
-/* With the smallest batches, it may be larger. */
+/* Finds how large the model may be with the smallest batches. */
 static void try_both(struct changes *c)
 {
     int *tokens = &c->recipe->run.tokens_per_micro_batch, now = *tokens,

@@ -1,9 +1,9 @@
 /* rl/train_plan.h - the memory of a run, laid out before anything is taken.
  *
- * The calls that take a run's memory are made on a device that only adds up (kernels/device.h); from the sums follow the pages
- * of the key/value cache: as many as can be of use, of what the device has left, and at least what the place that
- * gradients and activations need holds anyway. One sixteenth of the device stays free, for the driver and what libraries take; of
- * the CPU's memory, pages fill no more than makes one half.
+ * The calls that take a run's memory are made on a device that only adds up (kernels/device.h); from the sums follow
+ * the pages of the key/value cache: as many as can be of use, of what the device has left, and at least what the
+ * place that gradients and activations need holds anyway. One sixteenth of the device stays free, for the driver and
+ * what libraries take; of the CPU's memory, pages fill no more than makes one half.
  *
  * SPDX-License-Identifier: Apache-2.0 */
 #ifndef RL_TRAIN_PLAN_H
@@ -26,8 +26,8 @@ void train_plan_release(struct train_plan *plan);
 bool train_plan_fits(const struct train_plan *plan);
 /* The table. */
 void train_plan_print(const struct train_plan *plan, FILE *out);
-/* For a plan that does not fit: the table and three changes that would make it fit, each planned anew, to `out`; returns
- * ERR_LIMIT. */
+/* For a plan that does not fit: the table and three changes that would make it fit, each planned anew, to `out`;
+ * returns ERR_LIMIT. */
 enum err train_plan_refuse(const struct train_plan *plan, FILE *out);
 
 #endif

@@ -1,5 +1,5 @@
-/* rl/train_resume.c - where a run continues: the newest checkpoint whose rows in run.db are whole, and run.db and metrics.jsonl gone
- * back to it.
+/* rl/train_resume.c - where a run continues: the newest checkpoint whose rows in run.db are whole, and run.db and
+ * metrics.jsonl gone back to it.
  *
  * SPDX-License-Identifier: Apache-2.0 */
 #include "rl/train_resume.h"
@@ -23,7 +23,8 @@ enum err train_warn(struct train *t, const char *kind, const char *format, ...)
 
 /* ---- which checkpoint ---- */
 
-/* The rows of an iteration that the checkpoint has cut; the keys first, so that a changed recipe is not called damage. */
+/* The rows of an iteration that the checkpoint has cut; the keys first, so that a changed recipe is not called
+ * damage. */
 static enum err check_rollouts(struct train *t, const char *path, const struct checkpoint_state *state)
 {
     struct store_shape shape;
@@ -87,7 +88,7 @@ static enum err find_given(struct train *t, char *path, size_t capacity)
     if (state.minibatch > 0 && !t->record.store) {
         return err_set(ERR_STATE,
                        "resume_from_checkpoint: %s is inside an iteration, whose rollouts are in its own run.db; name "
-                       "one between two iterations, or go on in its own folder",
+                       "one between two iterations, or continue in its own folder",
                        given);
     }
     enum err result = accept(t, given, &state);
@@ -134,9 +135,9 @@ enum err train_find_checkpoint(struct train *t, char *path, size_t capacity, boo
     return *found || !t->record.store ? ERR_NONE : refuse_lost(t);
 }
 
-/* ---- what run.db has, beside the checkpoint ---- */
+/* ---- run.db compared with the checkpoint ---- */
 
-/* Steps that run.db should have and has not; what was told at an earlier start is not told again. */
+/* Reports steps that run.db should have and has not; what an earlier start reported is not reported again. */
 static enum err report_gap(struct train *t, int64_t missing)
 {
     char number[32];

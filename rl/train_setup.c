@@ -1,4 +1,4 @@
-/* rl/train_setup.c - opening a run: what it needs, and where it goes on.
+/* rl/train_setup.c - opening a run: what it needs, and where it continues.
  *
  * SPDX-License-Identifier: Apache-2.0 */
 #include <stdio.h>
@@ -152,7 +152,7 @@ static enum err save_data_hash(struct train *t)
     const char *before = store_get_meta(t->record.store, "dataset_xxh3", &scratch);
     enum err warned = ERR_NONE;
     if (before && strcmp(before, hash) != 0) {
-        warned = train_warn(t, "data", "the data set %s is not the one that %s began with; going on with the new one",
+        warned = train_warn(t, "data", "the data set %s is not the one that %s began with; continuing with the new one",
                             t->recipe->data.dataset_name, t->recipe->run.output_dir);
     }
     enum err result = warned != ERR_NONE ? warned : store_set_meta(t->record.store, "dataset_xxh3", hash);
@@ -205,7 +205,7 @@ static enum err check_folder(const struct run_recipe *r, bool used)
     if (used && strcmp(r->resume_from_checkpoint, "none") == 0) {
         return err_set(ERR_USAGE,
                        "%s holds a run, and resume_from_checkpoint is none; choose another output_dir, or take "
-                       "resume_from_checkpoint out to go on with it",
+                       "resume_from_checkpoint out to continue it",
                        r->output_dir);
     }
     return ERR_NONE;
@@ -234,7 +234,7 @@ static enum err open_parts(struct train *t, const char *checkpoint, const char *
 /* The run has all of its steps: nothing is written, and a recipe that differs is not its own. */
 static enum err stay_finished(struct train *t)
 {
-    log_info("%s is finished: %lld of %lld steps; raise max_steps to go on, or choose another output_dir",
+    log_info("%s is finished: %lld of %lld steps; raise max_steps to continue, or choose another output_dir",
              t->recipe->run.output_dir, (long long)t->state.step, (long long)t->max_steps);
     if (t->record.changed.length > 0) {
         log_warning("no step follows, so that these changes are not used: %s", t->record.changed.data);

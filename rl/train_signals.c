@@ -100,7 +100,7 @@ static void on_save(int signal)
 {
     (void)signal;
     save_wanted = 1;
-    say(present_step ? "saving after step " : "saving after the first step", present_step, ", then going on");
+    say(present_step ? "saving after step " : "saving after the first step", present_step, ", then continuing");
 }
 
 /* A handler, not SIG_IGN: programs that the run starts would inherit that. */
@@ -111,8 +111,8 @@ static void on_nothing(int signal)
 
 /* ---- a run ---- */
 
-/* In the order of a table: what each signal does. A lost reader of stderr (SIGPIPE) and a limit on files (SIGXFSZ) show as
- * failing writes. */
+/* In the order of a table: what each signal does. A lost reader of stderr (SIGPIPE) and a limit on files (SIGXFSZ)
+ * show as failing writes. */
 static const struct {
     int signal;
     void (*handler)(int);

@@ -132,7 +132,7 @@ sed '30s/answer/reply/; s/"prompt"/"nums": [1, 2], "target": 3, "prompt"/; 30s/n
 with 'dataset_name: bad.jsonl' | sed 's/^reward_funcs.*/reward_funcs: [countdown]/' >r.yaml
 train r.yaml --output_dir=runs/c --shuffle=false --max_steps=20 --save_steps=0 --on_reward_error=abort >log.out 2>log
 same 'a reward that aborts: exit code'        $? 1
-says 'a reward that aborts: saves what is done' 'saved at step 14; the same command goes on from there'
+says 'a reward that aborts: saves what is done' 'saved at step 14; run the same command to continue'
 
 mkdir disk
 if mount -t tmpfs -o size=24m tmpfs disk 2>/dev/null; then
