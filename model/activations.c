@@ -4,6 +4,8 @@
  * SPDX-License-Identifier: Apache-2.0 */
 #include "model/activations.h"
 
+#include "base/num.h"
+
 /* The pages that contexts may need: each context its own full ones, the one that it begins in and the one that it ends in. */
 static int pages_needed(int max_tokens, int max_contexts, int pages_per_context)
 {
@@ -91,7 +93,7 @@ struct activations *activations_new(const struct model *model, int max_tokens, i
     a->max_contexts = max_contexts;
     a->checkpointing = checkpointing;
     a->held = -1;
-    a->pages_per_context = (max_length + OPS_PAGE - 1) / OPS_PAGE;
+    a->pages_per_context = div_up(max_length, OPS_PAGE);
     buffers_init(&a->blocks, model, checkpointing ? PASS_RECOMPUTE : PASS_TRAIN, max_tokens,
                  pages_needed(max_tokens, max_contexts, a->pages_per_context));
     take_all(a, model);

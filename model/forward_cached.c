@@ -10,17 +10,18 @@
 
 #include <string.h>
 
+#include "base/num.h"
 #include "model/layer.h"
 
 /* ---- buffers ---- */
 
 #define PAD_ROWS 16  /* a recorded pass has a multiple of them */
-#define PAD_MOST 256 /* larger passes take a GPU longer than the host needs to launch them */
+#define PAD_MAX  256 /* larger passes take a GPU longer than the host needs to launch them */
 
 struct model_scratch {
     int max_rows;
-    int32_t *tokens_padded, *positions_padded; /* host, [PAD_MOST] */
-    struct span *spans_padded;                 /* host, [PAD_MOST] */
+    int32_t *tokens_padded, *positions_padded; /* host, [PAD_MAX] */
+    struct span *spans_padded;                 /* host, [PAD_MAX] */
     int32_t spare_page;                        /* host: where padded rows have their keys and values */
     int32_t *tokens, *positions;
     void *x, *mid, *normed; /* [max_rows, d] */
@@ -61,9 +62,9 @@ void model_reserve_cached(struct model *model, int max_rows)
     struct model_scratch *s = mem_zero(sizeof *s);
     size_t rows = (size_t)max_rows, row = rows * device->element_bytes;
     s->max_rows = max_rows;
-    s->tokens_padded = mem_zero(PAD_MOST * sizeof *s->tokens_padded);
-    s->positions_padded = mem_zero(PAD_MOST * sizeof *s->positions_padded);
-    s->spans_padded = mem_zero(PAD_MOST * sizeof *s->spans_padded);
+    s->tokens_padded = mem_zero(PAD_MAX * sizeof *s->tokens_padded);
+    s->positions_padded = mem_zero(PAD_MAX * sizeof *s->positions_padded);
+    s->spans_padded = mem_zero(PAD_MAX * sizeof *s->spans_padded);
     s->tokens = device_alloc_in(device, DEVICE_ROLLOUT, rows * sizeof *s->tokens, "forward: tokens");
     s->positions = device_alloc_in(device, DEVICE_ROLLOUT, rows * sizeof *s->positions, "forward: positions");
     s->x = device_alloc_in(device, DEVICE_ROLLOUT, row * (size_t)config->d, "forward: residual stream");
@@ -117,9 +118,9 @@ static void run_pass(void *context)
  * are its own, so rows that nobody reads do no harm. */
 static int padded_rows(const struct model *model, const struct cached_batch *batch)
 {
-    int T = (batch->T + PAD_ROWS - 1) / PAD_ROWS * PAD_ROWS;
+    int T = div_up(batch->T, PAD_ROWS) * PAD_ROWS;
     bool decodes = batch->n_spans == batch->T; /* one row a span: no prompts */
-    return model->device->ops->repeat && decodes && !model->watch.see && T <= PAD_MOST && T <= model->scratch->max_rows
+    return model->device->ops->repeat && decodes && !model->watch.see && T <= PAD_MAX && T <= model->scratch->max_rows
                ? T
                : 0;
 }

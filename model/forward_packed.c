@@ -10,6 +10,7 @@
  *   b       pages 0 4      (page 0)  [p p b .]
  *
  * SPDX-License-Identifier: Apache-2.0 */
+#include "base/num.h"
 #include "model/activations.h"
 #include "model/forward.h"
 
@@ -18,7 +19,7 @@ static const int32_t *lay_out_pages(struct activations *acts, int c, int n_rows,
                                     int32_t *next)
 {
     int32_t *pages = acts->pages + (ptrdiff_t)c * acts->pages_per_context;
-    int n = (n_rows + OPS_PAGE - 1) / OPS_PAGE;
+    int n = div_up(n_rows, OPS_PAGE);
     BUG_ON(n > acts->pages_per_context);
     for (int i = 0; i < n; i++) {
         pages[i] = i < n_shared ? shared[i] : (*next)++;

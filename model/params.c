@@ -6,6 +6,7 @@
 #include <stdlib.h>
 
 #include "base/arena.h"
+#include "base/num.h"
 
 #define ALIGNMENT 16 /* elements, and rows of a part: a panel of a matrix (kernels/ops.h) */
 
@@ -35,7 +36,7 @@ int params_add(struct params *params, const struct device *device, int cols, enu
     p.n_parts = n_parts;
     add_parts(params, parts, n_parts, &rows);
     p.rows = rows;
-    p.n = cols > 0 ? device->ops->matrix_elements(rows, cols) : ((size_t)rows + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
+    p.n = cols > 0 ? device->ops->matrix_elements(rows, cols) : round_up((size_t)rows, ALIGNMENT);
     p.decays = cols > 0;
     p.trains = true;
     params->n += p.n;

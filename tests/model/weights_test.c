@@ -107,11 +107,42 @@ static void what_is_multiplied_at_once_is_one_parameter(void **state)
     weights_release(&w);
 }
 
+/* On a GPU an element has two bytes, and a parameter of fp32 four; numbers of both go in and out. */
+static void a_parameter_has_its_own_type(void **state)
+{
+    struct device *device = *state, *gpu = NULL;
+    const struct param_part wide = {.name = (char[]){"wide"}, .rows = 16},
+                            narrow = {.name = (char[]){"narrow"}, .rows = 32};
+    float rows[16 * 3], back[16 * 3];
+    FIXTURE_ASSERT(device_open_planning(&gpu, "cuda", 0));
+    for (int i = 0; i < 2; i++) {
+        struct device *on = i ? gpu : device;
+        struct params params = {0};
+        assert_int_equal(params_add(&params, on, 3, PARAM_FP32, PARAM_NORMAL, &wide, 1), 0);
+        assert_int_equal(params_add(&params, on, 0, PARAM_ELEMENT, PARAM_ONE, &narrow, 1), 1);
+        assert_int_equal(params.table[1].offset, 48);
+        assert_int_equal(params.table[1].at, 48 * sizeof(float));
+        assert_int_equal(params.bytes, 48 * sizeof(float) + 32 * on->element_bytes);
+        if (i == 0) {
+            params.data = device_alloc(on, params.bytes, "weights");
+            for (int k = 0; k < 48; k++) {
+                rows[k] = (float)k / 3;
+            }
+            params_import(&params, on, &params.table[0], rows, 0, 16);
+            params_export(&params, on, &params.table[0], back, 0, 16);
+            assert_memory_equal(rows, back, sizeof rows);
+        }
+        params_release(&params, on);
+    }
+    device_close(gpu);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(parameters_follow_each_other_aligned, fixture_open, fixture_close),
         cmocka_unit_test_setup_teardown(parts_cover_their_parameter, fixture_open, fixture_close),
+        cmocka_unit_test_setup_teardown(a_parameter_has_its_own_type, fixture_open, fixture_close),
         cmocka_unit_test_setup_teardown(what_is_multiplied_at_once_is_one_parameter, fixture_open, fixture_close),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
