@@ -237,7 +237,16 @@ static struct str without_remarks(struct str said)
 static bool another_follows(struct str said, struct str rest)
 {
     static const char *const opens[] = {"or", "alternatively", "maybe", "perhaps", "possibly", "no", NULL};
+    static const char *const takes_back[] = {"wait",       "actually", "but actually", "hmm",
+                                             "correction", "sorry",    "oops",         NULL};
     rest = strip(rest);
+    for (int i = 0; takes_back[i]; i++) { /* "Wait, that is wrong.", "But actually it is 17." */
+        struct str next = sentence(rest), number;
+        if (word_at(rest, 0, takes_back[i]) &&
+            (number_denied(next) || (number_last(next, &number) && str_find(next, STR("="), 0) < 0))) {
+            return true;
+        }
+    }
     if (said.length && is_digit(said.data[0]) && rest.length && is_digit(rest.data[0]) &&
         count_words(sentence(rest)) == 0) { /* "18. 19." */
         return true;
@@ -276,6 +285,10 @@ static bool phrase_answer(struct str text, size_t behind, struct answer *out)
                  rest.data[-1] == '\n';
     rest = quote ? strip(str_slice(rest, 1, rest.length)) : rest;
     struct str whole = sentence(rest), said = without_remarks(strip(whole));
+    ptrdiff_t which = str_find(whole, STR(", which is "), 0);
+    if (which >= 0 && number_denied(str_slice(whole, (size_t)which, whole.length))) {
+        return false;
+    }
     size_t begin, end;
     if (last_word(said, is, &begin, &end) && names_more(str_slice(said, 0, begin), str_slice(said, end, said.length))) {
         said = strip(str_slice(said, end, said.length));

@@ -166,7 +166,15 @@ static bool unopposed(struct str text, size_t end)
     while (begin > 0 && !strchr(".,;:!?\n", text.data[begin - 1])) {
         begin--;
     }
-    return !number_denied(str_slice(text, begin, end));
+    static const struct str others[] = {{"anything but ", 13}, {"all but ", 8}, {"ruled out ", 10}, {"rule out ", 9}};
+    struct str clause = str_slice(text, begin, end);
+    for (size_t i = 0; i < sizeof others / sizeof *others; i++) {
+        size_t length = others[i].length;
+        if (clause.length >= length && strncasecmp(clause.data + clause.length - length, others[i].data, length) == 0) {
+            return false;
+        }
+    }
+    return !number_denied(clause);
 }
 
 /* "... I think it's B": a capital that ends the text; "so C is correct". */

@@ -98,6 +98,21 @@ static struct str said_for(const struct judging *judging, struct str gold)
     return count > 1 && count == all ? join_named(boxes, names, all, judging->arena) : answer->text;
 }
 
+/* "18_9", "18 (base 9)", "18‰": does the text name another base, or thousandths? The digits alone are not its value. */
+static bool scaled(struct str text)
+{
+    for (ptrdiff_t at = 0; (at = str_find(text, STR("_"), (size_t)at)) >= 0; at++) {
+        struct str index = str_slice(text, (size_t)at + 1, text.length);
+        index = str_starts(index, STR("{")) ? str_slice(index, 1, index.length) : index;
+        bool after_digit = at > 0 && text.data[at - 1] >= '0' && text.data[at - 1] <= '9';
+        bool ten = str_starts(index, STR("10"));
+        if (after_digit && !ten && index.length && index.data[0] >= '1' && index.data[0] <= '9') {
+            return true;
+        }
+    }
+    return str_find(text, STR("(base "), 0) >= 0 || str_find(text, STR("\xe2\x80\xb0"), 0) >= 0;
+}
+
 static struct verdict judge_golds(const struct math *math, const struct judging *judging, const struct str *golds,
                                   int n)
 {
@@ -107,7 +122,12 @@ static struct verdict judge_golds(const struct math *math, const struct judging 
         struct str said = said_for(judging, golds[i]);
         struct math_outcome outcome = math_pair_judge(&math->compare, golds[i], said, judging->scratch);
         switch (outcome.kind) {
-        case MATH_EQUAL: return verdict_ok(1, arena_printf(arena, "right: %s", outcome.path), said);
+        case MATH_EQUAL:
+            if (scaled(said) && !scaled(golds[i])) {
+                verdict = verdict_ok(0, "in another base", said);
+                break;
+            }
+            return verdict_ok(1, arena_printf(arena, "right: %s", outcome.path), said);
         case MATH_GOLD_UNREAD:
             return verdict_error(arena_printf(arena, "the reference cannot be read: %s", outcome.path));
         case MATH_SAID_UNREAD:

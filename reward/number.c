@@ -103,6 +103,22 @@ static int read_before(const struct number_scan *s, bool *negative, bool *bare)
     return i < s->n && names_number(s, words) ? i : -1;
 }
 
+/* "18 and up", "18 and a quarter", "18 is an error": does the word at `i` take the number further, or back? */
+static bool goes_on(const struct number_scan *s, int i)
+{
+    static const char *const further[] = {"up", "more", "over", "upward", "quarter", NULL}, *const wrong[] = {
+                                                                                                "error",    "mistake",
+                                                                                                "excluded", "ruled",
+                                                                                                "off",      NULL};
+    int k = i > 0 && is_word(s, i - 1) && str_equal(s->pieces[i - 1].text, STR("a")) ? i - 2 : i - 1;
+    bool judged = false;
+    for (int j = i - 1; is_word(s, j); j--) {
+        judged |= number_word(s->pieces[j].text) == NUMBER_WORD_IS;
+    }
+    return (is_word(s, k) && str_equal(s->pieces[k].text, STR("and")) && is_one_of(s->pieces[i].text, further)) ||
+           (judged && is_one_of(s->pieces[i].text, wrong));
+}
+
 /* The units after the number: words that say nothing of its value. */
 static bool read_after(const struct number_scan *s, int i, bool *bare)
 {
@@ -112,7 +128,7 @@ static bool read_after(const struct number_scan *s, int i, bool *bare)
         *bare &= stop && i + 1 == s->n;
         switch (p->kind) {
         case NUMBER_PIECE_WORD:
-            if (p->text.length && !number_word_unit(p->text, !p->spaced)) {
+            if (p->text.length && (!number_word_unit(p->text, !p->spaced) || goes_on(s, i))) {
                 return false;
             }
             break;
@@ -357,6 +373,9 @@ bool number_read(struct str text, struct arena *arena, struct number *out)
 {
     struct str sides[MOST_SIDES];
     if (text.length > NUMBER_MOST_BYTES) {
+        return false;
+    }
+    if (str_starts(text, STR("~~"))) { /* struck through */
         return false;
     }
     int n = split_sides(math_text_clean(text, arena), sides), value = n - 1;

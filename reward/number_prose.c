@@ -108,13 +108,15 @@ static bool changed_before(struct str text, size_t begin)
 /* "18 thousand", "18 more than", "18 and a half", "18 at least", "18 to the second power" */
 static bool changed_after(struct str text, size_t end)
 {
-    static const char *const later[] = {"half",      "halves",  "quarter",     "quarters", "least",     "most",
-                                        "thousand",  "million", "hundred",     "billion",  "thousands", "dozen",
-                                        "millions",  "maximum", "minimum",     "power",    "powers",    "root",
-                                        "factorial", "base",    "hexadecimal", "hex",      "binary",    "octal",
-                                        "too",       "some",    "counting",    "take",     NULL},
+    static const char *const later[] = {"half",      "halves",   "quarter",     "quarters", "least",     "most",
+                                        "thousand",  "million",  "hundred",     "billion",  "thousands", "dozen",
+                                        "millions",  "maximum",  "minimum",     "power",    "powers",    "root",
+                                        "factorial", "base",     "hexadecimal", "hex",      "binary",    "octal",
+                                        "too",       "some",     "counting",    "take",     "zero",      "error",
+                                        "mistake",   "excluded", "ruled",       NULL},
                              *const times[] = {"times", "over", NULL}, *const than[] = {"than", NULL},
-                             *const compared[] = {"more", "less", "fewer", NULL};
+                             *const compared[] = {"more", "less", "fewer", NULL}, *const joint[] = {"and", NULL},
+                             *const up[] = {"up", "more", "over", NULL};
     size_t at = end;
     struct str first = {0};
     for (int n = 0; n < 4; n++) {
@@ -124,7 +126,8 @@ static bool changed_after(struct str text, size_t end)
         }
         struct str word = word_at(text, at);
         bool factor = n == 1 && ((word.length == 1 && word.data[0] != 'a' && is_one_of(first, times)) ||
-                                 (is_one_of(first, compared) && is_one_of(word, than)));
+                                 (is_one_of(first, compared) && is_one_of(word, than)) ||
+                                 (is_one_of(first, joint) && is_one_of(word, up)));
         if (!word.length) {
             return false;
         }

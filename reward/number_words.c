@@ -22,7 +22,7 @@ static const struct {
      "hardly barely scarcely deny denied denies reject rejected refuse disagree contrary opposite unknown unsure "
      "uncertain "
      "undefined impossible unless except excluding instead rather otherwise else maybe perhaps possibly "
-     "pretend kidding joke joking",
+     "pretend kidding joke joking excludes exclude",
      NUMBER_WORD_NEGATION},
     {"negation bil mio mrd milliard milliards mille tausend tsd doz some counting give multiple multiples factor "
      "factors "
@@ -45,7 +45,8 @@ static const struct {
      "pi tau radians plus times multiplied divided multiply divide over subtract subtracted add added raised "
      "index "
      "subscript th st nd rd "
-     "than more less fewer greater larger bigger higher lower smaller least most minimum maximum under above "
+     "surpasses surpass surpassing bounded halved increased decreased reduced than more less fewer greater larger "
+     "bigger higher lower smaller least most minimum maximum under above "
      "below beyond exceeds exceed exceeding exceeded within until till upto upwards almost nearly close near "
      "short too or versus vs another other others plusminus infinity infinite "
      "if scratch wait zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen "

@@ -24,6 +24,12 @@ static void options_are_followed(void **state)
     static const struct sample samples[] = {
         {"math", "{\"answer\": \"1/2\"}", "so $\\boxed{0.5}$", 1},
         {"math", "{\"answer\": 2}", "\\boxed{1+1}", 1},
+        {"math", "{\"answer\": \"23\"}", "\\boxed{23_9}", 0},
+        {"math", "{\"answer\": \"23\"}", "\\boxed{23_{16}}", 0},
+        {"math", "{\"answer\": \"23\"}", "\\boxed{23 (base 9)}", 0},
+        {"math", "{\"answer\": \"23\"}", "\\boxed{23\342\200\260}", 0},
+        {"math", "{\"answer\": \"23\"}", "\\boxed{23_{10}}", 1},
+        {"math", "{\"answer\": \"23_9\"}", "\\boxed{23_{9}}", 1},
         {"math", "{\"answer\": 0.25}", "\\boxed{\\frac14}", 1},
         {"math", "{\"answer\": \"\\\\boxed{7}\"}", "\\boxed{7}", 1},
         {"math", "{\"answer\": \"2\"}", "the answer is 2", 0},

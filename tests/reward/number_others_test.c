@@ -14,6 +14,22 @@
 #include "tests/reward/judge.h"
 
 static const char *const others[] = {
+    "a value that excludes 23",
+    "a value that surpasses 23",
+    "a number bounded by 23",
+    "23 and up",
+    "23 and more",
+    "23 and over",
+    "23 and a quarter",
+    "23 halved",
+    "23 increased by two",
+    "23 reduced by 3",
+    "23 degrees below zero",
+    "~~23~~",
+    "23 was a mistake",
+    "23 is an error",
+    "23 is ruled out",
+    "23 is excluded",
     "the answer isn't 23",
     "certainly not 23",
     "far from 23",

@@ -403,6 +403,8 @@ static const char *const same[] = {
     "a total of 23",
     "23 a day",
     "23 of them",
+    "23 quarters",
+    "23 dollars and that is all",
     "23 yards",
     "23 times",
 };
@@ -465,6 +467,10 @@ static void prose_may_take_it_back(void **state)
         "The wrong answer is 23.",
         "Answer: 23. Or 22. Or 21.",
         "The answer is 23. Maybe 24.",
+        "The answer is 23. But actually it is 22.",
+        "The answer is 23. Wait, that is wrong.",
+        "The answer is 23. Hmm, 22 is better.",
+        "The answer is 23, which is wrong.",
         "The answer is the square root of 23.",
         "The answer is something like half of 23.",
         "The answer is a number that is larger than 23.",
@@ -478,6 +484,8 @@ static void prose_may_take_it_back(void **state)
     static const char *const said[] = {
         "Not 22, the answer is 23.",
         "No, the answer is 23.",
+        "The answer is 23. Wait, let me check: 20 + 3 = 23.",
+        "The answer is 23, which is the number of eggs.",
         "The answer is 23, not 22.",
         "The answer is 23 (see above).",
         "The answer is that Janet makes $23 every day.",
