@@ -187,9 +187,9 @@ static enum err save_recipe_text(struct train *t, const char *text, const char *
 
 static enum err save_recipe(struct train *t, const char *command)
 {
+    TRY(store_begin(t->record.store));
     struct strbuf text = STRBUF_INIT;
     write_recipe(t->recipe, &text);
-    TRY(store_begin(t->record.store));
     enum err result = store_end(t->record.store, save_recipe_text(t, text.data, command));
     strbuf_release(&text);
     return result;
