@@ -1,4 +1,4 @@
-/* rl/run/checkpoint.c
+/* rl/run/checkpoint.c - a folder is written under another name, synced, listed in its manifest, and renamed.
  *
  * SPDX-License-Identifier: Apache-2.0 */
 #include "rl/run/checkpoint.h"
@@ -105,7 +105,7 @@ static enum err write_files(const char *folder, const struct checkpoint_state *s
     TRY(file_make_folders(part));
     TRY(model_save(policy, folder, dtype));
     TRY(row_file_moments(folder, true, policy, optim));
-    if (strcmp(dtype, "float32") != 0) { /* training goes on from all bits of the weights */
+    if (strcmp(dtype, "float32") != 0) { /* training continues from all bits of the weights */
         TRY(row_file_weights(folder, "state/weights.bin", true, policy));
     }
     if (reference) {

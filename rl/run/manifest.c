@@ -1,4 +1,4 @@
-/* rl/run/manifest.c
+/* rl/run/manifest.c - each file is mapped and hashed, and the list of them is hashed in one fixed form.
  *
  * SPDX-License-Identifier: Apache-2.0 */
 #include "rl/run/manifest.h"

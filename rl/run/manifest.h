@@ -1,4 +1,5 @@
-/* rl/run/manifest.h - MANIFEST.json: every file of a folder with its size and XXH3 (64 bits), and the XXH3 of that list.
+/* rl/run/manifest.h - MANIFEST.json: every file of a folder with its size and XXH3 (64 bits), and the XXH3 of that
+ * list.
  *
  * SPDX-License-Identifier: Apache-2.0 */
 #ifndef RL_RUN_MANIFEST_H
@@ -12,8 +13,8 @@
 enum err manifest_write(const char *folder);
 /* ERR_STATE, naming the file, unless the list is whole and every file in it is as it was. */
 enum err manifest_verify(const char *folder);
-/* The list itself, an object whose keys are names such as "state/train.json": whole, but no file is looked at. Release with
- * json_decref. */
+/* The list itself, an object whose keys are names such as "state/train.json": whole, but no file is looked at.
+ * Release with json_decref. */
 enum err manifest_read(json_t **files, const char *folder);
 /* Whether the list has the name; false too if there is no list. */
 bool manifest_lists(const char *folder, const char *name);

@@ -1,4 +1,4 @@
-/* rl/run/progress.c
+/* rl/run/progress.c - the line is made of ranked parts and redrawn in place; the log hooks clear it before they print.
  *
  * SPDX-License-Identifier: Apache-2.0 */
 #include "rl/run/progress.h"

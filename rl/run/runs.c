@@ -1,4 +1,4 @@
-/* rl/run/runs.c
+/* rl/run/runs.c - a few queries on a run.db that is opened for reading, and a test of its lock.
  *
  * SPDX-License-Identifier: Apache-2.0 */
 #include "rl/run/runs.h"
@@ -93,7 +93,7 @@ static const char *query_meta(sqlite3 *db, const char *key, struct arena *arena)
     return query_text(db, "SELECT value FROM meta WHERE key = ?", key, arena);
 }
 
-/* Metrics of an iteration stand with its first step only, so the last one may be some steps back. */
+/* Metrics of an iteration are stored with its first step only, so the last one may be some steps back. */
 static double last_metric(sqlite3 *db, const char *name)
 {
     static const char sql[] =

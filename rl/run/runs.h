@@ -1,6 +1,6 @@
 /* rl/run/runs.h - runs as others see them: which there are in a folder, and how far each has come.
  *
- * Nothing is written, and a run may go on meanwhile. For an instant the lock of a run that is not going on is tried.
+ * Nothing is written, and a run may continue meanwhile. For an instant the lock of a run that is not running is tried.
  *
  * SPDX-License-Identifier: Apache-2.0 */
 #ifndef RL_RUN_RUNS_H
@@ -15,7 +15,7 @@
 enum run_state {
     RUN_RUNNING,    /* a process holds its lock */
     RUN_FINISHED,   /* all of its steps are done and saved */
-    RUN_STOPPED,    /* the same command goes on with it */
+    RUN_STOPPED,    /* its command, run again, continues it */
     RUN_UNREADABLE, /* see `problem`; nothing else is known but the folder */
 };
 
@@ -48,13 +48,13 @@ bool run_is_folder(const char *path); /* does it hold a run? */
 const char *run_state_name(enum run_state state);
 /* The run in `folder`. A run.db that cannot be read is RUN_UNREADABLE. */
 void run_summarise(const char *folder, struct arena *arena, struct run_summary *out);
-/* The model that `target` names: the newest checkpoint of a run, anything else as it is. In the arena. ERR_STATE if the run has
- * no checkpoint yet. */
+/* The model that `target` names: the newest checkpoint of a run, anything else as it is. In the arena. ERR_STATE if
+ * the run has no checkpoint yet. */
 enum err run_model_path(const char *target, struct arena *arena, const char **out);
 /* The run that `target` is, or that it is a checkpoint of (RUN/checkpoints/NAME); NULL if it is neither. */
 const char *run_of(const char *target, struct arena *arena);
-/* All runs in a folder and its folders, at most four levels deep; or the one run that the folder is. ERR_IO if there is no such
- * folder. */
+/* All runs in a folder and its folders, at most four levels deep; or the one run that the folder is. ERR_IO if there
+ * is no such folder. */
 enum err run_list(const char *folder, struct arena *arena, struct run_list *out);
 
 #endif

@@ -1,4 +1,4 @@
-/* rl/run/store.c - the run store.
+/* rl/run/store.c - prepared statements, each call one transaction; rows of an iteration are hashed as they are written.
  *
  * SPDX-License-Identifier: Apache-2.0 */
 #include "rl/run/store.h"
@@ -79,7 +79,7 @@ static int store_wait(void *context, int n)
     }
     if (waited > 1 && !store->said) {
         store->said = true;
-        log_warning("%s is held by another program; waiting for it, %.0f seconds at most", store->path,
+        log_warning("%s is held by another program; waiting for it, at most %.0f seconds", store->path,
                     store->patience);
     }
     nanosleep(&(struct timespec){.tv_nsec = 20000000}, NULL);
@@ -297,8 +297,8 @@ static int store_type_of(struct str text)
     return whole ? SQLITE_TEXT : SQLITE_BLOB;
 }
 
-/* Steps a statement once with these values. Types: i int64, d double, s C string, S struct str as text, c struct str of a
- * completion, b blob (pointer, int bytes). */
+/* Steps a statement once with these values. Types: i int64, d double, s C string, S struct str as text, c struct str
+ * of a completion, b blob (pointer, int bytes). */
 static enum err store_insert(struct store *store, sqlite3_stmt *statement, const char *types, ...)
 {
     va_list args;

@@ -1,9 +1,10 @@
 /* rl/run/store.h - run.db and metrics.jsonl: everything a run did.
  *
- * One SQLite file, WAL, one connection that writes and checkpoints. Each call is one transaction, durable when it returns.
- * metrics.jsonl holds the same numbers, a line per step and one per evaluation ({"step": 20, "eval/pass@1": ...}); it is written again from run.db when a run resumes.
- * A run's folder belongs to one process: store_open takes a lock that ends with the process. While another program holds run.db
- * (a backup, a notebook), calls wait, saying so; then they fail with ERR_IO.
+ * One SQLite file, WAL, one connection that writes and checkpoints. Each call is one transaction, durable when it
+ * returns. metrics.jsonl holds the same numbers, a line per step and one per evaluation ({"step": 20, "eval/pass@1":
+ * ...}); it is written again from run.db when a run resumes. A run's folder belongs to one process: store_open takes
+ * a lock that ends with the process. While another program holds run.db (a backup, a notebook), calls wait, saying
+ * so; then they fail with ERR_IO.
  *
  * SPDX-License-Identifier: Apache-2.0 */
 #ifndef RL_RUN_STORE_H
@@ -38,9 +39,9 @@ struct store_shape {
 };
 /* Of iteration `number`; text in the arena. ERR_STATE if the file does not have it. */
 enum err store_load_shape(struct store *store, int64_t number, struct arena *arena, struct store_shape *out);
-/* Fills prompts, groups, samples (reward, advantage, dropped) of it->number from the file. ERR_STATE, saying what is wrong, unless
- * every row is as it was written (one XXH3 over all of them), for it->n_prompts prompts of it->G completions and it->n_steps
- * steps, with tokens below V, and finite numbers. */
+/* Fills prompts, groups, samples (reward, advantage, dropped) of it->number from the file. ERR_STATE, saying what is
+ * wrong, unless every row is as it was written (one XXH3 over all of them), for it->n_prompts prompts of it->G
+ * completions and it->n_steps steps, with tokens below V, and finite numbers. */
 enum err store_load_rollout(struct store *store, struct iteration *it, int V);
 /* A step's metrics: run.db, then metrics.jsonl, which gets its line even where run.db fails. */
 enum err store_step(struct store *store, int64_t step, int64_t iteration, const struct metrics *metrics);
@@ -57,8 +58,9 @@ enum err store_has_eval(struct store *store, int64_t step, bool *out);
 
 /* The last step in the file (0: none), and how many of the steps up to `step` it lacks. */
 enum err store_count_steps(struct store *store, int64_t step, int64_t *last, int64_t *missing);
-/* Forgets all that came after `step`, and rollouts from iteration `iteration` on; writes metrics.jsonl again. Lines that only
- * metrics.jsonl has stay; if they are of later steps, the whole file is kept under another name (metrics-1.jsonl ...). */
+/* Forgets all that came after `step`, and rollouts from iteration `iteration` on; writes metrics.jsonl again. Lines
+ * that only metrics.jsonl has stay; if they are of later steps, the whole file is kept under another name
+ * (metrics-1.jsonl ...). */
 enum err store_rewind(struct store *store, int64_t step, int64_t iteration);
 
 #endif

@@ -3,9 +3,10 @@
  * Blobs are little-endian arrays: tokens int32, logprob, lse and entropy float32. Columns named wall or seconds depend
  * on the clock; everything else is the same for two runs of one recipe and seed.
  *
- * rollouts has a row per iteration, written in the transaction of its prompts, completions and rewards: how many prompts, how many
- * completions of each, the steps that it feeds, the recipe's keys that shape it (lines "key: value"), and the XXH3 (64 bits,
- * hexadecimal) of all these values in the order of the keys of their tables, without rewards.seconds.
+ * rollouts has a row per iteration, written in the transaction of its prompts, completions and rewards: how many
+ * prompts, how many completions of each, the steps that it feeds, the recipe's keys that shape it (lines "key:
+ * value"), and the XXH3 (64 bits, hexadecimal) of all these values in the order of the keys of their tables, without
+ * rewards.seconds.
  *
  * SPDX-License-Identifier: Apache-2.0 */
 #ifndef RL_RUN_STORE_SQL_H

@@ -21,7 +21,8 @@ struct store {
 };
 
 enum err store_exec(struct store *store, const char *sql);
-/* Adds a value to the hash: its type in SQLite, its length, its bytes. A number is 8 bytes; -0.0, which SQLite does not keep, is 0. */
+/* Adds a value to the hash: its type in SQLite, its length, its bytes. A number is 8 bytes; -0.0, which SQLite does
+ * not keep, is 0. */
 void store_fold(XXH3_state_t *hash, int type, const void *data, size_t bytes);
 void store_fold_int(XXH3_state_t *hash, int64_t number);
 void store_fold_real(XXH3_state_t *hash, double number);

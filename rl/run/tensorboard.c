@@ -1,4 +1,4 @@
-/* rl/run/tensorboard.c
+/* rl/run/tensorboard.c - protocol buffers and CRC-32C by hand, one write per record.
  *
  * SPDX-License-Identifier: Apache-2.0 */
 #include "rl/run/tensorboard.h"
@@ -31,7 +31,7 @@ uint32_t tensorboard_crc32c(const void *data, size_t size)
     uint32_t crc = ~0U;
     for (size_t i = 0; i < size; i++) {
         crc ^= bytes[i];
-        for (int bit = 0; bit < 8; bit++) { /* reflected; some kilobytes a step need no table */
+        for (int bit = 0; bit < 8; bit++) { /* reflected; some kilobytes per step need no table */
             crc = crc & 1 ? crc >> 1 ^ 0x82f63b78U : crc >> 1;
         }
     }

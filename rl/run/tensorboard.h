@@ -7,8 +7,8 @@
  *
  * (tensorboard/compat/proto/event.proto and summary.proto, tensorboard/summary/writer/record_writer.py.)
  *
- * run.db is the truth: when a run is opened its file is written anew from it, so that nothing stands there twice and nothing
- * from a course that a resumed run does not take.
+ * run.db is the truth: when a run is opened its file is written anew from it, so that nothing is in it twice and
+ * nothing comes from a course that a resumed run does not take.
  *
  * SPDX-License-Identifier: Apache-2.0 */
 #ifndef RL_RUN_TENSORBOARD_H
@@ -20,8 +20,8 @@
 
 struct tensorboard;
 
-/* Removes the files that this program wrote to FOLDER/tb before, and writes all steps and evaluations of FOLDER/run.db to a new
- * one. Release with tensorboard_close. */
+/* Removes the files that this program wrote to FOLDER/tb before, and writes all steps and evaluations of
+ * FOLDER/run.db to a new one. Release with tensorboard_close. */
 enum err tensorboard_open(struct tensorboard **out, const char *folder);
 /* Appends the metrics of a step; values that are not finite are left out. */
 enum err tensorboard_add(struct tensorboard *tensorboard, int64_t step, const struct metrics *metrics);
