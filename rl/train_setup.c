@@ -102,23 +102,28 @@ enum err train_open_rewards(struct train *t)
                            : ERR_NONE;
 }
 
-/* Opens the device and takes what the run will need of it; a recipe that does not fit is refused with the table. */
+/* Takes the memory of a plan; a plan that does not fit is refused with its table. */
+static enum err reserve(struct train *t, const struct train_plan *plan)
+{
+    if (!train_plan_fits(plan)) {
+        TRY(train_plan_refuse(plan, stderr));
+    }
+    TRY(device_reserve(t->device, plan->made.device));
+    struct device_limits limits = train_limits(&plan->made);
+    device_alloc_slots(t->device, &limits); /* before the weights come in: that takes a slot */
+    return ERR_NONE;
+}
+
+/* Opens the device and takes what the run will need of it. */
 static enum err open_device(struct train *t, const char *path, int *kv_pages)
 {
     struct train_plan plan;
     TRY(device_open(&t->device, t->recipe->model.device));
     device_set_threads(t->recipe->model.num_threads);
     enum err result = train_plan_make(&plan, t->recipe, path, t->device->ops->name, device_free_bytes(t->device));
-    if (result == ERR_NONE && !train_plan_fits(&plan)) {
-        result = train_plan_refuse(&plan, stderr);
-    }
     if (result == ERR_NONE) {
-        result = device_reserve(t->device, plan.made.device);
+        result = reserve(t, &plan);
         *kv_pages = plan.kv_pages;
-    }
-    if (result == ERR_NONE) { /* before the weights come in: that takes a slot */
-        struct device_limits limits = train_limits(&plan.made);
-        device_alloc_slots(t->device, &limits);
     }
     train_plan_release(&plan);
     return result;

@@ -182,6 +182,20 @@ static enum err remove_old(const char *checkpoints, struct str prefix, int limit
     return result;
 }
 
+/* Renames the checkpoint of a step. */
+static enum err set_aside(const char *checkpoints, int64_t step)
+{
+    char name[32], aside[64], from[FILE_PATH_BYTES], to[FILE_PATH_BYTES];
+    step_name(name, step);
+    snprintf(aside, sizeof aside, ASIDE "%06lld", (long long)step);
+    TRY(file_join(from, sizeof from, checkpoints, name));
+    TRY(file_join(to, sizeof to, checkpoints, aside));
+    TRY(file_remove_folder(to));
+    TRY(file_rename_synced(from, to));
+    log_info("%s is now %s, and will go when the next checkpoint is saved", name, aside);
+    return ERR_NONE;
+}
+
 enum err checkpoint_set_aside(const char *folder, int64_t step)
 {
     char checkpoints[FILE_PATH_BYTES];
@@ -190,16 +204,7 @@ enum err checkpoint_set_aside(const char *folder, int64_t step)
     TRY(file_join(checkpoints, sizeof checkpoints, folder, "checkpoints"));
     enum err result = list_steps(checkpoints, STR(STEP), &steps, &n);
     for (int i = 0; result == ERR_NONE && steps && i < n && steps[i] > step; i++) {
-        char name[32], aside[64], from[FILE_PATH_BYTES], to[FILE_PATH_BYTES];
-        step_name(name, steps[i]);
-        snprintf(aside, sizeof aside, ASIDE "%06lld", (long long)steps[i]);
-        result = file_join(from, sizeof from, checkpoints, name);
-        result = result == ERR_NONE ? file_join(to, sizeof to, checkpoints, aside) : result;
-        result = result == ERR_NONE ? file_remove_folder(to) : result;
-        result = result == ERR_NONE ? file_rename_synced(from, to) : result;
-        if (result == ERR_NONE) {
-            log_info("%s is now %s, and will go when the next checkpoint is saved", name, aside);
-        }
+        result = set_aside(checkpoints, steps[i]);
     }
     free(steps);
     return result;

@@ -155,25 +155,23 @@ static enum err store_open_db(struct store *store)
     return result;
 }
 
+/* Takes the folder for this process, then opens its database. */
+static enum err store_open_folder(struct store *store, const char *folder)
+{
+    TRY(file_make_folders(folder));
+    TRY(file_join(store->path, sizeof store->path, folder, "run.db"));
+    TRY(file_join(store->metrics_path, sizeof store->metrics_path, folder, "metrics.jsonl"));
+    TRY(store_take_lock(store, folder));
+    store_remove_litter(folder);
+    return store_open_db(store);
+}
+
 enum err store_open(struct store **out, const char *folder)
 {
     struct store *store = mem_zero(sizeof *store);
     store->lock = -1;
     store->patience = STORE_PATIENCE;
-    enum err result = file_make_folders(folder);
-    if (result == ERR_NONE) {
-        result = file_join(store->path, sizeof store->path, folder, "run.db");
-    }
-    if (result == ERR_NONE) {
-        result = file_join(store->metrics_path, sizeof store->metrics_path, folder, "metrics.jsonl");
-    }
-    if (result == ERR_NONE) {
-        result = store_take_lock(store, folder);
-    }
-    if (result == ERR_NONE) {
-        store_remove_litter(folder);
-        result = store_open_db(store);
-    }
+    enum err result = store_open_folder(store, folder);
     if (result != ERR_NONE) {
         store_close(store);
         return result;

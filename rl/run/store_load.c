@@ -410,23 +410,22 @@ static enum err write_metrics(struct store *store, int64_t step, const struct li
     return result;
 }
 
-/* Before run.db forgets: what metrics.jsonl will hold. */
+static enum err merge_metrics(struct store *store, int64_t step, struct lines *in_db, struct lines *others)
+{
+    TRY(read_metrics(store, false, in_db));
+    TRY(read_metrics(store, true, in_db));
+    TRY(read_other_lines(store, in_db, others));
+    if (others->n > 0 && others->items[others->n - 1].key / 2 > step) {
+        TRY(set_metrics_aside(store));
+    }
+    return write_metrics(store, step, in_db, others);
+}
+
+/* Writes what metrics.jsonl will hold; to be called before run.db forgets the later steps. */
 static enum err store_rewrite_metrics(struct store *store, int64_t step)
 {
     struct lines in_db = {0}, others = {0};
-    enum err result = read_metrics(store, false, &in_db);
-    if (result == ERR_NONE) {
-        result = read_metrics(store, true, &in_db);
-    }
-    if (result == ERR_NONE) {
-        result = read_other_lines(store, &in_db, &others);
-    }
-    if (result == ERR_NONE && others.n > 0 && others.items[others.n - 1].key / 2 > step) {
-        result = set_metrics_aside(store);
-    }
-    if (result == ERR_NONE) {
-        result = write_metrics(store, step, &in_db, &others);
-    }
+    enum err result = merge_metrics(store, step, &in_db, &others);
     lines_release(&in_db);
     lines_release(&others);
     return result;
