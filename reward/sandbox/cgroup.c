@@ -1,4 +1,5 @@
-/* reward/sandbox/cgroup.c
+/* reward/sandbox/cgroup.c - tries version 2 from our own group upwards, then version 1; files are written through
+ * openat.
  *
  * SPDX-License-Identifier: Apache-2.0 */
 #include "reward/sandbox/cgroup.h"
@@ -78,7 +79,7 @@ static bool make_version2(struct cgroup *group, const char *folder)
     if (group->join[0] >= 0 && group->memory >= 0 && group->tasks >= 0 && group->events >= 0 && can_join(group)) {
         int swap = open_in(folder, "memory.swap.max", O_WRONLY);
         if (swap >= 0) {
-            (void)!write(swap, "0", 1); /* without swap accounting there is no such limit to set */
+            (void)!write(swap, "0", 1); /* without swap accounting this limit does not exist */
             close(swap);
         }
         return true;
@@ -172,7 +173,7 @@ void cgroup_remove(struct cgroup *group)
     for (int i = 0; i < 2; i++) {
         for (int tries = 0; group->folders[i][0] && rmdir(group->folders[i]) != 0 && errno == EBUSY && tries < 200;
              tries++) {
-            usleep(5000); /* the kernel lets go of the dead a little later */
+            usleep(5000); /* the kernel releases dead processes a little later */
         }
         group->folders[i][0] = '\0';
     }

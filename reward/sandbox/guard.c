@@ -1,4 +1,5 @@
-/* reward/sandbox/guard.c
+/* reward/sandbox/guard.c - libseccomp makes the filter once; each process then puts limits, capabilities and filter on
+ * itself.
  *
  * SPDX-License-Identifier: Apache-2.0 */
 #include "reward/sandbox/guard.h"
@@ -222,7 +223,7 @@ static const char *const allowed[] = {
     "getpeername",
 };
 
-/* Of these, what a program may not that shares its pid namespace, and perhaps its user, with others. */
+/* Calls that are not allowed to a program that shares its pid namespace, and perhaps its user, with others. */
 static const char *const not_alone[] = {
     "fork",
     "vfork",
@@ -272,7 +273,7 @@ static int allow_plain(scmp_filter_ctx context, bool alone)
     return 0;
 }
 
-/* Allows a call if its argument compares so. */
+/* Allows a call if the comparison holds for its argument. */
 static int allow_if(scmp_filter_ctx context, int call, unsigned argument, enum scmp_compare how, scmp_datum_t a,
                     scmp_datum_t b)
 {

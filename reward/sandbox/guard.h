@@ -1,9 +1,9 @@
 /* reward/sandbox/guard.h - what a program may do to the kernel: system calls, capabilities, resource limits.
  *
  * The list of system calls is an allow-list; all else gets EPERM (clone3: ENOSYS, so that the C library falls back to
- * clone, whose flags can be looked at). Refused for their known ways out: new namespaces, ptrace and its kin, io_uring, bpf,
- * userfaultfd, perf, keyrings, mount, sockets other than socketpair(AF_UNIX), memfd_create (memory outside the limits), SysV
- * memory, real-time priority. Another architecture's calls (int 0x80, x32) kill.
+ * clone, whose flags can be looked at). Refused for their known ways out: new namespaces, ptrace and its kin, io_uring,
+ * bpf, userfaultfd, perf, keyrings, mount, sockets other than socketpair(AF_UNIX), memfd_create (memory outside the
+ * limits), SysV memory, real-time priority. Another architecture's calls (int 0x80, x32) kill.
  *
  * SPDX-License-Identifier: Apache-2.0 */
 #ifndef REWARD_SANDBOX_GUARD_H
@@ -35,7 +35,7 @@ uint64_t guard_address_space(const struct sandbox_limits *limits, bool with_cgro
 bool guard_limit(const struct sandbox_limits *limits, bool with_cgroup);
 bool guard_drop(void); /* every capability, the bounding set, and the right to gain any */
 bool guard_drop_all(
-    void); /* the same for one that may lack CAP_SETPCAP; the bounding set stays, which nothing can use */
+    void); /* guard_drop for a process that may lack CAP_SETPCAP; the bounding set stays, which nothing can use */
 bool guard_filter_on(const struct guard_filter *filter);
 
 /* The capabilities a slot's Python keeps over its execve: to enter a run's namespaces. */

@@ -1,4 +1,4 @@
-/* reward/sandbox/host.c
+/* reward/sandbox/host.c - asks each candidate interpreter for its own paths and version.
  *
  * SPDX-License-Identifier: Apache-2.0 */
 #include "reward/sandbox/host.h"
@@ -56,7 +56,7 @@ static bool output_of(char *const words[], char *out, size_t capacity)
     return !failure && status == 0;
 }
 
-/* The next line of *text, which moves on; false if it is no absolute path or does not fit. */
+/* The next line of *text, which moves past it; false if it is no absolute path or does not fit. */
 static bool take_path(char **text, char *to, size_t capacity)
 {
     size_t length = strcspn(*text, "\n");

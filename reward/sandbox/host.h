@@ -1,4 +1,4 @@
-/* reward/sandbox/host.h - what of this machine the sandbox uses: an interpreter, compilers.
+/* reward/sandbox/host.h - what the sandbox uses of this machine: an interpreter, compilers.
  *
  * SPDX-License-Identifier: Apache-2.0 */
 #ifndef REWARD_SANDBOX_HOST_H

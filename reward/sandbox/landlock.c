@@ -1,4 +1,4 @@
-/* reward/sandbox/landlock.c
+/* reward/sandbox/landlock.c - raw system calls for the rules; a run's folder is emptied by flattening it first.
  *
  * SPDX-License-Identifier: Apache-2.0 */
 #include "reward/sandbox/landlock.h"
@@ -16,7 +16,7 @@
 #include "reward/sandbox/root.h"
 
 /* Not in the headers of every C library we build with; the values are the kernel's. */
-enum { LANDLOCK_CREATE = 444, LANDLOCK_ADD = 445, ASK_VERSION = 1, BELOW_PATH = 1, LEAST_VERSION = 3 };
+enum { LANDLOCK_CREATE = 444, LANDLOCK_ADD = 445, ASK_VERSION = 1, BELOW_PATH = 1, MIN_VERSION = 3 };
 enum {
     WRITE_FILE = 1 << 1,
     READ_FILE = 1 << 2,
@@ -62,7 +62,7 @@ static bool make_rules(struct landlock *landlock, const struct wire_setup *setup
                                 "/dev/random",      "/dev/urandom", "box"};
     const char *const written[] = {"/dev/null", "/dev/zero", "/dev/full"};
     long version = syscall(LANDLOCK_CREATE, NULL, 0, ASK_VERSION);
-    if (version < LEAST_VERSION) {
+    if (version < MIN_VERSION) {
         snprintf(text, WIRE_TEXT,
                  "sandbox=landlock needs Landlock of Linux 6.2 or newer (%s); is 'landlock' in "
                  "/sys/kernel/security/lsm? In a container, its seccomp profile may hide it",

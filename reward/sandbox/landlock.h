@@ -1,7 +1,8 @@
-/* reward/sandbox/landlock.h - a slot where new namespaces are refused: weaker, and only when asked for by name.
+/* reward/sandbox/landlock.h - a slot where new namespaces are refused: weaker, and only when requested by name.
  *
  * A slot is then an ordinary process with a folder of its own in /tmp, laid out as a root is (root.h): FOLDER/box
- * with the source, FOLDER/tmp for the program, FOLDER/strop with our files. What a namespace did is done by other means:
+ * with the source, FOLDER/tmp for the program, FOLDER/strop with our files. What a namespace did is done by other
+ * means:
  *
  *   files      Landlock rules (Linux 6.2): read the Python and shared libraries, write FOLDER/tmp, no more
  *   processes  none: fork and execve are refused, so that nothing can outlive the one process that is killed
@@ -10,7 +11,8 @@
  *   network    socket() is refused, as in every mode
  *
  * Not protected: the disk of /tmp from a run that fills it; names, sizes and times of files and numbers of processes,
- * which programs can ask for; the number of threads, where the user is the caller's. Python only: compilers need processes.
+ * which programs can ask for; the number of threads, where the user is the caller's. Python only: compilers need
+ * processes.
  *
  * SPDX-License-Identifier: Apache-2.0 */
 #ifndef REWARD_SANDBOX_LANDLOCK_H

@@ -1,4 +1,5 @@
-/* reward/sandbox/root.c
+/* reward/sandbox/root.c - gathers open_tree descriptors as the first user, then places them in a tmpfs and pivots into
+ * it.
  *
  * SPDX-License-Identifier: Apache-2.0 */
 #include "reward/sandbox/root.h"
@@ -231,7 +232,7 @@ bool root_enter(struct root *root, const struct guard_filter *filter, char text[
     if (mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) != 0) {
         return wire_fail(text, "cannot make the mounts private");
     }
-    (void)!sethostname("sandbox", 7); /* the host's name is nobody's business */
+    (void)!sethostname("sandbox", 7); /* a program must not see the host's name */
     if (mount("tmpfs", "/tmp", "tmpfs", MS_NOSUID | MS_NODEV, "size=16m,nr_inodes=4096,mode=755") != 0) {
         return wire_fail(text,
                          "cannot mount a tmpfs (a security module such as AppArmor's docker-default forbids mount)");

@@ -2,7 +2,7 @@
  *
  * A slot's root is a small tmpfs with what its programs need of the host, bound read-only, nosuid, nodev:
  *
- *   /usr/lib/...       shared libraries, the Python's standard library and its executable; a compiler's slot: all of /usr
+ *   /usr/lib/...       shared libraries, Python's standard library and executable; a compiler's slot: all of /usr
  *   /dev               null, zero, full, random, urandom; links stdin, stdout, stderr, fd; shm -> /tmp
  *   /etc               empty but ld.so.cache; a compiler's slot: alternatives too
  *   /headers           a compiler's slot: precompiled headers

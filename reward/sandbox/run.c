@@ -1,10 +1,10 @@
 /* reward/sandbox/run.c - one run, seen from the slot: pipes, pid 1, the program, the clock, the end.
  *
- * The run is over when the program's first process ends, or when a limit is passed. Nothing waits for the end of a stream:
- * a daemon may hold it for ever. Then pid 1 is killed, and with it all that the program left.
+ * The run is over when the program's first process ends, or when a limit is passed. Nothing waits for the end of a
+ * stream: a daemon may hold it for ever. Then pid 1 is killed, and with it all that the program left.
  *
- * pid 1 keeps one capability (CAP_SYS_CHROOT) that the program lacks, and is dumpable: so the slot's Python, which has it
- * too, may enter its namespaces, and the program may not look into it.
+ * pid 1 keeps one capability (CAP_SYS_CHROOT) that the program lacks, and is dumpable: so the slot's Python, which has
+ * it too, may enter its namespaces, and the program may not look into it.
  *
  * SPDX-License-Identifier: Apache-2.0 */
 #include <dirent.h>
@@ -336,9 +336,9 @@ static void take_end(struct run *run)
 
 static bool drain_all(struct run *run)
 {
-    int64_t most = run->job->limits.output_bytes;
-    bool ok = drain(run->out[0], &run->output->out, most, true);
-    ok = drain(run->answer[0], &run->output->answer, most + WIRE_ANSWER_MORE, true) && ok;
+    int64_t max = run->job->limits.output_bytes;
+    bool ok = drain(run->out[0], &run->output->out, max, true);
+    ok = drain(run->answer[0], &run->output->answer, max + WIRE_ANSWER_MORE, true) && ok;
     drain(run->err[0], &run->output->err, SANDBOX_STDERR, false);
     return ok;
 }
@@ -363,7 +363,7 @@ static void run_watch(struct run *run)
             return;
         }
         if (watched[CALLER].revents & (POLLHUP | POLLERR)) {
-            run->reply->stop = SANDBOX_WALL; /* nobody waits for this any more */
+            run->reply->stop = SANDBOX_WALL; /* the caller no longer waits for this run */
             return;
         }
         if (watched[END].revents) {
@@ -463,7 +463,7 @@ static void run_end(struct run *run)
     }
 }
 
-/* The status of a program that ended by itself, and the limit behind it if there was one. */
+/* The status of a program that ended by itself, and the limit that caused it if there was one. */
 static void run_judge(struct run *run)
 {
     struct wire_reply *reply = run->reply;

@@ -20,7 +20,7 @@
 #include "base/clock.h"
 #include "reward/sandbox/host.h"
 
-enum { MOST_PER_CLASS = 256, GRACE_SECONDS = 90, LOOK_MS = 200 };
+enum { MAX_PER_CLASS = 256, GRACE_SECONDS = 90, LOOK_MS = 200 };
 
 struct sandbox_slot {
     int socket; /* -1: not started */
@@ -40,7 +40,7 @@ struct sandbox {
     pthread_mutex_t asking; /* the control socket */
     pthread_mutex_t lock;   /* the slots' busy flags */
     pthread_cond_t freed;
-    struct sandbox_slot slots[SLOT_CLASSES][MOST_PER_CLASS];
+    struct sandbox_slot slots[SLOT_CLASSES][MAX_PER_CLASS];
 };
 
 int sandbox_file(struct str bytes)
@@ -316,7 +316,7 @@ enum err sandbox_run(struct sandbox *sandbox, const struct sandbox_job *job, dou
     return sandbox_finish(sandbox, slot, result);
 }
 
-/* ---- all of it ---- */
+/* ---- opening and closing ---- */
 
 static void sandbox_set_up(struct sandbox *sandbox, int n_slots)
 {
@@ -329,10 +329,10 @@ static void sandbox_set_up(struct sandbox *sandbox, int n_slots)
     pthread_mutex_init(&sandbox->lock, NULL);
     long processors = sysconf(_SC_NPROCESSORS_ONLN);
     int n = n_slots > 0 ? n_slots : (int)processors;
-    sandbox->per_class = n < 1 ? 1 : n > MOST_PER_CLASS ? MOST_PER_CLASS : n;
+    sandbox->per_class = n < 1 ? 1 : n > MAX_PER_CLASS ? MAX_PER_CLASS : n;
     sandbox->control = -1;
     for (int class = 0; class < SLOT_CLASSES; class ++) {
-        for (int i = 0; i < MOST_PER_CLASS; i++) {
+        for (int i = 0; i < MAX_PER_CLASS; i++) {
             sandbox->slots[class][i] = (struct sandbox_slot){.socket = -1, .class = (enum slot_class) class};
         }
     }

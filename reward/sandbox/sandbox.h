@@ -3,12 +3,12 @@
  * The sandbox never sees an expected value: the caller compares. It says how a run ended, not whether it was right.
  *
  *   caller --socket--> supervisor --clone3--> slot [user pid mount ipc uts net] --clone3--> run [pid mount ipc uts]
- *                      (this program, exec'ed  a root of its own, read-only;      pid 1: ours, reaps, cannot be touched;
- *                       anew: no heap, no      limits, the clock, the pipes;      the program: no capability, allow-list
- *                       threads, no GPU)       a warm Python                      of system calls, /tmp in memory
+ *                      (this program, exec'ed  a root of its own, read-only;     pid 1: ours, reaps, out of reach;
+ *                       anew: no heap, no      limits, the clock, the pipes;     the program: no capability, a list of
+ *                       threads, no GPU)       a warm Python                     allowed system calls, /tmp in memory
  *
- * A slot runs one program at a time; each run has new namespaces and a new /tmp, and all its processes are dead when the
- * result arrives. Slots start when first needed and are kept. The supervisor is this executable started again under
+ * A slot runs one program at a time; each run has new namespaces and a new /tmp, and all its processes are dead when
+ * the result arrives. Slots start when first needed and are kept. The supervisor is this executable started again under
  * another argv[0] (a constructor in supervisor.c takes over before main), so that it is the same whatever the
  * caller has loaded: threads, a GPU context, secrets in memory. It ends when the caller's end of its socket closes.
  *
@@ -16,9 +16,9 @@
  * namespaces by setns; the namespaces themselves, pid 1 and the limits are made by C for every language. The network
  * namespace belongs to the slot: it is empty, and socket() is refused.
  *
- * Needs Linux 5.12 with user namespaces; sandbox_open refuses with the layer that said no and the mend. Without a writable
- * memory cgroup the limit is per process (RLIMIT_AS): the worst case is then processes x memory. A weaker form that needs no
- * namespaces is used only where `landlock` asks for it (landlock.h says what it does not protect).
+ * Needs Linux 5.12 with user namespaces; sandbox_open refuses with the layer that failed and the mend. Without a
+ * writable memory cgroup the limit is per process (RLIMIT_AS): the worst case is then processes x memory. A weaker form
+ * that needs no namespaces is used only where `landlock` requests it (landlock.h lists what it does not protect).
  *
  * Thread-safe, all of it. A failure here is the sandbox's, never the program's.
  *
@@ -53,7 +53,7 @@ struct sandbox_limits {
 enum sandbox_what {
     SANDBOX_SCRIPT,   /* source: Python, run as __main__; input: its stdin */
     SANDBOX_FUNCTION, /* source: Python; input: {"entry":..., "args":[...]}; answer: a frame with the value (plain.h) */
-    SANDBOX_SERVE, /* source: Python; its functions are called over `channel`; input: Python of the same module, or none */
+    SANDBOX_SERVE,    /* source: Python, called over `channel`; input: Python of the same module, or none */
     SANDBOX_TEST,    /* input: {"test":..., ...} (python/asserts.py), trusted; calls over `channel`; answer: a report */
     SANDBOX_BINARY,  /* file: an executable; input: its stdin */
     SANDBOX_COMPILE, /* command: the compiler's words; source: /box/source; `keep` comes back as a file */
@@ -91,20 +91,20 @@ struct sandbox_result {
     struct strbuf out; /* stdout, at most output_bytes */
     struct strbuf err; /* the first 8 kB of stderr */
     struct strbuf answer;
-    int kept; /* SANDBOX_COMPILE: a sealed file in memory with the bytes of `keep`; -1: there is none. The caller closes it */
+    int kept; /* SANDBOX_COMPILE: a sealed file in memory with the bytes of `keep`, for the caller to close; -1: none */
 };
 void sandbox_result_release(struct sandbox_result *result);
 
 struct sandbox;
 struct sandbox_options {
-    const char *python; /* path of an interpreter, 3.9 or newer; NULL or "": found (sandbox_find_python) */
-    int n_slots;        /* most runs at the same time, of each class (programs, tests, compilers); 0: one a processor */
+    const char *python;  /* path of an interpreter, 3.9 or newer; NULL or "": found (sandbox_find_python) */
+    int n_slots;         /* max. runs at the same time, per class (programs, tests, compilers); 0: one per processor */
     const char *headers; /* a folder that compilers see as /headers; NULL: none */
     bool landlock;       /* no namespaces, weaker, Python only: other jobs are refused with ERR_STATE */
 };
 
-/* Starts the supervisor and a first slot, so that what is missing is said at once: ERR_STATE with the layer and the mend.
- * ERR_IO where the interpreter is missing is said by the first Python job. */
+/* Starts the supervisor and a first slot, so that what is missing is reported at once: ERR_STATE with the layer and the
+ * mend. A missing interpreter is reported by the first Python job (ERR_IO). */
 enum err sandbox_open(struct sandbox **out, const struct sandbox_options *options);
 void sandbox_close(struct sandbox *sandbox); /* NULL is fine; no job may be running */
 
@@ -113,7 +113,7 @@ void sandbox_close(struct sandbox *sandbox); /* NULL is fine; no job may be runn
 enum err sandbox_run(struct sandbox *sandbox, const struct sandbox_job *job, double deadline,
                      struct sandbox_result *result);
 
-/* The same in two halves, for two jobs that talk to each other. Every start that succeeds needs a finish. Start a
+/* sandbox_run in two halves, for two jobs that talk to each other. Every start that succeeds needs a finish. Start a
  * SANDBOX_SERVE before its SANDBOX_TEST: tests have slots of their own, so that pairs cannot wait for each other. */
 struct sandbox_slot;
 enum err sandbox_start(struct sandbox *sandbox, const struct sandbox_job *job, double deadline,

@@ -1,4 +1,4 @@
-/* reward/sandbox/slot.c
+/* reward/sandbox/slot.c - shuts itself in (root, user, limits), then serves jobs from its socket until that closes.
  *
  * SPDX-License-Identifier: Apache-2.0 */
 #include "reward/sandbox/slot.h"
@@ -15,7 +15,7 @@
 #include "base/arena.h"
 #include "reward/sandbox/userns.h"
 
-enum { PYTHON_MOST_RUNS = 2000 }; /* then a fresh one, should it have grown */
+enum { PYTHON_MAX_RUNS = 2000 }; /* then a fresh one, should it have grown */
 
 /* Without namespaces. */
 static bool slot_set_up_landlock(struct slot *slot, char text[WIRE_TEXT])
@@ -31,7 +31,7 @@ static bool slot_set_up_landlock(struct slot *slot, char text[WIRE_TEXT])
     return landlock_open(&slot->landlock, slot->setup, &slot->filter, text) && python_start(slot, text);
 }
 
-/* From the supervisor's copy to a process that sees nothing of the host. */
+/* Makes the supervisor's copy a process that sees nothing of the host. */
 static bool slot_set_up(struct slot *slot, char text[WIRE_TEXT])
 {
     if (setsid() < 0) { /* a pid namespace does not cut process groups: kill(0) would reach the caller */
@@ -90,7 +90,7 @@ static bool slot_serve(struct slot *slot, struct slot_output *output)
     }
     struct wire_reply reply = {.ok = true, .exit_code = -1};
     bool python = job.what <= SANDBOX_TEST;
-    if (python && (slot->python < 0 || slot->python_runs >= PYTHON_MOST_RUNS)) {
+    if (python && (slot->python < 0 || slot->python_runs >= PYTHON_MAX_RUNS)) {
         python_stop(slot);
         reply.ok = python_start(slot, reply.text);
     }

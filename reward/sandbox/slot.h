@@ -34,14 +34,14 @@ void slot_main(struct slot *slot) __attribute__((noreturn));
 bool python_start(struct slot *slot, char text[WIRE_TEXT]);
 void python_stop(struct slot *slot);
 
-/* What the warm Python is asked to do; its descriptors: the run's pid 1 (or the rules of Landlock), stdin, stdout, stderr,
+/* A request to the warm Python; its descriptors: the run's pid 1 (or the rules of Landlock), stdin, stdout, stderr,
  * answer, channel. */
 struct python_order {
     int32_t what; /* enum sandbox_what */
     int32_t has_channel, prelude, reserved;
     uint64_t cpu_s, space_bytes, file_bytes, tasks, files, stack_bytes;
 };
-/* And says, twice: the program's pid when it runs, and how it ended. */
+/* The warm Python's reports, two per request: the program's pid when it runs, and how it ended. */
 struct python_notice {
     int32_t kind; /* 0 started, 1 ended, 2 could not: `status` is errno */
     int32_t pid;

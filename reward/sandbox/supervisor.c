@@ -1,8 +1,8 @@
 /* reward/sandbox/supervisor.c - the process between the caller and the slots.
  *
- * It makes slots when asked, gives each its user and control group, and sees to it that they end when the caller does. It is
- * this executable started under another name: the constructor below runs before main, and before it nothing was loaded
- * that a slot could inherit.
+ * It makes slots when asked, gives each its user and control group, and sees to it that they end when the caller does.
+ * It is this executable started under another name: the constructor below runs before main, and before it nothing was
+ * loaded that a slot could inherit.
  *
  * SPDX-License-Identifier: Apache-2.0 */
 #include <errno.h>
@@ -19,7 +19,7 @@
 #include "reward/sandbox/slot.h"
 #include "reward/sandbox/userns.h"
 
-enum { MOST_SLOTS = 1024, REAP_MS = 1000 };
+enum { MAX_SLOTS = 1024, REAP_MS = 1000 };
 
 const char supervisor_name[] = "strop-sandbox";
 
@@ -30,14 +30,14 @@ struct supervisor {
         pid_t pid;       /* 0: free */
         unsigned number; /* chooses its user; no other slot of this machine has it, as far as process numbers go */
         struct cgroup cgroup;
-    } slots[MOST_SLOTS];
+    } slots[MAX_SLOTS];
 };
 
 static void reap(struct supervisor *s)
 {
     pid_t ended;
     while ((ended = waitpid(-1, NULL, WNOHANG)) > 0) {
-        for (int i = 0; i < MOST_SLOTS; i++) {
+        for (int i = 0; i < MAX_SLOTS; i++) {
             if (s->slots[i].pid == ended) {
                 s->slots[i].pid = 0;
                 cgroup_remove(&s->slots[i].cgroup);
@@ -111,11 +111,11 @@ static bool answer_ask(struct supervisor *s, const struct wire_ask *ask)
 {
     struct wire_reply reply = {0};
     int pair[2] = {-1, -1}, index = 0;
-    while (index < MOST_SLOTS && s->slots[index].pid) {
+    while (index < MAX_SLOTS && s->slots[index].pid) {
         index++;
     }
-    if (index == MOST_SLOTS) {
-        snprintf(reply.text, sizeof reply.text, "more than %d slots", MOST_SLOTS);
+    if (index == MAX_SLOTS) {
+        snprintf(reply.text, sizeof reply.text, "more than %d slots", MAX_SLOTS);
     } else if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) != 0) {
         wire_fail(reply.text, "cannot make a socket pair");
     } else {
@@ -132,12 +132,13 @@ static bool answer_ask(struct supervisor *s, const struct wire_ask *ask)
 
 static void end_all(struct supervisor *s)
 {
-    for (int i = 0; i < MOST_SLOTS; i++) {
-        if (s->slots[i].pid && !s->setup.landlock) { /* those end by themselves, since they have folders to remove */
+    for (int i = 0; i < MAX_SLOTS; i++) {
+        if (s->slots[i].pid &&
+            !s->setup.landlock) { /* slots of Landlock end by themselves: they have folders to remove */
             kill(s->slots[i].pid, SIGKILL);
         }
     }
-    for (int i = 0; i < MOST_SLOTS; i++) {
+    for (int i = 0; i < MAX_SLOTS; i++) {
         if (s->slots[i].pid) {
             waitpid(s->slots[i].pid, NULL, 0);
             cgroup_remove(&s->slots[i].cgroup);

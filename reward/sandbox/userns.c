@@ -1,4 +1,4 @@
-/* reward/sandbox/userns.c
+/* reward/sandbox/userns.c - clone3, falling back to clone, and the uid and gid maps written from outside.
  *
  * SPDX-License-Identifier: Apache-2.0 */
 #include "reward/sandbox/userns.h"
@@ -11,7 +11,8 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-/* Host ids that systemd's list of ranges leaves to nobody; in a container that has no such ids, the top of its own range. */
+/* Host ids that systemd's list of ranges leaves to nobody; in a container that has no such ids, the top of its own
+ * range. */
 enum { FREE_FIRST = 1879048192, FREE_COUNT = 268435456 };
 
 pid_t userns_clone(uint64_t flags, int *pidfd)
@@ -21,7 +22,7 @@ pid_t userns_clone(uint64_t flags, int *pidfd)
         .flags = flags | CLONE_PIDFD, .pidfd = (uint64_t)(uintptr_t)&fd, .exit_signal = SIGCHLD};
     pid_t child = (pid_t)syscall(SYS_clone3, &arguments, sizeof arguments);
     if (child < 0 && (errno == ENOSYS || errno == EPERM)) {
-        /* container profiles hide clone3 since they cannot look at its flags; the old call says what is really refused */
+        /* container profiles hide clone3 since they cannot look at its flags; clone reports what is really refused */
         child = (pid_t)syscall(SYS_clone, (unsigned long)flags | CLONE_PIDFD | SIGCHLD, NULL, &fd, NULL, 0);
     }
     if (child > 0) {
@@ -30,7 +31,7 @@ pid_t userns_clone(uint64_t flags, int *pidfd)
     return child;
 }
 
-/* A host id for this number that our own namespace has; our id if there is none. */
+/* A host id for this number that exists in our own namespace; our id if there is none. */
 static unsigned long long pick_id(const char *map, unsigned number, unsigned own)
 {
     char text[4096];

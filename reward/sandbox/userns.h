@@ -9,14 +9,14 @@
 /* fork into new namespaces (CLONE_NEW*): 0 in the child, -1 with errno; *pidfd is the child's. */
 pid_t userns_clone(uint64_t flags, int *pidfd);
 
-/* Maps the child's user and group `inside` to an unprivileged user of the host: our own, or for root one of a range that
- * belongs to nobody, by `number`. The process limit would not hold for root itself. */
+/* Maps the child's user and group `inside` to an unprivileged user of the host: our own, or for root one of a range
+ * that belongs to nobody, by `number`. The process limit would not hold for root itself. */
 bool userns_map(pid_t child, unsigned inside, unsigned number, char text[WIRE_TEXT]);
 
 /* As root, without a user namespace: takes for this process the user and group of that range. False with errno. */
 bool userns_become(unsigned number);
 
-/* The setting of this machine that most likely refused, and what to do, as a sentence; `reason` is the errno. */
+/* A sentence: the setting of this machine that most likely refused, and what to do; `reason` is the errno. */
 void userns_mend(int reason, char *text, size_t capacity);
 
 #endif

@@ -1,4 +1,4 @@
-/* reward/sandbox/wire.c
+/* reward/sandbox/wire.c - whole structs over a stream socket; descriptors go with the first byte (SCM_RIGHTS).
  *
  * SPDX-License-Identifier: Apache-2.0 */
 #include "reward/sandbox/wire.h"
@@ -125,16 +125,16 @@ static bool receive_part(int socket, struct strbuf *to, uint64_t bytes)
     return true;
 }
 
-/* Written so that what is no number is false. */
+/* The comparisons are written so that a NaN makes them false. */
 static bool is_answer(const struct wire_reply *reply, int64_t output_bytes)
 {
-    uint64_t most = output_bytes < 0 ? 0 : (uint64_t)output_bytes;
+    uint64_t max = output_bytes < 0 ? 0 : (uint64_t)output_bytes;
     unsigned char ok; /* read as a bool it must be one */
     memcpy(&ok, &reply->ok, 1);
     return ok <= 1 && memchr(reply->text, 0, sizeof reply->text) && reply->stop <= SANDBOX_OUTPUT &&
            reply->wall_s >= 0 && reply->wall_s < 1e9 && reply->cpu_s >= 0 && reply->cpu_s < 1e9 &&
-           reply->starved_s >= 0 && reply->starved_s < 1e9 && reply->out_bytes <= most &&
-           reply->answer_bytes <= most + WIRE_ANSWER_MORE && reply->err_bytes <= SANDBOX_STDERR;
+           reply->starved_s >= 0 && reply->starved_s < 1e9 && reply->out_bytes <= max &&
+           reply->answer_bytes <= max + WIRE_ANSWER_MORE && reply->err_bytes <= SANDBOX_STDERR;
 }
 
 bool wire_receive_result(int socket, int64_t output_bytes, struct wire_reply *reply, struct sandbox_result *result)

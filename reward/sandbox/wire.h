@@ -1,7 +1,8 @@
-/* reward/sandbox/wire.h - messages between the caller, the supervisor and a slot, and descriptors that travel with them.
+/* reward/sandbox/wire.h - messages between the caller, the supervisor and a slot, and descriptors that travel with
+ * them.
  *
- * All ends are the same executable, so messages are plain structs. Stream sockets; a closed peer is an error of its own,
- * never a signal.
+ * All ends are the same executable, so messages are plain structs. Stream sockets; a closed peer is an error of its
+ * own, never a signal.
  *
  * SPDX-License-Identifier: Apache-2.0 */
 #ifndef REWARD_SANDBOX_WIRE_H
@@ -46,7 +47,8 @@ struct wire_job {
     char keep[64];
 };
 
-/* From a slot: once when it is ready, then once a job; out, err, answer follow as bytes. A kept file is a descriptor. */
+/* From a slot: once when it is ready, then once per job; out, err, answer follow as bytes. A kept file is a
+ * descriptor. */
 struct wire_reply {
     bool ok;
     char text[WIRE_TEXT]; /* not ok: a sentence; first reply of a slot: its mode */
@@ -61,7 +63,7 @@ struct wire_reply {
 bool wire_send(int socket, const void *data, size_t bytes, const int *fds, int n_fds);
 bool wire_receive(int socket, void *data, size_t bytes, int fds[WIRE_FDS]);
 
-/* A slot's answer to a job of this output limit. The slot is ours, but it stood next to the program: what cannot be an
+/* A slot's answer to a job of this output limit. The slot is ours, but it ran next to the program: what cannot be an
  * answer (a longer stream, a text without end, a number that is none) is refused with EBADMSG, like a lost connection.
  * *result is the caller's to release in any case. */
 bool wire_receive_result(int socket, int64_t output_bytes, struct wire_reply *reply, struct sandbox_result *result);
