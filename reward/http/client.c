@@ -1,7 +1,7 @@
 /* reward/http/client.c - one thread, libcurl's multi interface; what a run needs of libcurl is kept for the next one.
  *
- * A job is new, then on a slot (its request is on its way) or in the list of those that wait (for a new try, or for a slot
- * for their next request), and over in the end. Those that wait go first: their clocks run.
+ * A job is new, then on a slot (its request is under way) or in the list of waiting jobs (for a new try, or for a slot
+ * for its next request), and in the end over. Waiting jobs go first: their clocks run.
  *
  * SPDX-License-Identifier: Apache-2.0 */
 #include "reward/http/client.h"
@@ -35,7 +35,7 @@ struct slot {
 
 /* What one run has to itself. */
 struct wire {
-    struct wire *next; /* of those nobody has */
+    struct wire *next; /* in the list of idle ones */
     CURLM *multi;      /* keeps the connections */
     struct slot slots[];
 };
@@ -45,7 +45,7 @@ struct http_client {
     struct http_plan plan;
     char *name;
     char *authorization; /* the header; NULL */
-    uint64_t nonce;      /* tells our requests from those of other runs */
+    uint64_t nonce;      /* distinguishes our requests from those of other runs */
     atomic_int_least64_t seq;
     pthread_mutex_t lock;
     struct wire *idle; /* guarded by the lock */
@@ -67,10 +67,10 @@ struct run {
     int n, n_begun, n_over;
     int *waiting, n_waiting;
     int n_busy;          /* slots */
-    int failures_in_row; /* jobs that came to nothing since one was answered */
+    int failures_in_row; /* jobs that failed since one was answered */
 };
 
-/* ---- a slot: one request on its way ---- */
+/* ---- a slot: one request under way ---- */
 
 static size_t take_bytes(char *bytes, size_t size, size_t n, void *context)
 {
@@ -83,7 +83,7 @@ static size_t take_bytes(char *bytes, size_t size, size_t n, void *context)
     return size * n;
 }
 
-/* Programs that other rewards start are not to hold our connections open. */
+/* Programs that other rewards start must not hold our connections open. */
 static curl_socket_t open_socket(void *context, curlsocktype purpose, struct curl_sockaddr *address)
 {
     (void)context, (void)purpose;
@@ -134,7 +134,7 @@ static void slot_send(struct run *run, struct slot *slot, int i)
     snprintf(key, sizeof key, "Idempotency-Key: %016" PRIx64 "-%" PRId64, client->nonce, job->seq);
     add_header(client, slot, "Content-Type: application/json");
     add_header(client, slot, "Accept: application/json");
-    add_header(client, slot, "Expect:"); /* or a long body waits a second for leave */
+    add_header(client, slot, "Expect:"); /* or a long body waits a second for permission */
     add_header(client, slot, "X-Strop-Protocol: 1");
     add_header(client, slot, key);
     if (client->authorization) {
@@ -199,7 +199,7 @@ static double jitter(const struct http_client *client, const struct job *job)
     return 0.75 + 0.5 * (double)(mix >> 40) / (1 << 24);
 }
 
-/* Puts off the next try. False: there is none left, or no time for it. asked: what the server wants, 0: nothing. */
+/* Schedules the next try. False: there is none left, or no time for it. asked: the server's Retry-After; 0: none. */
 static bool job_again(struct run *run, int i, double asked)
 {
     struct job *job = &run->jobs[i];

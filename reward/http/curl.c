@@ -1,4 +1,4 @@
-/* reward/http/curl.c
+/* reward/http/curl.c - dlopen and dlsym, once, into one table.
  *
  * SPDX-License-Identifier: Apache-2.0 */
 #include "reward/http/curl.h"

@@ -1,7 +1,7 @@
 /* reward/http/curl.h - libcurl, opened when a reward first asks for it.
  *
- * It is not linked: it stands on so many libraries that the program would carry 16 MB along (make bundle), for a reward that
- * few runs use. Nearly every machine has it, since the curl command stands on it; either flavour will do (OpenSSL's or
+ * It is not linked: it needs so many libraries that the program would carry 16 MB along (make bundle), for a reward
+ * that few runs use. Nearly every machine has it, since the curl command needs it; either flavour will do (OpenSSL's or
  * GnuTLS'). Names are libcurl's own, without their curl_.
  *
  * SPDX-License-Identifier: Apache-2.0 */
@@ -40,7 +40,8 @@ struct http_curl {
 #undef HTTP_CURL_MEMBER
 };
 
-/* The same table for all, from any thread. ERR_STATE: there is no libcurl here; the sentence names the package. */
+/* All callers get the same table, from any thread. ERR_STATE: there is no libcurl here; the sentence names the
+ * package. */
 enum err http_curl_open(const struct http_curl **out);
 
 #endif

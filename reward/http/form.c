@@ -1,4 +1,4 @@
-/* reward/http/form.c
+/* reward/http/form.c - a writer and a reader for each form.
  *
  * SPDX-License-Identifier: Apache-2.0 */
 #include "reward/http/form.h"
@@ -57,7 +57,7 @@ static const char *no_json(struct str body, struct arena *arena)
     return arena_printf(arena, "its answer is no JSON object: %s", dialog_shown(body, arena));
 }
 
-/* The number behind "SEQ:" in an id that we gave; -1. */
+/* The number after "SEQ:" in an id that we gave; -1 if there is none. */
 static int index_of(const json_t *id, int64_t seq, int n)
 {
     char prefix[32];

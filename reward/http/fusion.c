@@ -1,4 +1,4 @@
-/* reward/http/fusion.c
+/* reward/http/fusion.c - begin reads the row's tests; ask and read then move through them, one request per test.
  *
  * SPDX-License-Identifier: Apache-2.0 */
 #include "reward/http/fusion.h"
@@ -50,7 +50,7 @@ bool http_fusion_begin(struct http_fusion *fusion, const struct reward_item *ite
 void http_fusion_ask(struct strbuf *out, const struct http_fusion *fusion, double seconds)
 {
     const struct sandbox_limits *limits = &fusion->tests.limits;
-    /* less than what is left, so that a slow program is told from a slow server */
+    /* less than what is left, so that a slow program is not taken for a slow server */
     double timeout = fmin(limits->wall_s, 0.8 * fmax(0, seconds));
     bool python = fusion->language == CODE_PYTHON || fusion->language == CODE_UNKNOWN;
     strbuf_puts(out, "{\"code\": \"");

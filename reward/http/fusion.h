@@ -1,14 +1,15 @@
-/* reward/http/fusion.h - programs judged on a SandboxFusion server: a request to /run_code for each test.
+/* reward/http/fusion.h - programs judged on a SandboxFusion server: one request to /run_code per test.
  *
- *   > {"code": .., "language": "python" or "cpp", "stdin": .., "run_timeout": 8, "compile_timeout": 8, "memory_limit_MB": 1024}
- *   < {"status": "Success", "message": "", "compile_result": null, "run_result": {"status": "Finished", "return_code": 0,
- *      "stdout": "..", ..}}
+ *   > {"code": .., "language": "python" or "cpp", "stdin": .., "run_timeout": 8, "compile_timeout": 8,
+ *      "memory_limit_MB": 1024}
+ *   < {"status": "Success", "message": "", "compile_result": null, "run_result": {"status": "Finished",
+ *      "return_code": 0, "stdout": "..", ..}}
  *
- * The program is the completion's last code block, the tests are the row's (reward/code/tests.h), of the kind that gives
- * input and compares output; the output is compared here, so the expected one never leaves. A program that fails a test, of
- * whatever cause, earns 0, and the rest of its tests is not run. Tests of functions and assertions are not sent: they would
- * have to run in the program's own process, where it can forge their outcome; the reward `code` judges them. C goes as C++,
- * as the server has no C.
+ * The program is the completion's last code block, the tests are the row's (reward/code/tests.h), of the kind that
+ * gives input and compares output; the output is compared here, so the expected one never leaves. A program that fails
+ * a test, of whatever cause, earns 0, and the rest of its tests is not run. Tests of functions and assertions are not
+ * sent: they would have to run in the program's own process, where it can forge their outcome; the reward `code` judges
+ * them. C goes as C++, as the server has no C.
  * The status "SandboxError" is the server's fault, never the program's.
  *
  * Source: SandboxFusion, sandbox/server/sandbox_api.py.
@@ -20,7 +21,7 @@
 #include "reward/code/tests.h"
 #include "reward/reward.h"
 
-/* One completion on its way through its tests. */
+/* One completion and how far it is through its tests. */
 struct http_fusion {
     struct code_tests tests;
     enum code_language language;
@@ -29,7 +30,7 @@ struct http_fusion {
 };
 
 enum http_fusion_said {
-    FUSION_MORE,   /* passed; the next test is to be run */
+    FUSION_MORE,   /* passed; the next test follows */
     FUSION_JUDGED, /* *verdict is set */
     FUSION_FAILED, /* the server could not run it; *verdict is the error */
 };
