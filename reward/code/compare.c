@@ -1,4 +1,4 @@
-/* reward/code/compare.c
+/* reward/code/compare.c - both texts are walked at once, line by line or word by word, up to the first difference.
  *
  * SPDX-License-Identifier: Apache-2.0 */
 #include "reward/code/compare.h"
@@ -24,7 +24,7 @@ static bool is_blank(char c)
     return c == ' ' || c == '\t' || c == '\r' || c == '\f' || c == '\v';
 }
 
-/* The next line without blanks at its end; *at moves behind it. */
+/* The next line without blanks at its end; *at moves past it. */
 static struct str next_line(struct str text, size_t *at)
 {
     ptrdiff_t end = str_find(text, STR("\n"), *at);

@@ -9,7 +9,7 @@
 enum compare_type {
     COMPARE_LINES,  /* lines without blanks, tabs and CR at their ends; empty lines at the end do not count */
     COMPARE_TOKENS, /* the words, however they are spaced */
-    COMPARE_FLOAT, /* words of each line; whole numbers on both sides exact, others within a tolerance; NaN, Inf never */
+    COMPARE_FLOAT,  /* words of each line; two whole numbers exactly, others within a tolerance; NaN, Inf never */
     COMPARE_EXACT,  /* the bytes */
     COMPARE_VALUES, /* plain data (plain.h); function tests only */
 };

@@ -1,4 +1,4 @@
-/* reward/code/compiler.c
+/* reward/code/compiler.c - a source is compiled as a sandbox job, and its executable kept as a file in memory.
  *
  * SPDX-License-Identifier: Apache-2.0 */
 #include "reward/code/compiler.h"
@@ -16,11 +16,11 @@
 #include "reward/code/headers.h"
 #include "reward/sandbox/host.h"
 
-enum { MOST_KEPT = 512, MOST_SETS = 16, MESSAGE_BYTES = 600 };
+enum { MAX_KEPT = 512, MAX_SETS = 16, MESSAGE_BYTES = 600 };
 
 struct kept {
     XXH128_hash_t key;
-    int file; /* -1: refused by the compiler; 0: an empty place */
+    int file; /* -1: refused by the compiler; 0: a free entry */
     uint64_t used;
     char *message;
 };
@@ -36,9 +36,9 @@ struct compiler {
     const char *headers;
     uint64_t version; /* changes with the compiler */
     pthread_mutex_t lock;
-    struct kept kept[MOST_KEPT];
+    struct kept kept[MAX_KEPT];
     uint64_t clock;
-    struct header_set sets[MOST_SETS];
+    struct header_set sets[MAX_SETS];
     int n_sets;
 };
 
@@ -69,7 +69,7 @@ void compiler_free(struct compiler *compiler)
     if (!compiler) {
         return;
     }
-    for (int i = 0; i < MOST_KEPT; i++) {
+    for (int i = 0; i < MAX_KEPT; i++) {
         if (compiler->kept[i].file > 0) {
             close(compiler->kept[i].file);
         }
@@ -86,7 +86,7 @@ static bool kept_find(struct compiler *compiler, XXH128_hash_t key, struct arena
 {
     bool found = false;
     pthread_mutex_lock(&compiler->lock);
-    for (int i = 0; i < MOST_KEPT && !found; i++) {
+    for (int i = 0; i < MAX_KEPT && !found; i++) {
         struct kept *kept = &compiler->kept[i];
         if (kept->file != 0 && XXH128_isEqual(kept->key, key)) {
             kept->used = ++compiler->clock;
@@ -107,7 +107,7 @@ static void kept_add(struct compiler *compiler, XXH128_hash_t key, int file, con
     }
     pthread_mutex_lock(&compiler->lock);
     struct kept *oldest = &compiler->kept[0];
-    for (int i = 1; i < MOST_KEPT; i++) {
+    for (int i = 1; i < MAX_KEPT; i++) {
         oldest = compiler->kept[i].used < oldest->used ? &compiler->kept[i] : oldest;
     }
     if (oldest->file > 0) {
@@ -176,7 +176,7 @@ static struct header_set *set_find(struct compiler *compiler, uint64_t key)
             return &compiler->sets[i];
         }
     }
-    if (compiler->n_sets == MOST_SETS) {
+    if (compiler->n_sets == MAX_SETS) {
         return NULL;
     }
     compiler->sets[compiler->n_sets] = (struct header_set){.key = key};
@@ -221,7 +221,7 @@ static bool set_build(struct compiler *compiler, const struct header_names *name
 }
 
 /* The path inside the sandbox of the precompiled headers that the source starts with; false: none. Builds them if it is
- * time; whoever comes meanwhile compiles without. */
+ * time; sources that come meanwhile are compiled without. */
 static bool headers_for(struct compiler *compiler, struct str source, const struct reward_call *call, char *path,
                         size_t capacity)
 {
@@ -254,7 +254,7 @@ static bool headers_for(struct compiler *compiler, struct str source, const stru
     return ready;
 }
 
-/* ---- all of it ---- */
+/* ---- the compiler's interface ---- */
 
 static enum err compile_source(struct compiler *compiler, enum code_language language, struct str source,
                                const struct reward_call *call, struct sandbox_result *result)

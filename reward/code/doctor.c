@@ -1,4 +1,5 @@
-/* reward/code/doctor.c
+/* reward/code/doctor.c - looks at the kernel, the programs and the limits, then runs a program in each mode of the
+ * sandbox.
  *
  * SPDX-License-Identifier: Apache-2.0 */
 #include "reward/code/doctor.h"
@@ -69,7 +70,7 @@ static void look_at_programs(struct report *report)
         headers ? "%.400s" : "no folder for precompiled headers", folder);
 }
 
-/* What the sandbox says of itself; sandbox_mode. */
+/* What the sandbox reports about itself (sandbox_mode). */
 static void look_at_limits(struct report *report, const char *mode)
 {
     bool both = strstr(mode, "(memory, tasks)") != NULL, proc = strstr(mode, "no /proc") == NULL;
@@ -124,7 +125,7 @@ static void look_at_strict(struct report *report, bool python, bool gcc)
     code_runner_close(runner);
 }
 
-/* The weaker mode; not needed where the other works. */
+/* The weaker mode (landlock); it is not needed where namespaces work. */
 static void look_at_landlock(struct report *report, bool needed)
 {
     struct code_runner *runner;
@@ -136,7 +137,7 @@ static void look_at_landlock(struct report *report, bool needed)
     struct doctor_finding *finding = &report->findings[report->n - 1];
     if (finding->level == DOCTOR_OK) {
         snprintf(finding->text, sizeof finding->text,
-                 "works; weaker, Python only, used where asked for by "
+                 "works; weaker, Python only, used where requested by "
                  "code:sandbox=landlock");
     }
     code_runner_close(runner);

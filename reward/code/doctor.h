@@ -1,4 +1,4 @@
-/* reward/code/doctor.h - what running programs needs of this machine, layer by layer, by trying it.
+/* reward/code/doctor.h - what running programs needs from this machine, layer by layer, by trying it.
  *
  * SPDX-License-Identifier: Apache-2.0 */
 #ifndef REWARD_CODE_DOCTOR_H
@@ -16,12 +16,12 @@ struct doctor_finding {
     enum doctor_level level;
     const char *layer; /* "namespaces", "python" ...; static */
     char text[480];    /* what was found */
-    const char *mend;  /* what to do about it, where `text` does not say; static; "" */
+    const char *mend;  /* what to do about it, where `text` does not say it; static; "": nothing */
 };
 
 #define DOCTOR_FINDINGS 10
 
-/* Tries everything, in about a second, and fills the findings; how many. Any thread. */
+/* Tries everything, in about a second, fills the findings and returns their number. Any thread. */
 int code_doctor(struct doctor_finding findings[DOCTOR_FINDINGS]);
 
 #endif

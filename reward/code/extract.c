@@ -1,4 +1,5 @@
-/* reward/code/extract.c
+/* reward/code/extract.c - ranks the blocks by the language of their fence and what they define; the last of the best
+ * wins.
  *
  * SPDX-License-Identifier: Apache-2.0 */
 #include "reward/code/extract.h"
@@ -99,7 +100,7 @@ static bool defines(struct str code, struct str entry)
 
 /* ---- which block ---- */
 
-/* How well a block is the one that is wanted; 0: it is not. */
+/* How well a block fits what is wanted; 0: it does not. */
 static int rank(const struct fence_block *block, const struct code_wanted *wanted, enum code_language *language)
 {
     bool python = wanted->language == CODE_PYTHON;

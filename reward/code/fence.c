@@ -1,4 +1,4 @@
-/* reward/code/fence.c
+/* reward/code/fence.c - walks lines, stripping the marks of quotes, lists and tags before it looks for a fence.
  *
  * SPDX-License-Identifier: Apache-2.0 */
 #include "reward/code/fence.h"
@@ -6,7 +6,7 @@
 #include <limits.h>
 #include <string.h>
 
-enum { TAB = 4, MOST_INDENT = 3 };
+enum { TAB = 4, MAX_INDENT = 3 };
 
 /* A place in a line: bytes, and columns with tabs counted. */
 struct place {
@@ -156,7 +156,7 @@ static bool is_closing(struct str line, struct place place, const struct fence *
     struct fence fence;
     int base = place.column;
     skip_blanks(line, &place);
-    return place.column - base <= open->indent + MOST_INDENT && read_marks(line, place.at, &fence) &&
+    return place.column - base <= open->indent + MAX_INDENT && read_marks(line, place.at, &fence) &&
            fence.mark == open->mark && fence.length >= open->length &&
            (!fence.rest.length || fence.rest.data[0] == '<');
 }
@@ -185,9 +185,9 @@ static struct str stripped(struct str text, size_t from, size_t to, const struct
 }
 
 /* How far the least indented line that is not blank is indented. */
-static int least_indent(struct str text, size_t from, size_t to, const struct fence *open)
+static int min_indent(struct str text, size_t from, size_t to, const struct fence *open)
 {
-    int least = INT_MAX;
+    int min = INT_MAX;
     for (size_t at = from, next; at < to; at = next) {
         struct str line = line_at(text, at, &next);
         struct place place;
@@ -195,9 +195,9 @@ static int least_indent(struct str text, size_t from, size_t to, const struct fe
         int base = place.column;
         skip_blanks(line, &place);
         bool blank = place.at == line.length || line.data[place.at] == '\r';
-        least = blank || place.column - base > least ? least : place.column - base;
+        min = blank || place.column - base > min ? min : place.column - base;
     }
-    return least;
+    return min;
 }
 
 bool fence_next(struct str text, size_t *at, struct arena *arena, struct fence_block *block)
@@ -226,9 +226,9 @@ bool fence_next(struct str text, size_t *at, struct arena *arena, struct fence_b
         }
     }
     int indent = open.indent;
-    if (indent > MOST_INDENT) { /* it is only here because of the list around it; lines may be indented less */
-        int least = least_indent(text, from, to, &open);
-        indent = least < indent ? least : indent;
+    if (indent > MAX_INDENT) { /* the list around it indents it; the block's lines may be indented less */
+        int min = min_indent(text, from, to, &open);
+        indent = min < indent ? min : indent;
     }
     block->code = open.quotes || indent ? stripped(text, from, to, &open, indent, arena) : str_slice(text, from, to);
     return true;

@@ -1,4 +1,4 @@
-/* reward/code/headers.c
+/* reward/code/headers.c - reads comments and #include <...> lines from the start, and stops at anything else.
  *
  * SPDX-License-Identifier: Apache-2.0 */
 #include "reward/code/headers.h"
@@ -6,7 +6,7 @@
 #include <string.h>
 #include <xxhash.h>
 
-/* <cassert> and <assert.h> are not here: what they mean depends on NDEBUG where they stand. */
+/* <cassert> and <assert.h> are not in the list: what they mean depends on NDEBUG where they are included. */
 static const char *const standard[] = {
     "algorithm",
     "any",
@@ -107,14 +107,14 @@ static size_t skip_blank(struct str text, size_t at)
         if (end < 0) {
             return SIZE_MAX;
         }
-        if (!block && end > 0 && text.data[end - 1] == '\\') { /* a comment that goes on in the next line */
+        if (!block && end > 0 && text.data[end - 1] == '\\') { /* a comment that continues on the next line */
             return SIZE_MAX;
         }
         at = (size_t)end + (block ? 2 : 1);
     }
 }
 
-/* "#include <name>" at `at`: the name, and *at behind it. */
+/* "#include <name>" at `at`: the name, and *at moves past it. */
 static bool take_include(struct str text, size_t *at, struct str *name)
 {
     static const struct str word = {"include", 7};

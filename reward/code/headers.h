@@ -6,7 +6,7 @@
 
 #include "base/str.h"
 
-/* A set: bit i stands for the i-th name of the list in headers.c. */
+/* A set: bit i is the i-th name of the list in headers.c. */
 struct header_names {
     uint64_t has[2];
     bool everything; /* <bits/stdc++.h>: then nothing else counts */

@@ -1,4 +1,4 @@
-/* reward/code/report.c
+/* reward/code/report.c - checks the length of the frame, then that the counts are whole numbers.
  *
  * SPDX-License-Identifier: Apache-2.0 */
 #include "reward/code/report.h"

@@ -3,7 +3,7 @@
  *   frame    4 bytes of length, most significant first, then as many bytes of JSON text, and nothing more
  *   report   {"passed": 3, "failed": 1, "planned": 4, "done": true, "gone": false, "fault": null}   (python/asserts.py)
  *
- * Any bytes may come: a program whose values are compared sits at the other end.
+ * Any bytes may come: the other end is a program whose values are compared.
  *
  * SPDX-License-Identifier: Apache-2.0 */
 #ifndef REWARD_CODE_REPORT_H

@@ -1,4 +1,5 @@
-/* reward/code/run.c
+/* reward/code/run.c - each test becomes a sandbox job (assertions become two, joined by a socket) and its end a
+ * verdict.
  *
  * SPDX-License-Identifier: Apache-2.0 */
 #include "reward/code/run.h"
@@ -71,7 +72,7 @@ struct judging {
     const struct code_program *program;
     const struct reward_call *call;
     int file;        /* the executable; -1 for Python */
-    double deadline; /* of all tests together */
+    double deadline; /* for all tests together */
     struct arena *arena;
     struct code_outcome *outcome;
 };
@@ -242,7 +243,7 @@ static struct ending run_pair(const struct judging *j, const struct code_test *t
     program.channel = pair[0];
     tests.channel = pair[1];
     tests.limits = SANDBOX_LIMITS;
-    tests.limits.wall_s = program.limits.wall_s + 2; /* the program's own clock is to ring first */
+    tests.limits.wall_s = program.limits.wall_s + 2; /* so that the program's own clock rings first */
     tests.limits.cpu_s += program.limits.cpu_s;
     if (sandbox_start(sandbox, &program, j->deadline, &program_slot) != ERR_NONE) {
         close(pair[0]);
@@ -250,7 +251,7 @@ static struct ending run_pair(const struct judging *j, const struct code_test *t
         return ending_error(j);
     }
     enum err failure = sandbox_start(sandbox, &tests, j->deadline, &tests_slot);
-    close(pair[0]); /* each side is to see the other's end close */
+    close(pair[0]); /* so that each side sees the other's end close */
     close(pair[1]);
     struct ending ending = failure != ERR_NONE ? ending_error(j) : (struct ending){0};
     if (failure == ERR_NONE && sandbox_finish(sandbox, tests_slot, &report) != ERR_NONE) {
@@ -294,7 +295,7 @@ static struct ending run_once(const struct judging *j, const struct code_test *t
     return j->tests->mode == CODE_ASSERTS ? run_asserts(j, test) : run_program(j, test);
 }
 
-/* Waits until no other run is going; false: the item's time is over before that, or judging is stopped. */
+/* Waits until no other run is active; false: the item's time is over before that, or judging is stopped. */
 static bool lock_alone(const struct judging *j)
 {
     int failure = ETIMEDOUT;

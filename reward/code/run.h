@@ -1,10 +1,11 @@
-/* reward/code/run.h - a program and its tests: what the judge says.
+/* reward/code/run.h - a program and its tests to a verdict.
  *
- * The tests run one after the other, each in a run of its own; the first that is not AC decides the verdict. Expected values
- * stay here: output is compared in this process, and assertions run in a sandbox of their own that the program cannot see.
+ * The tests run one after the other, each in a run of its own; the first that is not AC decides the verdict. Expected
+ * values stay here: output is compared in this process, and assertions run in a sandbox of their own that the program
+ * cannot see.
  *
- * A run of one process that the wall clock ended although it had waited for a processor much of its time is tried once more
- * with nothing else of ours running. (One of several processes may have starved itself.)
+ * A run of one process that the wall clock ended although it had waited for a processor much of its time is tried once
+ * more with nothing else of ours running. (One of several processes may have starved itself.)
  *
  * Thread-safe.
  *
@@ -53,9 +54,9 @@ struct code_program {
     bool prelude; /* Python: what harnesses import needs no import */
 };
 
-/* Judges until the first failure, or all tests if `all_tests`, on the call's arena. A program has its tests' wall clocks to
- * use, each in full; the call's deadline holds where it is later than all of them and one repeat together. Then, or when the
- * call is stopped, CODE_IE: a deadline never makes a verdict. */
+/* Judges until the first failure, or all tests if `all_tests`, on the call's arena. A program has its tests' wall
+ * clocks to use, each in full; the call's deadline holds where it is later than all of them and one repeat together.
+ * Then, or when the call is stopped, CODE_IE: a deadline never makes a verdict. */
 void code_run(struct code_runner *runner, const struct code_program *program, const struct code_tests *tests,
               bool all_tests, const struct reward_call *call, struct code_outcome *outcome);
 

@@ -1,4 +1,4 @@
-/* reward/code/tests.c
+/* reward/code/tests.c - one reader per shape of row; all of them fill the same list of tests.
  *
  * SPDX-License-Identifier: Apache-2.0 */
 #include "reward/code/tests.h"
@@ -145,7 +145,7 @@ static const char *read_objects(struct reading *r, const json_t *list)
     return NULL;
 }
 
-/* The arguments of a function in `inputs`: a list, or JSON texts, one a line. */
+/* The arguments of a function in `inputs`: a list, or JSON texts, one per line. */
 static struct str arguments_text(const struct reading *r, const json_t *input)
 {
     if (!json_is_string(input)) {
@@ -169,7 +169,7 @@ static struct str arguments_text(const struct reading *r, const json_t *input)
     return out;
 }
 
-/* inputs and outputs side by side. */
+/* Pairs up inputs and outputs. */
 static const char *read_pairs(struct reading *r, const json_t *holder)
 {
     const json_t *inputs = field(holder, "inputs", "input"), *outputs = field(holder, "outputs", "output");

@@ -2,12 +2,12 @@
  *
  *   HumanEval       test, entry_point, problem or prompt          one test; its assertions are counted one by one
  *   MBPP            tests or test_list: ["assert ...", ...], setup or test_setup_code
- *   list of tests   tests: [{"stdin", "expected"} | {"args", "expected"} | {"code"}], entry, compare: {"type", "abs_tol",
- *                   "rel_tol"} or its type's name, weights: [1, 2, ...]
- *   APPS, TACO ...  inputs, outputs: lists of text; with fn_name: lists of arguments and values, or their JSON text a line an
- *                   argument; all of it may be in input_output, as an object or as its JSON text. As in those data sets'
- *                   harnesses, the value of a function may be wrapped in a list of one, and a first argument whose keys are
- *                   all whole numbers is a dict of integers
+ *   list of tests   tests: [{"stdin", "expected"} | {"args", "expected"} | {"code"}], entry, compare: {"type",
+ *                   "abs_tol", "rel_tol"} or its type's name, weights: [1, 2, ...]
+ *   APPS, TACO ...  inputs, outputs: lists of text; with fn_name: lists of arguments and values, or their JSON text,
+ *                   one argument per line; all may be in input_output, as an object or as its JSON text. As in the
+ *                   harnesses of those data sets, the value of a function may be wrapped in a list of one, and a first
+ *                   argument whose keys are all whole numbers is a dict of integers
  *
  * A row may also say language ("python", "c", "cpp") and limits {"wall_s", "cpu_s", "memory_mb", "output_bytes",
  * "processes", "fsize_mb", "tmp_mb"}.
@@ -39,8 +39,7 @@ struct code_tests {
     struct str prelude; /* HumanEval's prompt: the program comes after it, so that its imports and helpers are there */
     struct str setup;   /* MBPP's: one module with the program */
     struct str entry;
-    bool
-        pairs; /* inputs and outputs: the form of APPS, TACO and LiveCodeBench, whose harnesses import for the program */
+    bool pairs; /* inputs and outputs, as in APPS, TACO, LiveCodeBench, whose harnesses import for the program */
     struct code_test *tests;
     int n;
 };
