@@ -1,4 +1,4 @@
-/* reward/math/amount.c
+/* reward/math/amount.c - parses unit words into a kind, a factor and a power, and compares in base units.
  *
  * SPDX-License-Identifier: Apache-2.0 */
 #include "reward/math/amount.h"
@@ -8,7 +8,7 @@
 
 #include "reward/math/units.h"
 
-/* A unit and its power; kind 0: unknown, or none that converts. */
+/* A unit and its power; kind 0: unknown, or without a conversion. */
 struct measure {
     char kind;
     int power;
@@ -34,7 +34,7 @@ static int power_word(struct str word)
                                                                                                            : 1;
 }
 
-/* "miles per hour", behind "miles": `m` is made a speed, or nothing. */
+/* "miles per hour", after "miles": `m` is made a speed, or nothing. */
 static struct measure per_time(struct measure m, struct str text)
 {
     const struct math_unit *time = math_units_find(next_word(&text));
@@ -97,7 +97,7 @@ static bool is_one_of(struct str name, const char *letters)
     return name.length == 1 && strchr(letters, name.data[0]);
 }
 
-/* The letter behind a number ("10m", "10 m^2"); its power in *power. Empty: it is no such product. */
+/* The letter after a number ("10m", "10 m^2"); its power in *power. Empty: it is no such product. */
 static struct str letter_of(const struct math_node *node, int64_t *power)
 {
     bool product = node->op == OP_MUL && node->n == 2 && node->kids[0]->op == OP_NUMBER;
@@ -167,7 +167,7 @@ static bool is_pound(struct str text)
     return str_equal(text, STR("pounds")) || str_equal(text, STR("pound"));
 }
 
-/* Both have units: 1 equal, 0 not, -1 the units say nothing. */
+/* Both have units: 1 equal, 0 not, -1 the units do not decide. */
 static int units_equal(struct math_check *check, struct math_node *gold, struct math_node *said)
 {
     struct measure g = measure_of(gold->text), s = measure_of(said->text);
@@ -201,7 +201,7 @@ static bool radians_and_degrees(const struct math_node *a, const struct math_nod
     return a->op == OP_UNIT && measure_of(a->text).kind == 'r' && math_node_has(b, OP_DEGREE);
 }
 
-/* "3 g" as an amount of grams, beside a side that has a unit; else the node itself. */
+/* "3 g" as an amount of grams, where the other side has a unit; else the node itself. */
 static struct math_node *lettered(struct math_check *check, struct math_node *node, const struct math_node *other)
 {
     int64_t power;

@@ -1,4 +1,4 @@
-/* reward/math/field.c
+/* reward/math/field.c - powers by squaring, inverses by Euclid, and primes from a table.
  *
  * SPDX-License-Identifier: Apache-2.0 */
 #include "reward/math/field.h"

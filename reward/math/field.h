@@ -1,6 +1,7 @@
 /* reward/math/field.h - arithmetic modulo a prime near 2^61.
  *
- * The primes are a fixed table, all above 2^61 - 2^18; in each of them -1, 2, 3, 5, 7, 11 and 13 are squares, any other number in every second.
+ * The primes are a fixed table, all above 2^61 - 2^18. Modulo each of them -1, 2, 3, 5, 7, 11 and 13 are squares; any
+ * other number is one modulo every second prime.
  *
  * SPDX-License-Identifier: Apache-2.0 */
 #ifndef REWARD_MATH_FIELD_H

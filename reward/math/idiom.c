@@ -1,4 +1,4 @@
-/* reward/math/idiom.c
+/* reward/math/idiom.c - one pass over the tokens per idiom; matched ones are dropped or replaced in place.
  *
  * SPDX-License-Identifier: Apache-2.0 */
 #include "reward/math/idiom.h"
@@ -6,7 +6,7 @@
 #include <string.h>
 #include <strings.h>
 
-#define MOST_NESTED 8 /* brackets in an end of an interval */
+#define MAX_NESTED 8 /* brackets in an end of an interval */
 
 static bool is(const struct math_token *t, enum math_token_kind kind, const char *codes)
 {
@@ -117,7 +117,7 @@ static void open_brace(struct math_tokens *tokens)
     }
 }
 
-/* ---- intervals with brackets turned outwards ---- */
+/* ---- intervals with brackets that face outwards ---- */
 
 static bool ends_interval(const struct math_tokens *tokens, int i)
 {
@@ -133,7 +133,7 @@ static bool begins_interval(const struct math_tokens *tokens, int i)
            before->kind == TOKEN_SEPARATOR || is(before, TOKEN_OPEN, "S(");
 }
 
-/* From the bracket at i, over two ends and one separator, to a [ ] or ); 0: there is no such. */
+/* From the bracket at i, over two ends and one separator, to a [ ] or ); 0: there is no such interval. */
 static int interval_end(struct math_work *work, const struct math_tokens *tokens, int i)
 {
     int depth = 0, separators = 0;
@@ -145,7 +145,7 @@ static int interval_end(struct math_work *work, const struct math_tokens *tokens
         }
         depth += t->kind == TOKEN_OPEN ? 1 : t->kind == TOKEN_CLOSE ? -1 : 0;
         separators += depth == 0 && is(t, TOKEN_SEPARATOR, ",;");
-        if (depth < 0 || depth > MOST_NESTED || separators > 1) {
+        if (depth < 0 || depth > MAX_NESTED || separators > 1) {
             return 0;
         }
     }
@@ -155,15 +155,15 @@ static int interval_end(struct math_work *work, const struct math_tokens *tokens
 static void outward_brackets(struct math_work *work, struct math_tokens *tokens, int i)
 {
     struct math_token *t = &tokens->list[i];
-    bool turned = is(t, TOKEN_CLOSE, "]");
-    if ((!turned && !is(t, TOKEN_OPEN, "([")) || !begins_interval(tokens, i)) {
+    bool outward = is(t, TOKEN_CLOSE, "]");
+    if ((!outward && !is(t, TOKEN_OPEN, "([")) || !begins_interval(tokens, i)) {
         return;
     }
     int end = interval_end(work, tokens, i);
-    if (!end || (!turned && tokens->list[end].kind == TOKEN_CLOSE)) {
+    if (!end || (!outward && tokens->list[end].kind == TOKEN_CLOSE)) {
         return;
     }
-    if (turned) {
+    if (outward) {
         set(t, TOKEN_OPEN, '(');
     }
     if (tokens->list[end].kind == TOKEN_OPEN) {
@@ -190,7 +190,7 @@ static bool high_digit(const struct math_token *t)
                : (t->kind == TOKEN_SYMBOL || t->kind == TOKEN_TEXT) && t->text.length <= 8 && all_high_digits(t->text);
 }
 
-/* Behind "_": is it 11 to 36 in digits? */
+/* After "_": is it 11 to 36 in digits? */
 static int high_base(const struct math_token *t)
 {
     t += is(t, TOKEN_OPEN, "{");
@@ -256,7 +256,7 @@ static void signs_in_words(struct math_tokens *tokens)
 /* Room for `n` tokens and the end; NULL where the list must not grow. */
 static struct math_token *renew(struct math_work *work, struct math_tokens *tokens, int n)
 {
-    struct math_token *list = n < MATH_MOST_TOKENS ? ARENA_NEW(work->arena, struct math_token, n + 1) : NULL;
+    struct math_token *list = n < MATH_MAX_TOKENS ? ARENA_NEW(work->arena, struct math_token, n + 1) : NULL;
     if (list) {
         list[n] = tokens->list[tokens->n];
     }
@@ -268,7 +268,7 @@ static struct math_token sign(enum math_token_kind kind, char code, struct str t
     return (struct math_token){.kind = (uint8_t)kind, .code = (uint8_t)code, .match = -1, .text = text};
 }
 
-/* Behind \mathbb{R} at `at`, to the end: "^+", "_{>0}", "^{-}": the sign, G and L with 0; 0: none. */
+/* After \mathbb{R} at `at`, to the end: "^+", "_{>0}", "^{-}": the sign, G and L with 0; 0: none. */
 static char half_line(const struct math_tokens *tokens, int at)
 {
     const struct math_token *t = &tokens->list[at], *end = tokens->list + tokens->n;

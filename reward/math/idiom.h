@@ -1,4 +1,4 @@
-/* reward/math/idiom.h - ways of writing that show in several tokens only, made one with the usual way.
+/* reward/math/idiom.h - notations of several tokens, rewritten as the usual one.
  *
  *   => 5                          arrows in front              nothing
  *   7{:}30                        braces around one sign       the sign
@@ -6,7 +6,7 @@
  *   60 \deg, 5 m/s               letters of units           a sign, words
  *   6.02 x 10^{23}                x between number and 10^     *
  *   (0,1) U (2,3)                 U between brackets           union
- *   ]2,3[   [0,1[                 brackets turned outwards     (2,3)   [0,1)
+ *   ]2,3[   [0,1[                 brackets face outwards       (2,3)   [0,1)
  *   1A_{16}   \text{FF}_{16}      digits above 9               one number
  *   \mathbb{R}^+   R_{>0}         the whole answer, or x in it (0, infinity)
  *   negative infinity, minus 3    the word in front            -

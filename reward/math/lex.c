@@ -8,7 +8,7 @@
 
 struct math_token *math_lexer_add(struct math_lexer *l, enum math_token_kind kind, char code, struct str text)
 {
-    if (l->out->n == l->most) {
+    if (l->out->n == l->max) {
         l->out->wrong = "too long";
         l->out->n--;
     }
@@ -54,8 +54,8 @@ static bool is_space(char c)
     return c == ' ' || c == '\t' || c == '\n' || c == '\r' || c == '\f' || c == '\v';
 }
 
-/* The braces that open at or behind blanks at `at`: their inside, and where they end; false if there are none. Braces that
- * are not closed end with the text. */
+/* The braces that open at `at` or after blanks there: their inside, and where they end; false if there are none. Braces
+ * that are not closed end with the text. */
 static bool braces(struct str text, size_t at, struct str *inside, size_t *end)
 {
     while (is_space(at_or(text, at))) {
@@ -85,7 +85,7 @@ static bool braces(struct str text, size_t at, struct str *inside, size_t *end)
 static void lex_inside(struct math_lexer *l, struct str inside, bool in_text)
 {
     bool was_text = l->in_text, was_letters = l->in_letters;
-    if (++l->nested > MATH_LEX_MOST_NESTED) {
+    if (++l->nested > MATH_LEX_MAX_NESTED) {
         l->out->wrong = "too deep";
     } else {
         l->in_text = in_text;
@@ -108,7 +108,7 @@ static void lex_environment(struct math_lexer *l, struct str name, bool begins)
     math_lexer_add(l, begins ? TOKEN_BEGIN : TOKEN_FINISH, 0, name);
 }
 
-/* \begin{array}{cc} has columns behind its name. */
+/* \begin{array}{cc} has columns after its name. */
 static size_t skip_columns(struct str text, size_t at, struct str name)
 {
     struct str columns;
@@ -140,7 +140,7 @@ static bool command_ahead(struct str text, size_t at)
     return end > at && math_words_command(str_slice(text, at, end));
 }
 
-/* A line ends: a row of a matrix; else, between two values or equations, a separator. */
+/* A line end: it ends a row of a matrix; else, between two values or equations, it is a separator. */
 static void lex_line_end(struct math_lexer *l, struct str text, size_t at)
 {
     struct str rest = str_trim(str_slice(text, at, text.length));
@@ -154,7 +154,7 @@ static void lex_line_end(struct math_lexer *l, struct str text, size_t at)
     }
 }
 
-/* Behind \\ in an environment: "[1ex]", the room to leave. */
+/* After \\ in an environment: "[1ex]", the room to leave. */
 static size_t skip_leading(struct str text, size_t at)
 {
     size_t end = at + 1;
@@ -167,7 +167,7 @@ static size_t skip_leading(struct str text, size_t at)
     return at_or(text, end) == ']' && is_letter(text.data[end - 1]) ? end + 1 : at;
 }
 
-/* A command that the lexer itself takes (words.h). Returns where to go on. */
+/* A command that the lexer itself takes (words.h). Returns where to continue. */
 static size_t lex_layout(struct math_lexer *l, struct str text, size_t at, char code)
 {
     struct str inside = {0};
@@ -247,7 +247,7 @@ static size_t lex_named(struct math_lexer *l, struct str text, size_t at)
     return end;
 }
 
-/* Behind a backslash, at the character that follows it. */
+/* After a backslash, at the character that follows it. */
 static size_t lex_command(struct math_lexer *l, struct str text, size_t at)
 {
     char c = at_or(text, at);
@@ -416,11 +416,11 @@ void math_lexer_run(struct math_lexer *l, struct str text)
 /* Fills `match` of each opening bracket; a bracket of any form closes any other ("[0, 1)"), braces only each other. */
 static void match_brackets(struct math_tokens *tokens)
 {
-    int open[MATH_MOST_DEPTH], n = 0;
+    int open[MATH_MAX_DEPTH], n = 0;
     for (int i = 0; i < tokens->n; i++) {
         struct math_token *t = &tokens->list[i];
         if (t->kind == TOKEN_OPEN) {
-            if (n == MATH_MOST_DEPTH) {
+            if (n == MATH_MAX_DEPTH) {
                 tokens->wrong = "too deep";
                 return;
             }
@@ -438,13 +438,13 @@ static void match_brackets(struct math_tokens *tokens)
 bool math_lex(struct math_work *work, struct str text, unsigned flags, struct math_tokens *out)
 {
     *out = (struct math_tokens){0};
-    if (text.length > (size_t)MATH_MOST_BYTES * 2) {
+    if (text.length > (size_t)MATH_MAX_BYTES * 2) {
         out->wrong = "too long";
         return false;
     }
-    size_t most = text.length < MATH_MOST_TOKENS ? text.length + 4 : MATH_MOST_TOKENS;
-    out->list = ARENA_NEW(work->arena, struct math_token, most + 1);
-    struct math_lexer l = {.work = work, .out = out, .flags = flags, .most = (int)most};
+    size_t max = text.length < MATH_MAX_TOKENS ? text.length + 4 : MATH_MAX_TOKENS;
+    out->list = ARENA_NEW(work->arena, struct math_token, max + 1);
+    struct math_lexer l = {.work = work, .out = out, .flags = flags, .max = (int)max};
     math_lexer_run(&l, text);
     out->currency = l.currency;
     out->list[out->n] = (struct math_token){.kind = TOKEN_END, .match = -1, .space = true};

@@ -1,4 +1,4 @@
-/* reward/math/lex_word.c - numbers, and runs of letters: function, name, unit, word, or variables side by side.
+/* reward/math/lex_word.c - numbers, and runs of letters: function, name, unit, word, or adjacent variables.
  *
  * SPDX-License-Identifier: Apache-2.0 */
 #include <string.h>
@@ -7,7 +7,7 @@
 #include "reward/math/lexer.h"
 #include "reward/math/units.h"
 
-#define MOST_EXPONENT 9999
+#define MAX_EXPONENT 9999
 
 static char at_or(struct str text, size_t i)
 {
@@ -32,7 +32,7 @@ static bool three_digits(struct str text, size_t at)
 
 /* ---- numbers ---- */
 
-/* Inside of ( [ \{ or <: there a bare comma divides items. */
+/* Inside of ( [ \{ or <, where a bare comma divides items. */
 static bool in_brackets(const struct math_lexer *l)
 {
     int depth = 0;
@@ -105,7 +105,7 @@ struct number {
 
 static void number_put(struct math_lexer *l, struct number *number, char c)
 {
-    if (number->n == MATH_MOST_DIGITS) {
+    if (number->n == MATH_MAX_DIGITS) {
         l->out->wrong = "a number is too long";
         return;
     }
@@ -180,7 +180,7 @@ static bool decimal_comma(const struct math_lexer *l, struct str text, size_t at
            !three_digits(text, at + 1);
 }
 
-/* "e-7" or "E12" behind a number: the exponent of ten. */
+/* "e-7" or "E12" after a number: the exponent of ten. */
 static size_t read_exponent(struct math_lexer *l, struct str text, size_t at, bool point, int *exponent)
 {
     char e = at_or(text, at), sign = at_or(text, at + 1);
@@ -190,9 +190,9 @@ static size_t read_exponent(struct math_lexer *l, struct str text, size_t at, bo
     }
     int value = 0;
     for (; is_digit(at_or(text, i)); i++) {
-        value = value < MOST_EXPONENT ? value * 10 + (text.data[i] - '0') : value;
+        value = value < MAX_EXPONENT ? value * 10 + (text.data[i] - '0') : value;
     }
-    if (is_letter(at_or(text, i)) || value > MOST_EXPONENT) {
+    if (is_letter(at_or(text, i)) || value > MAX_EXPONENT) {
         return at;
     }
     l->out->ambiguous |= e == 'e' && !point;
@@ -202,7 +202,7 @@ static size_t read_exponent(struct math_lexer *l, struct str text, size_t at, bo
 
 size_t math_lexer_number(struct math_lexer *l, struct str text, size_t at)
 {
-    struct number number = {.digits = arena_alloc(l->work->arena, MATH_MOST_DIGITS)};
+    struct number number = {.digits = arena_alloc(l->work->arena, MATH_MAX_DIGITS)};
     size_t end = read_whole(l, text, at, &number);
     end = read_pointed_groups(l, text, at, end, &number);
     bool comma = decimal_comma(l, text, end);
@@ -236,7 +236,7 @@ static bool ordinary(struct str run, const char *name)
     return run.length == strlen(name) && strncasecmp(run.data, name, run.length) == 0;
 }
 
-/* "million" and the like behind a number: times a power of ten, or twelve. */
+/* "million" and the like after a number: times a power of ten, or twelve. */
 static bool lex_scale(struct math_lexer *l, struct str run)
 {
     static const struct {
@@ -275,7 +275,7 @@ static bool short_word(struct str run)
     return false;
 }
 
-/* Are these letters variables side by side, not a word? Three at most, or in alphabetical order, or without a vowel. */
+/* Are these letters adjacent variables, not a word? Three at most, or in alphabetical order, or without a vowel. */
 static bool looks_like_product(struct str run)
 {
     if (run.length > 1 && short_word(run)) {
@@ -310,7 +310,7 @@ static void add_word(struct math_lexer *l, const struct math_word *word, struct 
     math_lexer_add(l, (enum math_token_kind)word->kind, (char)word->code, word->text ? str_of(word->text) : source);
 }
 
-/* A run that holds a known name, with few letters beside it. */
+/* A run that holds a known name and few other letters. */
 static bool lex_mixed(struct math_lexer *l, struct str run)
 {
     size_t letters = 0, names = 0, length;
@@ -359,7 +359,7 @@ static bool is_unit(const struct math_lexer *l, struct str run)
     return behind_value && !letter && math_units_find(run);
 }
 
-/* "1orW" and "2and3": a separator grown together with what follows. */
+/* "1orW" and "2and3": a separator without a space before what follows. */
 static size_t grown_together(const struct math_lexer *l, struct str run)
 {
     size_t length = str_starts(run, STR("or")) ? 2 : str_starts(run, STR("and")) ? 3 : 0;

@@ -6,13 +6,13 @@
 
 #include "reward/math/words.h"
 
-#define MATH_LEX_MOST_NESTED 4 /* \text{} in \text{} */
+#define MATH_LEX_MAX_NESTED 4 /* \text{} in \text{} */
 
 struct math_lexer {
     struct math_work *work;
     struct math_tokens *out;
     unsigned flags;
-    int most;         /* tokens that fit */
+    int max;          /* tokens that fit */
     int nested;       /* how deep in \text{} and \mathrm{} */
     int environments; /* open \begin */
     bool space;       /* white space was seen since the last token */

@@ -1,4 +1,4 @@
-/* reward/math/match.c
+/* reward/math/match.c - tidies both trees, then tries each kind of answer in turn, the most specific first.
  *
  * SPDX-License-Identifier: Apache-2.0 */
 #include "reward/math/match.h"
@@ -110,7 +110,7 @@ static struct math_node *spread_signs(struct math_check *check, struct math_node
     return list;
 }
 
-/* Members that are there twice count once. */
+/* Members that occur twice count once. */
 static struct math_node *once_each(struct math_check *check, struct math_node *set)
 {
     struct math_node *copy = math_node_copy(&check->work, set);
@@ -157,16 +157,17 @@ static struct math_node *tidy(struct math_check *check, struct math_node *node)
         (node->kids[0]->op == OP_SYMBOL || node->kids[0]->op == OP_CALL ||
          (node->kids[0]->op == OP_TUPLE && math_relation_names(node->kids[0]) && is_collection(node->kids[1])));
     node = member ? node->kids[1] : node;
-    bool turned = node && node->op == OP_POW && node->kids[0]->op == OP_TUPLE && node->kids[1]->op == OP_SYMBOL &&
-                  (str_equal(node->kids[1]->text, STR("T")) || str_equal(node->kids[1]->text, STR("top")));
-    node = turned ? node->kids[0] : node; /* (1, 2)^T */
+    bool transposed = node && node->op == OP_POW && node->kids[0]->op == OP_TUPLE && node->kids[1]->op == OP_SYMBOL &&
+                      (str_equal(node->kids[1]->text, STR("T")) || str_equal(node->kids[1]->text, STR("top")));
+    node = transposed ? node->kids[0] : node; /* (1, 2)^T */
     node = node ? spread_signs(check, node) : NULL;
     return node ? math_matrix_reduce(&check->work, node) : NULL;
 }
 
 /* ---- collections ---- */
 
-/* The right sides of a list of "name = value", if every member is one. One name for all ("x = 1, 2") is enough. */
+/* The right sides of a list of "name = value", if every member is one. One name for all members ("x = 1, 2") is
+ * enough. */
 static struct math_node *without_names(struct math_check *check, struct math_node *list)
 {
     struct str name = {0};
@@ -229,7 +230,8 @@ static struct math_node *by_name(struct math_check *check, struct math_node *lis
     return sorted ? sorted : list;
 }
 
-/* "x = 1, x = 2" and "x_1 = 1, x_2 = 2": one letter for all of a list, the same with numbers for all of the other. */
+/* "x = 1, x = 2" and "x_1 = 1, x_2 = 2": one letter for all of a list, that letter with numbers for all of the
+ * other. */
 static bool roots_of(const struct math_node *one, const struct math_node *many)
 {
     struct str name = name_of(one, 0);
@@ -257,10 +259,10 @@ static bool match_in_order(struct math_check *check, struct math_node **g, struc
     return true;
 }
 
-/* Every member of g has one of its own in s. Being equal carries over, so the first that fits will do. */
+/* Every member of g has one of its own in s. Equality is transitive, so the first that fits will do. */
 static bool match_any_order(struct math_check *check, struct math_node **g, struct math_node **s, int n)
 {
-    bool used[MATH_MOST_ITEMS * 4] = {false};
+    bool used[MATH_MAX_ITEMS * 4] = {false};
     for (int i = 0; i < n; i++) {
         int k = 0;
         while (k < n && (used[k] || !math_match(check, g[i], s[k]))) {
@@ -291,7 +293,7 @@ static bool lists_equal(struct math_check *check, struct math_node *g, struct ma
     }
     g = g->op == OP_SET ? once_each(check, g) : g;
     s = s->op == OP_SET || (s->op == OP_LIST && s->n > g->n) ? once_each(check, s) : s;
-    if (!g || !s || g->n != s->n || g->n > MATH_MOST_ITEMS * 4 || !brackets_agree(g, s)) {
+    if (!g || !s || g->n != s->n || g->n > MATH_MAX_ITEMS * 4 || !brackets_agree(g, s)) {
         return false;
     }
     return g_ordered || s_ordered ? match_in_order(check, g->kids, s->kids, g->n)
@@ -367,7 +369,7 @@ static bool is_clock(const struct math_node *ratio)
 
 static bool ratios_equal(struct math_check *check, struct math_node *g, struct math_node *s)
 {
-    if (is_clock(g) && is_clock(s)) { /* no ratio, of which 3:00 and 9:00 would be the same */
+    if (is_clock(g) && is_clock(s)) { /* no ratio, as which 3:00 and 9:00 would be equal */
         for (int i = 0; i < g->n; i++) {
             if (math_value_zero(check, g->kids[i], s->kids[i]) != ZERO_YES) {
                 return false;
@@ -414,7 +416,7 @@ static bool based_equal(struct math_check *check, struct math_node *g, struct ma
 
 /* ---- words ---- */
 
-/* Letters, side by side or as words, as one word. */
+/* Adjacent letters, or words, as one word. */
 static void add_letters(const struct math_node *node, struct strbuf *out)
 {
     if (node->op == OP_TEXT || node->op == OP_SYMBOL || node->op == OP_E || node->op == OP_I) {
@@ -453,7 +455,8 @@ static bool words_equal(struct math_check *check, struct math_node *g, struct ma
 
 /* ---- parameters ---- */
 
-/* k pi and n pi: the one whole-number parameter may have another name where the reference repeats with pi or degrees. */
+/* k pi and n pi: the one whole-number parameter may have another name where the reference repeats with pi or
+ * degrees. */
 static struct math_node *rename_parameter(struct math_check *check, struct math_node *g, struct math_node *s)
 {
     struct str a[3], b[3];
@@ -486,7 +489,7 @@ static bool is_free_constant(const struct math_node *term, bool gold)
     return letter && (gold ? strchr("CcKk", name.data[0]) != NULL : strchr("xyztuvwrsn", name.data[0]) == NULL);
 }
 
-/* The sum without its one free constant, which is in no other term; NULL: there is no such. */
+/* The sum without its one free constant, which is in no other term; NULL: it has none. */
 static struct math_node *without_constant(struct math_check *check, const struct math_node *sum, bool gold)
 {
     int at = -1, n = 0;
@@ -508,7 +511,8 @@ static struct math_node *without_constant(struct math_check *check, const struct
     return math_node_has_symbol(rest, constant->text) ? NULL : rest;
 }
 
-/* x^2 + C and x^2 + c: an antiderivative's constant has no name of its own. Its variable is one that is integrated over. */
+/* x^2 + C and x^2 + c: an antiderivative's constant has no name of its own. Its variable is one that is integrated
+ * over. */
 static bool antiderivatives_equal(struct math_check *check, struct math_node *g, struct math_node *s)
 {
     struct str names[2];

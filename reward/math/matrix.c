@@ -1,4 +1,4 @@
-/* reward/math/matrix.c
+/* reward/math/matrix.c - bottom up: the children are worked out first, then the one operation over them.
  *
  * SPDX-License-Identifier: Apache-2.0 */
 #include "reward/math/matrix.h"
@@ -10,7 +10,7 @@ static int columns(const struct math_node *m)
 
 static struct math_node *matrix_new(struct math_work *work, int rows, int cols)
 {
-    struct math_node *m = rows * cols <= MATH_MATRIX_MOST_CELLS ? math_node_new(work, OP_MATRIX, rows * cols) : NULL;
+    struct math_node *m = rows * cols <= MATH_MATRIX_MAX_CELLS ? math_node_new(work, OP_MATRIX, rows * cols) : NULL;
     if (m) {
         m->rows = rows;
         m->code = 'm';
@@ -65,7 +65,7 @@ static struct math_node *times(struct math_work *work, struct math_node *a, stru
 static struct math_node *determinant(struct math_work *work, struct math_node *a)
 {
     int n = a->rows;
-    if (columns(a) != n || n > MATH_MATRIX_MOST_DET) {
+    if (columns(a) != n || n > MATH_MATRIX_MAX_DET) {
         return NULL;
     }
     if (n <= 1) {

@@ -6,11 +6,11 @@
 
 #include "reward/math/node.h"
 
-#define MATH_MATRIX_MOST_CELLS 256
-#define MATH_MATRIX_MOST_DET   4 /* rows of a determinant */
+#define MATH_MATRIX_MAX_CELLS 256
+#define MATH_MATRIX_MAX_DET   4 /* rows of a determinant */
 
-/* The tree with its matrices worked out: an OP_MATRIX, or an expression without any. The tree itself where it has none; NULL
- * where shapes do not fit, or it is more than is done here. */
+/* The tree with its matrices worked out: an OP_MATRIX, or an expression without any. The tree itself where it has none;
+ * NULL where shapes do not fit, or the operation is not supported. */
 struct math_node *math_matrix_reduce(struct math_work *work, struct math_node *node);
 
 #endif

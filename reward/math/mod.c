@@ -7,7 +7,7 @@
 
 #include "reward/math/field.h"
 
-#define MOST_TRIAL 1000 /* primes that a radicand is divided by */
+#define MAX_TRIAL 1000 /* primes that a radicand is divided by */
 
 /* ---- elements ---- */
 
@@ -75,7 +75,7 @@ static enum math_mod_state number(struct math_mod *mod, const struct math_node *
     return state;
 }
 
-/* Divides *n by q as often as it goes. */
+/* Divides *n by q as often as possible. */
 static int take_out(int64_t *n, int64_t q)
 {
     int times = 0;
@@ -85,10 +85,10 @@ static int take_out(int64_t *n, int64_t q)
     return times;
 }
 
-int math_mod_factor(struct math_mod *mod, int64_t n, struct math_factor *factors, int most)
+int math_mod_factor(struct math_mod *mod, int64_t n, struct math_factor *factors, int max)
 {
     int count = 0;
-    for (int64_t q = 2; q <= MOST_TRIAL && q * q <= n && count < most - 1; q += 1 + (q > 2)) {
+    for (int64_t q = 2; q <= MAX_TRIAL && q * q <= n && count < max - 1; q += 1 + (q > 2)) {
         int times = take_out(&n, q);
         if (times) {
             factors[count++] = (struct math_factor){q, times, true};
@@ -101,7 +101,7 @@ int math_mod_factor(struct math_mod *mod, int64_t n, struct math_factor *factors
         root += (root + 1) * (root + 1) <= (uint64_t)n;
         bool square = root * root == (uint64_t)n;
         int64_t prime = square ? (int64_t)root : n;
-        factors[count++] = (struct math_factor){prime, square ? 2 : 1, prime <= (int64_t)MOST_TRIAL * MOST_TRIAL};
+        factors[count++] = (struct math_factor){prime, square ? 2 : 1, prime <= (int64_t)MAX_TRIAL * MAX_TRIAL};
     }
     return count;
 }
@@ -217,7 +217,7 @@ static enum math_mod_state eval_power(struct math_mod *mod, const struct math_no
     return state == MOD_VALUE ? math_mod_raise(mod, node->kids[0], base, node->kids[1], out) : state;
 }
 
-/* A function by its name and the images of its arguments; odd and even functions know their sign. */
+/* A function by its name and the images of its arguments; the sign is taken out of odd and even functions. */
 enum math_mod_state math_mod_by_name(struct math_mod *mod, const struct math_node *node, uint64_t tag, uint64_t *out)
 {
     bool symmetric = node->op == OP_FUNCTION && (node->code == FUNCTION_MAX || node->code == FUNCTION_MIN ||
@@ -243,7 +243,7 @@ static enum math_mod_state eval_sum(struct math_mod *mod, const struct math_node
     int64_t first, last;
     bool adds = node->op == OP_SUM;
     bool counted = math_mod_integer(mod, node->kids[1], &first) && math_mod_integer(mod, node->kids[2], &last) &&
-                   last - first < MATH_MOST_UNROLL;
+                   last - first < MATH_MAX_UNROLL;
     if (mod->n_bound == 8) {
         return MOD_UNABLE;
     }

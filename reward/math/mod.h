@@ -1,13 +1,14 @@
 /* reward/math/mod.h - the value of a tree modulo a prime: the first test of whether two expressions are equal.
  *
- * Rational numbers, roots of rationals, i, whole powers, factorials and sums have an exact image in the field; a variable, pi
- * and e are random elements. If the images of two such expressions differ, they are not equal, for certain; if they agree in
- * three fields near 2^61, they are equal with an error below 2^-100. 2024^4046 and 1/2004! cost no more than 2 + 2, and no
- * difference is too small to be seen.
+ * Rational numbers, roots of rationals, i, whole powers, factorials and sums have an exact image in the field; a
+ * variable, pi and e are random elements. If the images of two such expressions differ, they are not equal, for
+ * certain; if they agree in three fields near 2^61, they are equal with an error below 2^-100. 2024^4046 and 1/2004!
+ * cost no more than 2 + 2, and no difference is too small to be seen.
  *
- * A function f(u) that is no such thing (ln, an unknown f, a power with a real exponent) is a random element that depends on
- * f and on the image of u. Then only agreement says something: equal; difference says nothing (`formal`). Sine and cosine
- * are made from one random element so that their squares add up to 1; logarithms add; powers of a sum are products.
+ * A function f(u) that is no such thing (ln, an unknown f, a power with a real exponent) is a random element that
+ * depends on f and on the image of u. Then agreement still means equal, but difference means nothing (`formal`). Sine
+ * and cosine are made from one random element so that their squares add up to 1; logarithms add; powers of a sum are
+ * products.
  *
  * SPDX-License-Identifier: Apache-2.0 */
 #ifndef REWARD_MATH_MOD_H
@@ -15,10 +16,10 @@
 
 #include "reward/math/node.h"
 
-/* What variables stand for. */
+/* The values that variables take. */
 enum math_domain {
     MATH_DOMAIN_ALL,     /* any integer below 2^60 */
-    MATH_DOMAIN_POWERS,  /* 2^10 to 2^20: a variable stands in an exponent */
+    MATH_DOMAIN_POWERS,  /* 2^10 to 2^20: a variable occurs in an exponent */
     MATH_DOMAIN_COUNTING /* 2 to 40: factorials, sums up to a variable */
 };
 enum math_domain math_mod_domain(const struct math_node *a, const struct math_node *b);

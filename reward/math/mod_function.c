@@ -92,7 +92,7 @@ static enum math_mod_state factorial(struct math_mod *mod, const struct math_nod
 {
     int64_t n;
     uint64_t inside;
-    if (!math_mod_integer(mod, node->kids[0], &n) || n > MATH_MOST_FACTORS) {
+    if (!math_mod_integer(mod, node->kids[0], &n) || n > MATH_MAX_FACTORS) {
         enum math_mod_state state = math_mod_eval(mod, node->kids[0], &inside);
         if (state == MOD_VALUE) {
             *out = math_mod_opaque(mod, TAG_FUNCTION + FUNCTION_FACTORIAL, inside, 0);
@@ -134,7 +134,7 @@ static enum math_mod_state binomial(struct math_mod *mod, const struct math_node
         *out = 0;
         return MOD_VALUE;
     }
-    if (k > MATH_MOST_FACTORS || !math_work_pay(mod->work, 2 * k)) {
+    if (k > MATH_MAX_FACTORS || !math_work_pay(mod->work, 2 * k)) {
         return MOD_UNABLE;
     }
     uint64_t top = 1, bottom = 1;
@@ -155,7 +155,7 @@ static int64_t gcd(int64_t a, int64_t b)
     return a < 0 ? -a : a;
 }
 
-/* gcd, lcm, max, min of whole numbers; mod. False: not whole, or too large. */
+/* gcd, lcm, max, min and mod of whole numbers. False: not whole, or too large. */
 static bool whole_function(struct math_mod *mod, const struct math_node *node, int64_t *out)
 {
     int64_t value;

@@ -1,4 +1,4 @@
-/* reward/math/modular.h - what the files of math_mod share.
+/* reward/math/modular.h - shared by mod.c, mod_small.c and mod_function.c.
  *
  * SPDX-License-Identifier: Apache-2.0 */
 #ifndef REWARD_MATH_MODULAR_H
@@ -7,7 +7,7 @@
 #include "reward/math/mod.h"
 #include "reward/rational.h"
 
-/* What a random element stands for. */
+/* What a random element represents. */
 enum math_mod_tag {
     TAG_PI = 100,
     TAG_E,
@@ -26,8 +26,8 @@ struct math_factor {
     int power;
     bool certain; /* it is a prime */
 };
-/* The prime factors of n > 0; a large cofactor is one factor, of which `certain` tells. Returns how many. */
-int math_mod_factor(struct math_mod *mod, int64_t n, struct math_factor *factors, int most);
+/* The prime factors of n > 0; a large cofactor is one factor, and `certain` is false for it. Returns how many. */
+int math_mod_factor(struct math_mod *mod, int64_t n, struct math_factor *factors, int max);
 
 uint64_t math_mod_hash(struct str text);
 int64_t math_mod_variable(const struct math_mod *mod, struct str name);
@@ -36,7 +36,7 @@ bool math_mod_rational(struct math_mod *mod, const struct math_node *node,
                        struct rational *out); /* as math_mod_small */
 bool math_mod_integer(struct math_mod *mod, const struct math_node *node, int64_t *out);
 
-/* A random element that says nothing when it differs. */
+/* A random element; a difference between two of them means nothing. */
 uint64_t math_mod_opaque(struct math_mod *mod, uint64_t tag, uint64_t a, uint64_t b);
 uint64_t math_mod_e(struct math_mod *mod);
 enum math_mod_state math_mod_divide(struct math_mod *mod, uint64_t a, uint64_t b, uint64_t *out);

@@ -1,4 +1,4 @@
-/* reward/math/node.c
+/* reward/math/node.c - nodes come from the arena; walks over the tree are recursive, since its depth is bounded.
  *
  * SPDX-License-Identifier: Apache-2.0 */
 #include "reward/math/node.h"
@@ -7,7 +7,7 @@
 
 struct math_node *math_node_new(struct math_work *work, enum math_op op, int n)
 {
-    if (work->n_nodes++ >= MATH_MOST_NODES) {
+    if (work->n_nodes++ >= MATH_MAX_NODES) {
         return NULL;
     }
     size_t bytes = sizeof(struct math_node) + (size_t)n * sizeof(struct math_node *);
@@ -86,7 +86,7 @@ bool math_node_has_symbol(const struct math_node *node, struct str name)
     return has;
 }
 
-int math_node_symbols(const struct math_node *a, struct str *names, int most, int n)
+int math_node_symbols(const struct math_node *a, struct str *names, int max, int n)
 {
     if (a->op == OP_SYMBOL) {
         for (int i = 0; i < n; i++) {
@@ -94,15 +94,15 @@ int math_node_symbols(const struct math_node *a, struct str *names, int most, in
                 return n;
             }
         }
-        if (n < most) {
+        if (n < max) {
             names[n] = a->text;
         }
-        return n < most ? n + 1 : n;
+        return n < max ? n + 1 : n;
     }
     bool bound = a->op == OP_SUM || a->op == OP_PRODUCT;
     int before = n;
     for (int i = bound ? 1 : 0; i < a->n; i++) {
-        n = math_node_symbols(a->kids[i], names, most, n);
+        n = math_node_symbols(a->kids[i], names, max, n);
     }
     for (int i = before; bound && i < n; i++) {
         if (str_equal(names[i], a->kids[0]->text)) {

@@ -1,7 +1,7 @@
 /* reward/math/node.h - an answer as a tree.
  *
- * Nodes lie in the arena of the check and are never changed once built; trees may share parts. A tree has at most
- * MATH_MOST_NODES nodes and MATH_MOST_DEPTH brackets in brackets, so recursion over it is bounded.
+ * Nodes are in the arena of the check and are never changed once built; trees may share parts. A tree has at most
+ * MATH_MAX_NODES nodes and MATH_MAX_DEPTH brackets in brackets, so recursion over it is bounded.
  *
  * SPDX-License-Identifier: Apache-2.0 */
 #ifndef REWARD_MATH_NODE_H
@@ -31,10 +31,10 @@ enum math_op {
     OP_MINUS_PLUS,
     OP_PERCENT,
     OP_DEGREE,
-    OP_UNIT,  /* kids[0] and text: words behind it */
+    OP_UNIT,  /* kids[0] and text: words after it */
     OP_BASED, /* text: digits; kids[0]: the base */
     OP_RATIO,
-    OP_LIST,    /* items side by side; code: the separator: , & | */
+    OP_LIST,    /* items without brackets; code: the separator: , & | */
     OP_TUPLE,   /* code and close: its brackets */
     OP_SET,     /* \{ \} */
     OP_BUILDER, /* \{ kids[0] | kids[1] \} */
@@ -66,8 +66,8 @@ struct math_node *math_node_copy(struct math_work *work, const struct math_node 
 
 bool math_node_has(const struct math_node *node, enum math_op op);
 bool math_node_has_symbol(const struct math_node *node, struct str name);
-/* Free symbols of both trees (b may be NULL), each once; at most `most`. */
-int math_node_symbols(const struct math_node *a, struct str *names, int most, int n);
+/* Free symbols of both trees (b may be NULL), each once; at most `max`. */
+int math_node_symbols(const struct math_node *a, struct str *names, int max, int n);
 bool math_node_constant(const struct math_node *node);                     /* no symbols, calls or words */
 bool math_node_same(const struct math_node *a, const struct math_node *b); /* the same tree */
 /* A literal integer without sign that fits; false otherwise. */

@@ -15,14 +15,14 @@ static void place(struct num *num, uint64_t seed, int k, enum math_domain domain
 {
     num->point = math_field_mix(seed ^ math_field_mix((uint64_t)k));
     num->whole = domain == MATH_DOMAIN_COUNTING || (domain == MATH_DOMAIN_POWERS && k >= 5);
-    num->least = num->whole ? 1 : k < 5 ? 0 : -8;
-    num->most = num->whole ? 16 : k < 3 ? 1 : k == 5 ? 0 : 8;
+    num->min = num->whole ? 1 : k < 5 ? 0 : -8;
+    num->max = num->whole ? 16 : k < 3 ? 1 : k == 5 ? 0 : 8;
 }
 
 static void start(struct num *num)
 {
-    num->largest = -MOST_EXPONENT;
-    num->smallest = MOST_EXPONENT;
+    num->largest = -MAX_EXPONENT;
+    num->smallest = MAX_EXPONENT;
 }
 
 /* Both values at the present place. */
@@ -33,15 +33,15 @@ static enum num_state both(struct num *num, const struct math_node *a, const str
     return state == NUM_VALUE ? math_num_eval(num, b, y) : state;
 }
 
-/* How far below the largest intermediate value x - y lies, in bits. */
+/* How far x - y is below the largest intermediate value, in bits. */
 static mpfr_exp_t depth(const struct num *num, mpc_t x, mpc_t y)
 {
     mpc_sub(x, x, y, MPC_ROUND);
     if (math_num_is_zero(x)) {
-        return MOST_EXPONENT * 2;
+        return MAX_EXPONENT * 2;
     }
-    mpfr_exp_t re = mpfr_zero_p(mpc_realref(x)) ? -4 * MOST_EXPONENT : mpfr_get_exp(mpc_realref(x));
-    mpfr_exp_t im = mpfr_zero_p(mpc_imagref(x)) ? -4 * MOST_EXPONENT : mpfr_get_exp(mpc_imagref(x));
+    mpfr_exp_t re = mpfr_zero_p(mpc_realref(x)) ? -4 * MAX_EXPONENT : mpfr_get_exp(mpc_realref(x));
+    mpfr_exp_t im = mpfr_zero_p(mpc_imagref(x)) ? -4 * MAX_EXPONENT : mpfr_get_exp(mpc_imagref(x));
     return num->largest - (re > im ? re : im);
 }
 

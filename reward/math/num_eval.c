@@ -9,14 +9,14 @@
 #include "reward/math/field.h"
 
 #define COST          25  /* operations that one function of MPC is counted as */
-#define COMPLEX_POWER 300 /* and what this one costs beside that */
+#define COMPLEX_POWER 300 /* what a complex power costs in addition */
 
 /* ---- values ---- */
 
 enum num_state math_num_look(struct num *num, mpc_t value)
 {
     mpfr_ptr parts[] = {mpc_realref(value), mpc_imagref(value)};
-    mpfr_exp_t size = -2 * MOST_EXPONENT;
+    mpfr_exp_t size = -2 * MAX_EXPONENT;
     for (int i = 0; i < 2; i++) {
         if (!mpfr_number_p(parts[i])) {
             return NUM_UNDEFINED;
@@ -28,10 +28,10 @@ enum num_state math_num_look(struct num *num, mpc_t value)
         mpfr_exp_t e = mpfr_get_exp(parts[i]);
         size = e > size ? e : size;
     }
-    if (size == -2 * MOST_EXPONENT) {
+    if (size == -2 * MAX_EXPONENT) {
         return NUM_VALUE; /* zero */
     }
-    if (labs(size) > MOST_EXPONENT) {
+    if (labs(size) > MAX_EXPONENT) {
         return NUM_UNABLE;
     }
     if (num->real && !mpfr_zero_p(parts[1])) {
@@ -79,14 +79,14 @@ static void set_variable(const struct num *num, struct str name, mpc_t out)
     for (size_t i = 0; i < name.length; i++) {
         h = math_field_mix(h ^ (unsigned char)name.data[i]);
     }
-    double value = num->least + (num->most - num->least) * ((double)(h >> 12) + 0.5) / 0x1p52;
+    double value = num->min + (num->max - num->min) * ((double)(h >> 12) + 0.5) / 0x1p52;
     mpc_set_d(out, num->whole ? floor(value) : value, MPC_ROUND);
 }
 
 static enum num_state set_number(struct num *num, const struct math_node *node, mpc_t out)
 {
-    char text[MATH_MOST_DIGITS + 16];
-    if (node->text.length == 0 || node->text.length > MATH_MOST_DIGITS) {
+    char text[MATH_MAX_DIGITS + 16];
+    if (node->text.length == 0 || node->text.length > MATH_MAX_DIGITS) {
         return NUM_UNABLE;
     }
     snprintf(text, sizeof text, "%.*se%d", (int)node->text.length, node->text.data, node->exponent);
@@ -132,7 +132,7 @@ static enum num_state power(struct num *num, mpc_t base, mpc_t exponent)
     }
     double size = fabs((double)mpfr_get_exp(math_num_is_real(base) ? mpc_realref(base) : mpc_imagref(base))) + 2;
     double times = fabs(mpfr_get_d(mpc_realref(exponent), MPFR_RNDN));
-    if (times * size > MOST_EXPONENT) {
+    if (times * size > MAX_EXPONENT) {
         return NUM_UNABLE;
     }
     if (math_num_is_whole(num, exponent, &n)) {
@@ -234,7 +234,7 @@ static bool bound(struct num *num, const struct math_node *node, int64_t *out)
 static enum num_state eval_sum(struct num *num, const struct math_node *node, mpc_t out)
 {
     int64_t first, last;
-    if (!bound(num, node->kids[1], &first) || !bound(num, node->kids[2], &last) || last - first >= MATH_MOST_UNROLL ||
+    if (!bound(num, node->kids[1], &first) || !bound(num, node->kids[2], &last) || last - first >= MATH_MAX_UNROLL ||
         num->n_bound == 8) {
         return NUM_UNABLE;
     }

@@ -6,23 +6,23 @@
 #include <math.h>
 #include <stdlib.h>
 
-#define MOST_TURNS     64 /* bits before the point of an angle or of the argument of exp */
-#define MOST_FACTORIAL 1000
-#define COST           50  /* operations that a function costs beside the walk */
-#define COST_COMPLEX   400 /* and one of a complex number beside that */
+#define MAX_TURNS     64 /* bits before the point of an angle or of the argument of exp */
+#define MAX_FACTORIAL 1000
+#define COST          50  /* operations that a function costs in addition to the walk */
+#define COST_COMPLEX  400 /* what one of a complex number costs in addition */
 
 static bool moderate(mpc_srcptr value)
 {
     mpfr_srcptr parts[] = {mpc_realref(value), mpc_imagref(value)};
     for (int i = 0; i < 2; i++) {
-        if (!mpfr_zero_p(parts[i]) && mpfr_get_exp(parts[i]) > MOST_TURNS) {
+        if (!mpfr_zero_p(parts[i]) && mpfr_get_exp(parts[i]) > MAX_TURNS) {
             return false;
         }
     }
     return true;
 }
 
-/* The same for a real value whose image is real, several times as fast; false: it is neither. */
+/* Applies f to a real value whose image is real, several times as fast; false: one of them is not real. */
 static bool elementary_real(enum math_function f, mpc_t x)
 {
     mpfr_ptr re = mpc_realref(x);
@@ -95,7 +95,7 @@ static enum num_state elementary(struct num *num, enum math_function f, mpc_t x)
 
 static enum num_state exponential(struct num *num, mpc_t x)
 {
-    if (!moderate(x) || fabs(mpfr_get_d(mpc_realref(x), MPFR_RNDN)) > (MOST_EXPONENT >> 1)) {
+    if (!moderate(x) || fabs(mpfr_get_d(mpc_realref(x), MPFR_RNDN)) > (MAX_EXPONENT >> 1)) {
         return NUM_UNABLE;
     }
     if (math_num_is_real(x)) {
@@ -162,7 +162,7 @@ static enum num_state rounding(struct num *num, enum math_function f, mpc_t x)
 static enum num_state factorial(struct num *num, mpc_t x)
 {
     int64_t n;
-    if (!math_num_is_whole(num, x, &n) || n > MOST_FACTORIAL) {
+    if (!math_num_is_whole(num, x, &n) || n > MAX_FACTORIAL) {
         return NUM_UNABLE;
     }
     if (n < 0) {
@@ -175,7 +175,7 @@ static enum num_state factorial(struct num *num, mpc_t x)
 static enum num_state binomial(struct num *num, mpc_t x, mpc_t lower)
 {
     int64_t k;
-    if (!math_num_is_whole(num, lower, &k) || k > MOST_FACTORIAL || !math_work_pay(num->work, 4 * k)) {
+    if (!math_num_is_whole(num, lower, &k) || k > MAX_FACTORIAL || !math_work_pay(num->work, 4 * k)) {
         return NUM_UNABLE;
     }
     mpc_t term, product;

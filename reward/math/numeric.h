@@ -1,4 +1,4 @@
-/* reward/math/numeric.h - what the files of math_num share.
+/* reward/math/numeric.h - shared by num.c, num_eval.c and num_function.c.
  *
  * SPDX-License-Identifier: Apache-2.0 */
 #ifndef REWARD_MATH_NUMERIC_H
@@ -8,8 +8,8 @@
 
 #include "reward/math/num.h"
 
-#define MOST_EXPONENT (1 << 20) /* of an intermediate value, in bits */
-#define MPC_ROUND     MPC_RNDNN
+#define MAX_EXPONENT (1 << 20) /* of an intermediate value, in bits */
+#define MPC_ROUND    MPC_RNDNN
 
 enum num_state { NUM_VALUE, NUM_UNDEFINED, NUM_UNABLE };
 
@@ -17,8 +17,8 @@ struct num {
     struct math_work *work;
     mpfr_prec_t bits;
     uint64_t point;
-    double least, most; /* variables lie between */
-    bool whole;         /* and are whole numbers */
+    double min, max; /* bounds of variables */
+    bool whole;      /* variables are whole numbers */
     bool natural_log;
     bool real; /* a value that is not real is undefined, intermediate ones too */
     struct str index[8];

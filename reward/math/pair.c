@@ -1,4 +1,4 @@
-/* reward/math/pair.c
+/* reward/math/pair.c - cheap tests first (plain numbers, text, letters), then trees, then the other readings.
  *
  * SPDX-License-Identifier: Apache-2.0 */
 #include "reward/math/pair.h"
@@ -22,7 +22,7 @@ struct side {
     struct str canonical; /* tokens written out in one way */
 };
 
-/* ---- what is to be read ---- */
+/* ---- the part of a text that counts ---- */
 
 static struct str join_boxes(const struct answer *answer, struct arena *arena)
 {
@@ -53,7 +53,7 @@ static struct str without_quotes(struct str text)
     return text;
 }
 
-/* Out of a solution, its box or what its last phrase names. */
+/* The answer of a whole solution: its box, or what its last phrase names. */
 static struct str what_counts(struct str text, struct arena *arena)
 {
     struct answer answer;
@@ -144,7 +144,7 @@ static struct str canonical(const struct math_tokens *tokens, struct arena *aren
 
 /* ---- letters and truths ---- */
 
-/* Behind the letter of an answer, "B: 12" or "B. 12": what it stands for, and no other letter. */
+/* After the letter of an answer, "B: 12" or "B. 12", comes its value, and no other letter. */
 static bool labels(const struct math_token *t, const struct math_token *end)
 {
     bool colon = t[-1].kind == TOKEN_OPERATOR && t[-1].code == ':';
@@ -181,7 +181,7 @@ static char choice(const struct math_tokens *tokens, bool said)
     }
     t += closed;
     t += t < end && t->kind == TOKEN_OPERATOR && t->code == ':';
-    bool words = t == end || t->kind == TOKEN_TEXT; /* behind a bare letter a name, no sentence about it */
+    bool words = t == end || t->kind == TOKEN_TEXT; /* after a bare letter a name, no sentence about it */
     for (const struct math_token *w = t; w < end; w++) {
         bool small = w->kind == TOKEN_SYMBOL && w->text.data[0] >= 'a';
         words &= small || (w->kind == TOKEN_TEXT && !str_equal(w->text, STR("is")) && !str_equal(w->text, STR("are")));
@@ -290,7 +290,8 @@ static bool equal_as(struct math_check *check, struct side *gold, struct side *s
     return gold->tree.root && said->tree.root && math_match(check, gold->tree.root, said->tree.root);
 }
 
-/* May a comma of the answer be a decimal point: the reference has one, or is one value, and the answer begins with "0,"? */
+/* May a comma of the answer be a decimal point: the reference has one, or is one value, and the answer begins with
+ * "0,"? */
 static bool wants_point(const struct side *gold, const struct side *said)
 {
     const struct math_node *root = gold->tree.root;
@@ -342,7 +343,7 @@ const char *math_pair_wrong(struct str gold, struct arena *arena)
     struct math_work work = {.arena = arena, .budget = MATH_BUDGET};
     struct side side;
     gold = what_counts(gold, arena);
-    if (gold.length > MATH_MOST_BYTES || gold.length == 0) {
+    if (gold.length > MATH_MAX_BYTES || gold.length == 0) {
         return gold.length ? "too long" : "empty";
     }
     (void)read_gold(&work, gold, &side);
@@ -394,7 +395,7 @@ struct math_outcome math_pair_judge(const struct math_options *options, struct s
     if (is_integer(counts[0]) && is_integer(counts[1]) && !options->same_form && options->rel_tol <= 0) {
         return (struct math_outcome){MATH_DIFFERENT, "number"};
     }
-    if (counts[0].length > MATH_MOST_BYTES || counts[1].length > MATH_MOST_BYTES || !counts[0].length ||
+    if (counts[0].length > MATH_MAX_BYTES || counts[1].length > MATH_MAX_BYTES || !counts[0].length ||
         !counts[1].length) {
         const char *wrong = math_pair_wrong(counts[0], arena);
         return wrong ? (struct math_outcome){MATH_GOLD_UNREAD, wrong}
@@ -423,6 +424,6 @@ int math_pair_count(struct str gold, struct arena *arena)
     struct math_work work = {.arena = arena, .budget = MATH_BUDGET};
     struct side side;
     gold = what_counts(gold, arena);
-    bool read = gold.length <= MATH_MOST_BYTES && gold.length && read_gold(&work, gold, &side);
+    bool read = gold.length <= MATH_MAX_BYTES && gold.length && read_gold(&work, gold, &side);
     return read && side.tree.root ? math_match_count(side.tree.root) : 1;
 }

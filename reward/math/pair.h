@@ -1,8 +1,8 @@
-/* reward/math/pair.h - does an answer say what the reference says?
+/* reward/math/pair.h - does an answer equal the reference?
  *
- * The whole of the math checker in one call: both texts are cleaned, cut into tokens, and compared as text; then both are
- * read into trees and compared by their kind (match.h). Never more than MATH_BUDGET operations; no state, no locale, no
- * signal; the same pair always gets the same outcome.
+ * The whole of the math checker in one call: both texts are cleaned, cut into tokens, and compared as text; then both
+ * are read into trees and compared by their kind (match.h). Never more than MATH_BUDGET operations; no state, no
+ * locale, no signal; the same pair always gets the same outcome.
  *
  * The specification is the study of boxed-answer checkers, sections 5.3 to 5.6. Where this departs from it:
  *   integers of any size are never built: large powers stay modular, so there is no limit in bits
@@ -28,8 +28,8 @@ struct math_outcome {
     const char *path; /* what decided, or what could not be read; static */
 };
 
-/* Either text may still hold a box, several boxes in a run, or a whole solution that ends with one. Scratch memory comes from
- * the arena. */
+/* Either text may still hold a box, several boxes in a run, or a whole solution that ends with one. Scratch memory
+ * comes from the arena. */
 struct math_outcome math_pair_judge(const struct math_options *options, struct str gold, struct str said,
                                     struct arena *arena);
 

@@ -1,4 +1,4 @@
-/* reward/math/parse.c - from lists down to products; what stands below is in parse_atom.c.
+/* reward/math/parse.c - from lists down to products; the lower levels are in parse_atom.c.
  *
  * SPDX-License-Identifier: Apache-2.0 */
 #include "reward/math/parse.h"
@@ -22,18 +22,18 @@ bool math_parser_push(struct math_parser *p, struct math_kids *kids, struct math
         math_parser_fail(p, "too many parts");
         return false;
     }
-    if (kids->n == MATH_MOST_ITEMS * 2) {
+    if (kids->n == MATH_MAX_ITEMS * 2) {
         math_parser_fail(p, "too many items");
         return false;
     }
-    if (kids->n == kids->most) {
-        int most = kids->most ? kids->most * 4 : 8;
-        struct math_node **list = ARENA_NEW(p->work->arena, struct math_node *, most);
+    if (kids->n == kids->max) {
+        int max = kids->max ? kids->max * 4 : 8;
+        struct math_node **list = ARENA_NEW(p->work->arena, struct math_node *, max);
         if (kids->n) {
             memcpy(list, kids->list, (size_t)kids->n * sizeof *list);
         }
         kids->list = list;
-        kids->most = most;
+        kids->max = max;
     }
     kids->list[kids->n++] = node;
     return true;
@@ -86,7 +86,7 @@ static bool is_unit(struct str word)
     return kind != NUMBER_WORD_NEGATION && kind != NUMBER_WORD_CHANGES && kind != NUMBER_WORD_MINUS;
 }
 
-/* Words behind a value are its unit: "cm", "square feet", "miles per hour", "cm^2", "m/s", or what is counted. */
+/* Words after a value are its unit: "cm", "square feet", "miles per hour", "cm^2", "m/s", or what is counted. */
 static struct math_node *parse_unit(struct math_parser *p, struct math_node *value)
 {
     struct strbuf words = STRBUF_INIT;
@@ -130,7 +130,7 @@ static struct math_node *parse_unit(struct math_parser *p, struct math_node *val
     return !unit || !sane || (!known && !numeric) ? math_parser_fail(p, "words") : unit;
 }
 
-/* Two numbers side by side are no product ("2^6 3^5" is one). */
+/* Two adjacent numbers are no product ("2^6 3^5" is one). */
 static bool numbers_collide(const struct math_parser *p, const struct math_node *left)
 {
     const struct math_node *last = left->op == OP_MUL ? left->kids[left->n - 1] : left;
@@ -142,7 +142,7 @@ static struct math_node *product_of(struct math_parser *p, struct math_node *lef
     if (sign == '/') {
         return math_node_2(p->work, OP_DIV, left, right);
     }
-    if (right->op == OP_RELATION && !sign) { /* "(k in Z)" behind a value */
+    if (right->op == OP_RELATION && !sign) { /* "(k in Z)" after a value */
         return left;
     }
     if (right->op == OP_TEXT && !sign && math_node_constant(left)) { /* "3.14 (approx)" */
@@ -208,7 +208,7 @@ struct math_node *math_parser_sum(struct math_parser *p)
 
 /* ---- ratios, sets, relations ---- */
 
-/* A sum, or two with \over or \choose between them: these take all that stands in their braces. */
+/* A sum, or two with \over or \choose between them: these take all that is in their braces. */
 static struct math_node *parse_infix(struct math_parser *p)
 {
     struct math_node *top = math_parser_sum(p);
@@ -291,7 +291,7 @@ static struct math_node *parse_modulus(struct math_parser *p)
 struct math_node *math_parser_item(struct math_parser *p)
 {
     struct math_kids kids = {0};
-    char codes[MATH_MOST_ITEMS * 2 + 1];
+    char codes[MATH_MAX_ITEMS * 2 + 1];
     while (math_parser_is(p, TOKEN_RELATION, '=') || math_parser_is(p, TOKEN_RELATION, 'A')) {
         p->at++;
     }
@@ -334,7 +334,7 @@ static int strength(char separator)
     return separator == '|' ? 3 : separator == ';' ? 2 : 1;
 }
 
-/* The strongest of the separators at hand; 0: none. */
+/* The strongest of the separators present; 0: none. */
 static char parse_separators(struct math_parser *p)
 {
     char found = 0;
@@ -380,7 +380,7 @@ static struct math_node *nest(struct math_parser *p, const struct math_kids *ite
 struct math_node *math_parser_list(struct math_parser *p)
 {
     struct math_kids items = {0};
-    char separators[MATH_MOST_ITEMS * 2 + 1];
+    char separators[MATH_MAX_ITEMS * 2 + 1];
     char strongest = 0;
     parse_separators(p);
     for (;;) {
@@ -425,7 +425,8 @@ static bool word_in(const struct math_token *t, const char *const *words)
     return false;
 }
 
-/* Where the one condition begins ("for all n", "where k is an integer"); 0: there is none, or it may tell cases apart. */
+/* Where the one condition begins ("for all n", "where k is an integer"); 0: there is none, or it may tell cases
+ * apart. */
 static int find_condition(const struct math_token *list, int n)
 {
     static const char *const opens[] = {"for", "where", "with", NULL}, *const cases[] = {"if",   "when",      "odd",
@@ -462,7 +463,7 @@ static int find_bracketed_condition(const struct math_token *list, int n)
     return 0;
 }
 
-/* A condition behind the answer is left out. */
+/* A condition after the answer is left out. */
 static void cut_condition(struct math_token *list, int *n)
 {
     int cut = find_condition(list, *n);
@@ -476,7 +477,7 @@ static void cut_condition(struct math_token *list, int *n)
     }
 }
 
-/* Words in front that say nothing: "answer", "about". */
+/* Words in front that do not matter: "answer", "about". */
 static int skip_words(const struct math_token *list, int n)
 {
     static const char *const words[] = {"the",     "final",  "answer", "is",        "about",   "approximately",

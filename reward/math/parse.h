@@ -10,7 +10,7 @@
  *   factor   = signs atom { ^ power | _ name | ! | % | ° | ' }
  *   atom     = number | name | name(list) | function | \frac ... | bracketed list | |list| | matrix | words
  *
- * "*" and "/" and side by side bind alike, from the left: 1/2x is x/2. A number and a fraction side by side are a mixed
+ * "*", "/" and juxtaposition bind alike, from the left: 1/2x is x/2. A number followed by a fraction is a mixed
  * number when the fraction is proper. f, g, h, F, G, H with a bracket are calls, and so is any name whose bracket is
  * followed by "=" ("p(x) = ..."); other names are factors.
  *

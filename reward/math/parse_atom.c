@@ -38,7 +38,7 @@ static void add_tokens(struct strbuf *name, const struct math_token *list, int b
     }
 }
 
-/* Behind "_": where the subscript ends. */
+/* After "_": where the subscript ends. */
 static int subscript_end(const struct math_parser *p, int at)
 {
     const struct math_token *t = &p->list[at];
@@ -103,7 +103,7 @@ static bool binomial_ahead(const struct math_parser *p, int behind)
     return lower <= upper && !(n->kind == TOKEN_NUMBER && k->kind == TOKEN_SYMBOL);
 }
 
-/* f^{-1}( and f^-1(: the tokens of the exponent; 0: it is none of an inverse. */
+/* f^{-1}( and f^-1(: the tokens of the exponent; 0: it is no inverse function. */
 static int inverse_ahead(const struct math_parser *p, struct str name)
 {
     const struct math_token *t = &p->list[p->at];
@@ -349,7 +349,7 @@ static struct math_node *parse_words(struct math_parser *p)
 struct math_node *math_parser_atom(struct math_parser *p)
 {
     struct math_node *node = NULL;
-    if (++p->depth > MATH_MOST_DEPTH || !math_work_pay(p->work, 4)) {
+    if (++p->depth > MATH_MAX_DEPTH || !math_work_pay(p->work, 4)) {
         return math_parser_fail(p, "too deep");
     }
     switch (math_parser_token(p)->kind) {
@@ -375,7 +375,7 @@ struct math_node *math_parser_atom(struct math_parser *p)
     return node ? node : math_parser_fail(p, "not an expression");
 }
 
-/* ---- signs, powers and what stands behind an atom ---- */
+/* ---- signs, powers and what follows an atom ---- */
 
 static bool degree_ahead(const struct math_parser *p)
 {
@@ -395,7 +395,7 @@ static int prime_tokens(const struct math_parser *p, int at)
     return is ? 1 + raised + 2 * braced : 0;
 }
 
-/* Behind a degree sign: minutes, and the scale of a temperature. */
+/* After a degree sign: minutes, and the scale of a temperature. */
 static struct math_node *behind_degree(struct math_parser *p, struct math_node *degrees)
 {
     const struct math_token *t = math_parser_token(p);
@@ -459,7 +459,7 @@ static struct math_node *parse_power(struct math_parser *p, struct math_node *ba
     }
     exponent = math_parser_is(p, TOKEN_OPEN, '{') ? math_parser_braces(p) : math_parser_atom(p);
     if (exponent && math_parser_is(p, TOKEN_OPERATOR, '^') && !degree_ahead(p)) {
-        exponent = p->depth++ < MATH_MOST_DEPTH ? parse_power(p, exponent) : NULL;
+        exponent = p->depth++ < MATH_MAX_DEPTH ? parse_power(p, exponent) : NULL;
         p->depth--;
     }
     if (exponent && is_ordinal(exponent)) {
@@ -508,7 +508,8 @@ static struct math_node *half_of(struct math_parser *p, struct math_node *of, in
     return twice ? of->kids[1] : NULL;
 }
 
-/* (2k)!! = 2^k k!, (2k + 1)!! = (2k + 1)! / (2k)!!, (2k - 1)!! = (2k)! / (2k)!!; an unknown function of anything else. */
+/* (2k)!! = 2^k k!, (2k + 1)!! = (2k + 1)! / (2k)!!, (2k - 1)!! = (2k)! / (2k)!!; an unknown function of anything
+ * else. */
 static struct math_node *parse_double_factorial(struct math_parser *p, struct math_node *of)
 {
     int odd;

@@ -1,4 +1,4 @@
-/* reward/math/parse_bracket.c - what stands in brackets of any form; matrices.
+/* reward/math/parse_bracket.c - brackets of any form; matrices.
  *
  * SPDX-License-Identifier: Apache-2.0 */
 #include <string.h>
@@ -47,7 +47,7 @@ static struct math_node *enclosed(struct math_parser *p, struct math_node *insid
     return node;
 }
 
-/* \{ x | x > 0 \}, \{ x : x > 0 \}, behind the head. */
+/* \{ x | x > 0 \}, \{ x : x > 0 \}, after the head. */
 static struct math_node *parse_builder(struct math_parser *p, struct math_node *head, char close)
 {
     p->at++;
@@ -56,7 +56,7 @@ static struct math_node *parse_builder(struct math_parser *p, struct math_node *
                              close);
 }
 
-/* From \{ on, or from a plain brace that a set-builder stands in ("{x | x > 1}"). */
+/* From \{ on, or from a plain brace with a set-builder inside ("{x | x > 1}"). */
 static struct math_node *parse_set(struct math_parser *p)
 {
     bool divider = p->divider;

@@ -21,7 +21,7 @@ static bool exponential_ahead(const struct math_parser *p)
     return t->kind == TOKEN_SYMBOL && str_equal(t->text, STR("e")) && t[1].kind == TOKEN_OPERATOR && t[1].code == '^';
 }
 
-/* The argument of a function: what stands in brackets, or factors side by side up to the next function. */
+/* The argument of a function: what is in brackets, or adjacent factors up to the next function. */
 static struct math_node *function_argument(struct math_parser *p)
 {
     struct math_token *t = math_parser_token(p);

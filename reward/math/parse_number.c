@@ -17,14 +17,14 @@ struct math_node *math_parser_number_node(struct math_parser *p, struct str digi
     return node;
 }
 
-/* 0.3(6): digits in round brackets right behind decimal places; without blanks they would be a product otherwise. */
+/* 0.3(6): digits in round brackets right after decimal places; without blanks they would be a product otherwise. */
 static bool round_ahead(const struct math_token *t, struct str digits)
 {
     bool leading = digits.length > 1 && digits.data[0] == '0' && digits.data[1] == '.';
     return t->kind == TOKEN_OPEN && t->code == '(' && !t->space && (digits.data[digits.length - 1] == '.' || leading);
 }
 
-/* 0.\dot{3}\dot{6} and 0.\dot3\dot6: more digits under dots, the next of which is behind the ones read. */
+/* 0.\dot{3}\dot{6} and 0.\dot3\dot6: more digits under dots, the next of which comes after the ones read. */
 static struct str more_dots(struct math_parser *p, struct str again)
 {
     struct strbuf all = STRBUF_INIT;
@@ -58,7 +58,7 @@ static struct str repeating(struct math_parser *p, struct str digits)
     return over ? more_dots(p, inside->text) : inside->text;
 }
 
-/* "0.1666...": the length of the block at the end of the places that is there again and again: one digit three times, or
+/* "0.1666...": the length of the block that repeats at the end of the places: one digit three times, or
  * two if there is nothing else; more digits twice if there is nothing else, or three times. 0: there is none. */
 static size_t block_again(struct str places)
 {
@@ -81,7 +81,7 @@ static bool ends_value(const struct math_token *t)
            t->kind == TOKEN_GAP || t->kind == TOKEN_TEXT || (t->kind == TOKEN_OPERATOR && t->code == '%');
 }
 
-/* 0.333...: the digits that repeat; the number without them goes into *digits. Dots behind other places are left out. */
+/* 0.333...: the digits that repeat; the number without them goes into *digits. Dots after other places are left out. */
 static struct str dotted(struct math_parser *p, struct str *digits)
 {
     const char *point = memchr(digits->data, '.', digits->length);
@@ -117,7 +117,7 @@ static bool proper(const struct math_node *fraction)
            math_node_small(fraction->kids[1], &bottom) && top < bottom && top > 0;
 }
 
-/* Behind a whole number: \frac12, or " 1/2". NULL: no fraction follows, or it is not proper, and nothing is read. */
+/* After a whole number: \frac12, or " 1/2". NULL: no fraction follows, or it is not proper, and nothing is read. */
 static struct math_node *mixed_part(struct math_parser *p)
 {
     int at = p->at;
@@ -167,7 +167,7 @@ struct math_node *math_parser_based(struct math_parser *p, const struct math_nod
     return based;
 }
 
-/* "52 base 8", "52 (base 8)": behind the digits. */
+/* "52 base 8", "52 (base 8)": after the digits. */
 static struct math_node *parse_base_word(struct math_parser *p, struct math_node *number)
 {
     const struct math_token *t = math_parser_token(p);

@@ -1,4 +1,4 @@
-/* reward/math/parser.h - the state of the parser, shared by parse.c and parse_atom.c.
+/* reward/math/parser.h - the state of the parser, shared by parse.c and the parse_*.c of its lower levels.
  *
  * SPDX-License-Identifier: Apache-2.0 */
 #ifndef REWARD_MATH_PARSER_H
@@ -29,7 +29,7 @@ static inline bool math_parser_is(const struct math_parser *p, enum math_token_k
 
 /* Each returns NULL after setting `wrong`. */
 struct math_node *math_parser_fail(struct math_parser *p, const char *wrong);
-struct math_node *math_parser_list(struct math_parser *p); /* up to a token that cannot go on */
+struct math_node *math_parser_list(struct math_parser *p); /* up to a token that cannot continue a list */
 struct math_node *math_parser_item(struct math_parser *p);
 struct math_node *math_parser_sum(struct math_parser *p);
 struct math_node *math_parser_term(struct math_parser *p);
@@ -51,12 +51,12 @@ struct math_node *math_parser_close(struct math_parser *p, struct math_node *ins
 struct math_node *math_parser_number_node(struct math_parser *p, struct str digits, int exponent);
 struct math_node *math_parser_named(struct math_parser *p, struct str name); /* a symbol, or pi, e, i, infinity */
 struct str math_parser_keep(struct math_parser *p, struct strbuf *name);     /* in the arena; releases the buffer */
-bool math_parser_starts_factor(const struct math_parser *p);                 /* so that side by side is a product */
+bool math_parser_starts_factor(const struct math_parser *p);                 /* so that juxtaposition is a product */
 
 /* A growing list of kids. */
 struct math_kids {
     struct math_node **list;
-    int n, most;
+    int n, max;
 };
 bool math_parser_push(struct math_parser *p, struct math_kids *kids,
                       struct math_node *node); /* false: NULL, or too many */

@@ -1,4 +1,4 @@
-/* reward/math/relation.c
+/* reward/math/relation.c - a relation is tidied, then compared by its form: definition, congruence, chain, difference.
  *
  * SPDX-License-Identifier: Apache-2.0 */
 #include "reward/math/relation.h"
@@ -37,7 +37,7 @@ bool math_relation_names(const struct math_node *left)
     }
 }
 
-/* Could it be a quantity that was computed: symbols, no number that stands alone in a sum? */
+/* Could it be a quantity that was computed: symbols, no number as a term of a sum? */
 static bool computes(const struct math_node *left)
 {
     if (left->op == OP_ADD) {
@@ -117,7 +117,8 @@ struct math_node *math_relation_tidy(struct math_check *check, struct math_node 
     if (constant) {
         for (int i = 1; i < relation->n; i++) {
             if (!math_value_equal(check, relation->kids[0], relation->kids[i]) &&
-                math_value_zero(check, relation->kids[0], relation->kids[i]) == ZERO_NO) { /* not: unable to tell */
+                math_value_zero(check, relation->kids[0], relation->kids[i]) ==
+                    ZERO_NO) { /* ZERO_UNKNOWN is not enough */
                 return NULL;
             }
         }
@@ -142,7 +143,7 @@ struct math_node *math_relation_tidy(struct math_check *check, struct math_node 
 
 /* ---- absolute values ---- */
 
-static char turn(char code)
+static char reverse_sign(char code)
 {
     return code == '<' ? '>' : code == '>' ? '<' : code == 'L' ? 'G' : code == 'G' ? 'L' : code;
 }
@@ -193,7 +194,7 @@ struct math_node *math_relation_without_bars(struct math_check *check, struct ma
     }
     struct math_node *minus_low = math_node_1(&check->work, OP_NEG, low),
                      *minus_high = math_node_1(&check->work, OP_NEG, high);
-    char first = relation->text.data[0], code = at ? turn(first) : first; /* |x| code value */
+    char first = relation->text.data[0], code = at ? reverse_sign(first) : first; /* |x| code value */
     if (middle) {
         char last = relation->text.data[1];
         return either(check,
@@ -203,7 +204,7 @@ struct math_node *math_relation_without_bars(struct math_check *check, struct ma
     if (code == '<' || code == 'L') {
         return relation_of(check, (struct math_node *[]){minus_low, x, low}, (char[]){code, code, 0});
     }
-    return either(check, relation_of(check, (struct math_node *[]){x, minus_low}, (char[]){turn(code), 0}),
+    return either(check, relation_of(check, (struct math_node *[]){x, minus_low}, (char[]){reverse_sign(code), 0}),
                   relation_of(check, (struct math_node *[]){x, low}, (char[]){code, 0}));
 }
 
@@ -221,13 +222,13 @@ static bool plain(const struct math_node *node)
 }
 
 /* kids[i] sign kids[i+1] of both, moved to one side. */
-static bool links_equal(struct math_check *check, struct math_node *g, struct math_node *s, int i, int k, bool turned)
+static bool links_equal(struct math_check *check, struct math_node *g, struct math_node *s, int i, int k, bool reversed)
 {
     struct math_node *a = g->kids[i], *b = g->kids[i + 1], *c = s->kids[k], *d = s->kids[k + 1];
     if (!plain(a) || !plain(b) || !plain(c) || !plain(d)) {
         return false;
     }
-    struct math_node *x = difference(check, a, b), *y = turned ? difference(check, d, c) : difference(check, c, d);
+    struct math_node *x = difference(check, a, b), *y = reversed ? difference(check, d, c) : difference(check, c, d);
     if (!x || !y || math_value_zero(check, x, y) == ZERO_YES) {
         return x && y;
     }
@@ -241,14 +242,14 @@ static bool links_equal(struct math_check *check, struct math_node *g, struct ma
     return equal && (!ordered || sign > 0);
 }
 
-/* The same signs in the same order, or all turned round. */
+/* The same signs in the same order, or all reversed. */
 static bool chains_equal(struct math_check *check, struct math_node *g, struct math_node *s)
 {
-    for (int way = 0; way < 3; way++) { /* as written; s from its end; s with its signs turned, for one link */
+    for (int way = 0; way < 3; way++) { /* as written; s from its end; s with its signs reversed, for one link */
         bool equal = g->n == s->n && (way < 2 || g->n == 2);
         for (int i = 0; i + 1 < g->n && equal; i++) {
             int k = way == 1 ? s->n - 2 - i : i;
-            char code = way ? turn(s->text.data[k]) : s->text.data[k];
+            char code = way ? reverse_sign(s->text.data[k]) : s->text.data[k];
             equal = code == g->text.data[i] && links_equal(check, g, s, i, k, way > 0);
         }
         if (equal) {

@@ -1,4 +1,4 @@
-/* reward/math/set.c
+/* reward/math/set.c - collects and ranks the ends of both sets, then asks for each end and gap whether it is a member.
  *
  * SPDX-License-Identifier: Apache-2.0 */
 #include "reward/math/set.h"
@@ -7,10 +7,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define MOST_ENDS 64
-#define PLACES    3 /* at which ends with variables are ordered */
+#define MAX_ENDS 64
+#define PLACES   3 /* at which ends with variables are ordered */
 
-/* ---- what a set of reals is made of ---- */
+/* ---- the parts of a set of reals ---- */
 
 static bool is_inequality(char code)
 {
@@ -74,7 +74,7 @@ static const struct math_node *solved_for(const struct math_node *relation)
 /* What a node may be: 0 no set of reals; 1 it may also be something else (a point, a list of values); 2 a set. */
 static int kind(const struct math_node *node)
 {
-    int least = 2, a, b;
+    int min = 2, a, b;
     switch ((enum math_op)node->op) {
     case OP_TUPLE: {
         bool shape = node->n == 2 && strchr("([", node->code) && strchr(")]", node->close);
@@ -91,9 +91,9 @@ static int kind(const struct math_node *node)
     case OP_TEXT: return is_all(node) ? 2 : 0;
     case OP_SET:
         for (int i = 0; i < node->n; i++) {
-            least = node->kids[i]->op < OP_BASED ? least : 0;
+            min = node->kids[i]->op < OP_BASED ? min : 0;
         }
-        return node->n == 1 && node->kids[0]->op == OP_RELATION ? kind(node->kids[0]) : least ? 1 : 0;
+        return node->n == 1 && node->kids[0]->op == OP_RELATION ? kind(node->kids[0]) : min ? 1 : 0;
     case OP_BUILDER: return kind(node->kids[1]);
     case OP_RELATION:
         if (node->n == 2 && node->text.data[0] == 'E' && node->kids[0]->op == OP_SYMBOL) {
@@ -125,7 +125,7 @@ struct end {
 
 struct cut {
     struct math_check *check;
-    struct end ends[MOST_ENDS];
+    struct end ends[MAX_ENDS];
     int n, ranks;
     uint64_t place;
     bool failed;
@@ -142,7 +142,7 @@ static void add_end(struct cut *cut, const struct math_node *node, bool gold)
     if (infinite(node)) {
         return;
     }
-    if (cut->n == MOST_ENDS) {
+    if (cut->n == MAX_ENDS) {
         cut->failed = true;
         return;
     }
@@ -247,7 +247,7 @@ static bool satisfies(int cell, char code, int end)
     }
 }
 
-static char turned(char code)
+static char reverse_sign(char code)
 {
     return code == '<' ? '>' : code == '>' ? '<' : code == 'L' ? 'G' : code == 'G' ? 'L' : code;
 }
@@ -264,12 +264,12 @@ static bool solves(const struct cut *cut, const struct math_node *node, int cell
     for (int i = 0; i + 1 < node->n; i++) {
         char code = node->text.data[i];
         all &= node->kids[i] == variable ? satisfies(cell, code, cell_of(cut, node->kids[i + 1]))
-                                         : satisfies(cell, turned(code), cell_of(cut, node->kids[i]));
+                                         : satisfies(cell, reverse_sign(code), cell_of(cut, node->kids[i]));
     }
     return all;
 }
 
-/* "x < 1 or x > 3" are taken together; "x > 1 and x < 3", and whatever x is not, cut each other down. */
+/* "x < 1 or x > 3" is a union; "x > 1 and x < 3", and whatever x is not, an intersection. */
 static bool in_list(const struct cut *cut, const struct math_node *list, int cell)
 {
     bool any = false, all = true, any_left = false;

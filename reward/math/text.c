@@ -1,4 +1,4 @@
-/* reward/math/text.c
+/* reward/math/text.c - a table from code points to LaTeX, and one pass that merges raised and lowered runs.
  *
  * SPDX-License-Identifier: Apache-2.0 */
 #include "reward/math/text.h"
@@ -282,7 +282,7 @@ static bool is_letter(char c)
     return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
 }
 
-/* Every command has two backslashes, and there is one. */
+/* Does the text have commands, each with two backslashes? */
 static bool doubled(struct str text)
 {
     bool any = false;

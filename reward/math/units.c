@@ -1,4 +1,4 @@
-/* reward/math/units.c
+/* reward/math/units.c - tables, searched from the start.
  *
  * SPDX-License-Identifier: Apache-2.0 */
 #include "reward/math/units.h"

@@ -1,4 +1,4 @@
-/* reward/math/value.c
+/* reward/math/value.c - several points in several fields, then floating point, then the digits as they are written.
  *
  * SPDX-License-Identifier: Apache-2.0 */
 #include "reward/math/value.h"
@@ -11,7 +11,7 @@
 
 #define ROUNDS          3  /* fields in which both must agree */
 #define ROUNDS_COUNTING 8  /* where variables have few values */
-#define ROUNDS_PIECES   20 /* where a minimum and the like hides one part at every point */
+#define ROUNDS_PIECES   20 /* where a minimum and the like hide one part at every point */
 #define TRIES           60 /* for a field with the roots, and a point in the domain */
 
 /* ---- exact ---- */
@@ -138,8 +138,8 @@ static int compare_hashes(const void *a, const void *b)
 /* A hash of the tree in which sums and products have no order, and a - b is a + -b. */
 static uint64_t form(const struct math_node *node)
 {
-    uint64_t kids[MATH_MOST_ITEMS], h = math_field_mix(node->op + 1000u * node->code);
-    int n = node->n < MATH_MOST_ITEMS ? node->n : MATH_MOST_ITEMS;
+    uint64_t kids[MATH_MAX_ITEMS], h = math_field_mix(node->op + 1000u * node->code);
+    int n = node->n < MATH_MAX_ITEMS ? node->n : MATH_MAX_ITEMS;
     for (size_t i = 0; i < node->text.length; i++) {
         h = math_field_mix(h ^ (unsigned char)node->text.data[i]);
     }

@@ -1,18 +1,17 @@
 /* reward/math/value.h - are two expressions equal as values, and within what rounding?
  *
- * Exact first: the modular test (20 points where a minimum or the like hides a part), then the numeric one. Only then, and only where a decimal point is written:
- *   the reference is a decimal of 2 and more digits, the answer is exact   half a unit of its last place; one unit from 4
- *                                                                          digits on (references are often cut off), but
- *                                                                          not of whole numbers such as 1.234567e6; an exact whole
- *                                                                          number is never one rounded
- *   the reference is exact and no integer, the answer is a decimal         3 digits and more, 1e-4, and rounded or cut off
- *                                                                          rightly at its last place
- *   both are decimals of a different number of places                      the same 6 digits, unless the reference is whole;
- *                                                                          or the answer has at least 3 places more and rounds
- *                                                                          to the reference
- * The last rule is ours (the study has 6 digits only): an unrounded result against a rounded reference is right, and it can
- * not be reached by guessing more than the rounded one. Within a hundredth of that unit it must have 12 digits: 2.4999 is not
- * an unrounded 2.5. An integer reference is never met within rounding.
+ * Exact first: the modular test (20 points where a minimum or the like hides a part), then the numeric one. Only then,
+ * and only where a decimal point is written:
+ *   reference                     answer      equal
+ *   a decimal, 2 digits or more   exact       within half a unit of its last place; within one unit from 4 digits on
+ *                                             (references are often cut off), but not of whole numbers such as
+ *                                             1.234567e6; an exact whole number is never a rounded one
+ *   exact, no integer             a decimal   3 digits and more, 1e-4, and rounded or cut off rightly at its last place
+ *   both decimals, of a different             the same 6 digits, unless the reference is whole; or the answer has at
+ *   number of places                          least 3 places more and rounds to the reference
+ * The last rule is ours (the study has 6 digits only): an unrounded result against a rounded reference is right, and it
+ * can not be reached by guessing more than the rounded one. Within a hundredth of that unit it must have 12 digits:
+ * 2.4999 is not an unrounded 2.5. An integer reference is never met within rounding.
  *
  * p% is p/100; where one side alone has the sign, equal numerals will do. Degrees likewise: against a bare number the
  * numerals count, against pi radians. `exact_only` switches all of this off but the values of % and of degrees.

@@ -1,4 +1,4 @@
-/* reward/math/words.h - what LaTeX commands and plain words stand for. Units are in units.h.
+/* reward/math/words.h - the meaning of LaTeX commands and plain words. Units are in units.h.
  *
  * SPDX-License-Identifier: Apache-2.0 */
 #ifndef REWARD_MATH_WORDS_H
@@ -47,9 +47,9 @@ enum math_function {
     FUNCTION_OTHER, /* det, rank, ...: known by its name only */
 };
 
-/* What a word or command stands for. Codes of TOKEN_COMMAND that the lexer itself takes: g nothing, p nothing and a point
- * behind it, x text, r letters, B begin, N end, k nothing and its braces, q gap, n not, u its first braces are left out, L a line ends, $ a currency (text: which).
- * Codes of infix commands: c choose, v over. */
+/* The meaning of a word or command. Codes of TOKEN_COMMAND that the lexer itself takes: g nothing, p nothing and a
+ * point after it, x text, r letters, B begin, N end, k nothing and its braces, q gap, n not, u its first braces are
+ * left out, L a line ends, $ a currency (text: which). Codes of infix commands: c choose, v over. */
 struct math_word {
     const char *name;
     uint8_t kind, code;
