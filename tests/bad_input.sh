@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
-# bad_input.sh - what a person can get wrong: each must give one line that says what, where and what to do, exit code 1 or
-# 2, and must write and lose nothing.
+# bad_input.sh - mistakes that a person can make: each must give one line that says what, where and what to do, and exit
+# code 1 or 2, and must write and lose nothing.
 #
-#   STROP=build/strop tests/bad_input.sh        last line: N passed, N failed (and how many were skipped, each said aloud)
+#   STROP=build/strop tests/bad_input.sh        last line: N passed, N failed (and how many were skipped; each is named)
 #
 # The functions are those of checks.sh.
 set -u

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # run.sh TEST... - runs test programs one after the other; the last line is "N passed, N failed".
-# A test is a cmocka program, or anything whose last line is "N passed, N failed" itself. A program that dies without a verdict counts as one failure. Only failures print their output.
+# A test is a cmocka program, or anything whose last line is "N passed, N failed" itself. A program that dies without a
+# verdict counts as one failure. Only failures print their output.
 set -u
 passed=0 failed=0
 export GOMP_SPINCOUNT="${GOMP_SPINCOUNT:-1000}" # threads that wait let others run

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# tests/bench/run.sh FOLDER - the speed of strop beside its peers, in one run; FOLDER has the measuring programs (make bench).
+# tests/bench/run.sh FOLDER - the speed of strop next to its peers, in one run; FOLDER has the measuring programs (make bench).
 #
 #   PEER_PYTHON   a Python with torch, transformers, gguf, llama-cpp-python (python3)
 #   BENCH_MODEL   a GGUF file of a Qwen 0.5B, expanded to F32 for both sides; none: no decoding

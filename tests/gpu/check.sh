@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# check.sh - what `make gpu-check` runs, from build/bundle: each operation beside the CPU's, exactness, gradients beside
+# check.sh - what `make gpu-check` runs, from build/bundle: each operation against the CPU's, exactness, gradients beside
 # PyTorch's, runs that are killed and taken up again, memory errors.
 # Without a GPU it says what to do and fails.
 set -u
