@@ -1,8 +1,8 @@
 /* reward/choice.c - multiple choice: one letter, or several in any order.
  *
- * "C", "(C)", "c", "\text{C}", "C. the third", "**C**", "option C", "C is correct"; "A, C and D", "ACD", "A;C;D". Text after the
- * letters is left out where a sign divides it from them ("C) a cat", "C - a cat", "C (a cat)"), so that "A cat" is no choice
- * of A. "A or B" and "A/B" choose nothing.
+ * "C", "(C)", "c", "\text{C}", "C. the third", "**C**", "option C", "C is correct"; "A, C and D", "ACD", "A;C;D". Text
+ * after the letters is left out where a sign divides it from them ("C) a cat", "C - a cat", "C (a cat)"), so that "A
+ * cat" is no choice of A. "A or B" and "A/B" choose nothing.
  *
  * SPDX-License-Identifier: Apache-2.0 */
 #include <string.h>
@@ -100,7 +100,7 @@ static bool affirms(struct str text, size_t at)
     return true;
 }
 
-/* "a cat": the letter is a word. */
+/* In "a cat" the letter is a word. */
 static bool is_article(struct str text, size_t at)
 {
     char next = at_or(text, at + 2);
@@ -108,8 +108,8 @@ static bool is_article(struct str text, size_t at)
            is_letter(at_or(text, at + 3));
 }
 
-/* After the letters comes a word that is none: do they end before it, by a sign between ("C. a cat", "C - a cat", "C (a cat)")
- * or by what it says ("C is correct")? */
+/* After the letters comes a word that is none: do they end before it, by a sign between ("C. a cat", "C - a cat", "C (a
+ * cat)") or by what it says ("C is correct")? */
 static bool letters_end(struct str text, size_t word, char between, long bits)
 {
     if (between == '-' && bits > 0) { /* A - C */
@@ -125,7 +125,7 @@ static long letters_of(struct str text, bool said)
                                          "the",    "letter",    "is",     "are",     "correct", "final",
                                          "so",     "therefore", "thus",   NULL};
     long letters = 0;
-    char between = 0; /* the last sign since the letters, that may end them */
+    char between = 0; /* the last sign after the letters, which may end them */
     for (size_t i = 0; i < text.length; i++) {
         char c = text.data[i];
         if (!is_letter(c)) {
@@ -197,7 +197,7 @@ static bool last_letter(struct str text, struct answer *out)
     return false;
 }
 
-/* What the completion chooses; a list of boxes counts where several letters are asked for. */
+/* What the completion chooses; a list of boxes counts where several letters are wanted. */
 static long choice_said(const struct answer *answer, bool several, struct arena *arena)
 {
     long said = 0;
@@ -210,7 +210,7 @@ static long choice_said(const struct answer *answer, bool several, struct arena 
 static struct verdict choice_judge(const void *state, const struct reward_item *item, const struct reward_call *call)
 {
     const struct choice *choice = state;
-    struct str golds[GOLD_MOST];
+    struct str golds[GOLD_MAX];
     int n = 0;
     const char *wrong = gold_read(item->fields, choice->field, call->arena, golds, &n);
     if (wrong) {

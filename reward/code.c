@@ -1,11 +1,11 @@
 /* reward/code.c - does the program in the completion pass the tests of its row?
  *
- * The program is the completion's last code block of the language (code/extract.h). It runs in the sandbox (sandbox.h); what
- * its verdict is worth: a wrong, slow, crashing or refused program earns 0 or its share of the tests; where the judge itself
- * failed the result is an error, and the sample is dropped.
+ * The program is the completion's last code block of the language (code/extract.h). It runs in the sandbox (sandbox.h);
+ * what its verdict is worth: a wrong, slow, crashing or refused program earns 0 or its share of the tests; where the
+ * judge itself failed the result is an error, and the sample is dropped.
  *
- * A test that goes on after its `wall` or uses up its `cpu` fails. All tests of a completion together have as long as their
- * walls and one more allow, or the recipe's reward_timeout where that is longer; what is not judged by then (the machine is
+ * A test that runs past its `wall` or uses up its `cpu` fails. All tests of a completion together have the sum of their
+ * walls plus one more, or the recipe's reward_timeout where that is longer; what is not judged by then (the machine is
  * too busy, say) is an error, never a wrong answer.
  *
  * SPDX-License-Identifier: Apache-2.0 */
@@ -42,7 +42,7 @@ static const struct reward_option code_options[] = {
     {"wall", OPTION_NUMBER, "10", 0.1, 3600, NULL, "seconds a test may take"},
     {"cpu", OPTION_NUMBER, "4", 0.1, 3600, NULL, "seconds of processor time a test may use"},
     {"memory_mb", OPTION_INT, "512", 32, 1 << 20, NULL, "memory of a test"},
-    {"max_tests", OPTION_INT, "0", 0, 1 << 20, NULL, "only so many tests of a row, the first ones; 0: all"},
+    {"max_tests", OPTION_INT, "0", 0, 1 << 20, NULL, "only the first N tests of a row; 0: all"},
     {"prelude", OPTION_CHOICE, "auto", 0, 0, "auto|true|false",
      "Python: what the harnesses of LiveCodeBench and APPS import before a program (List, math, defaultdict ...) needs "
      "no "
@@ -98,7 +98,7 @@ static void code_close(void *state)
     code_runner_close(code->runner);
 }
 
-/* CODE_UNKNOWN: the completion's block says. */
+/* CODE_UNKNOWN: the completion's block decides. */
 static enum code_language wanted_language(const struct code *code, const struct code_tests *tests)
 {
     return tests->mode != CODE_STDIO ? CODE_PYTHON : code->language != CODE_UNKNOWN ? code->language : tests->language;
@@ -110,7 +110,7 @@ static bool needs_prelude(const struct code *code, const struct code_tests *test
     return code->prelude == PRELUDE_TRUE || (code->prelude == PRELUDE_AUTO && (tests->pairs || method));
 }
 
-/* HumanEval: after its prompt, or in it where the completion is only the body. */
+/* HumanEval: the program comes after the prompt, or inside it where the completion is only the body. */
 static struct str whole_program(const struct code_tests *tests, struct str code, struct arena *arena)
 {
     if (!tests->prelude.length) {

@@ -7,13 +7,13 @@
 #include "reward/rewards.h"
 #include "reward/workers.h"
 
-enum { WORDS_MOST = 64 };
+enum { WORDS_MAX = 64 };
 
 struct command {
     struct workers *workers;
     const char *field;
     struct arena arena;
-    char *words[WORDS_MOST + 1];
+    char *words[WORDS_MAX + 1];
 };
 
 static const struct reward_option command_options[] = {
@@ -35,7 +35,7 @@ static enum err not_closed(const char *line)
     return err_set(ERR_USAGE, "reward command: a quote is not closed in run: %s", line);
 }
 
-/* One word at *at, behind which it moves, in `word`. */
+/* Reads the word at *at into `word`; *at moves past it. */
 static enum err split_word(struct command *command, const char *line, const char **at, char **word)
 {
     const char *p = *at;
@@ -58,8 +58,8 @@ static enum err split(struct command *command, const char *line)
     int n = 0;
     const char *at = line + strspn(line, " \t\n");
     while (*at) {
-        if (n == WORDS_MOST) {
-            return err_set(ERR_USAGE, "reward command: run has more than %d words", WORDS_MOST);
+        if (n == WORDS_MAX) {
+            return err_set(ERR_USAGE, "reward command: run has more than %d words", WORDS_MAX);
         }
         TRY(split_word(command, line, &at, &command->words[n++]));
         at += strspn(at, " \t\n");
@@ -118,7 +118,7 @@ static const char *command_dead(const void *state, struct arena *arena)
 
 const struct reward_kind reward_command = {
     .name = "command",
-    .help = "what a program of yours says, asked in JSON lines",
+    .help = "what a program of yours decides, over JSON lines",
     .fields = "",
     .options = command_options,
     .open = command_open,

@@ -3,8 +3,8 @@
  * arXiv 2502.03373, appendix C.1. With n the length, L the longest, and (a, b) = (value at 0, value at L)
  *   r = b + (a - b) (1 + cos(pi n / L)) / 2
  *   right: a = max_value_correct, b = min_value_correct      wrong: a = min_value_wrong, b = max_value_wrong
- * TRL counts tokens and holds n at L; open-r1 counts characters and lets the cosine rise again: unit=characters,clamp=false.
- * Whether an answer is right is for another reward to say.
+ * TRL counts tokens and holds n at L; open-r1 counts characters and lets the cosine rise again:
+ * unit=characters,clamp=false. Another reward decides whether an answer is right.
  *
  * SPDX-License-Identifier: Apache-2.0 */
 #include <math.h>
@@ -16,7 +16,7 @@
 struct cosine_length {
     struct reward_part correct;
     double threshold, wrong_short, wrong_long, right_long, right_short;
-    int64_t most;
+    int64_t max;
     enum text_unit unit;
     bool clamp;
 };
@@ -43,10 +43,10 @@ static enum err cosine_length_open(void *state, const struct reward_values *valu
     cosine->wrong_long = reward_number(values, "max_value_wrong");
     cosine->right_long = reward_number(values, "min_value_correct");
     cosine->right_short = reward_number(values, "max_value_correct");
-    cosine->most = reward_int(values, "max_len");
+    cosine->max = reward_int(values, "max_len");
     cosine->unit = text_unit_of(reward_text(values, "unit"));
     cosine->clamp = reward_bool(values, "clamp");
-    if (cosine->most == 0 && cosine->unit != TEXT_TOKENS) {
+    if (cosine->max == 0 && cosine->unit != TEXT_TOKENS) {
         return err_set(ERR_USAGE, "reward cosine_length needs the option max_len, since the run's limit is in tokens");
     }
     enum err result = reward_part_open(&cosine->correct, reward_text(values, "correct"));
@@ -63,11 +63,11 @@ static struct verdict cosine_length_judge(const void *state, const struct reward
                                           const struct reward_call *call)
 {
     const struct cosine_length *cosine = state;
-    int64_t most = cosine->most ? cosine->most : item->max_tokens, n;
+    int64_t max = cosine->max ? cosine->max : item->max_tokens, n;
     if (!text_length(item, cosine->unit, &n)) {
         return verdict_error(TEXT_TOKENS_UNKNOWN);
     }
-    if (most <= 0) {
+    if (max <= 0) {
         return verdict_error("the limit of the run is not known; give max_len");
     }
     struct verdict v = reward_part_judge(&cosine->correct, item, call);
@@ -77,7 +77,7 @@ static struct verdict cosine_length_judge(const void *state, const struct reward
     bool right = v.score >= cosine->threshold;
     double at_0 = right ? cosine->right_short : cosine->wrong_short;
     double at_most = right ? cosine->right_long : cosine->wrong_long;
-    double progress = (double)n / (double)most;
+    double progress = (double)n / (double)max;
     progress = cosine->clamp && progress > 1 ? 1 : progress;
     v.score = at_most + 0.5 * (at_0 - at_most) * (1 + cos(progress * acos(-1.0)));
     return v;

@@ -30,7 +30,7 @@ static enum err countdown_open(void *state, const struct reward_values *values)
 /* Each given number is used once, and no other. */
 static bool same_numbers(const struct expression *e, const json_t *nums)
 {
-    bool used[EXPRESSION_MOST_NUMBERS] = {false};
+    bool used[EXPRESSION_MAX_NUMBERS] = {false};
     if ((size_t)e->n != json_array_size(nums)) {
         return false;
     }
@@ -62,7 +62,7 @@ static const char *judge_expression(struct str text, const json_t *nums, int64_t
 
 static bool valid_fields(const json_t *nums, const json_t *target)
 {
-    if (!json_is_array(nums) || json_array_size(nums) > EXPRESSION_MOST_NUMBERS || !json_is_integer(target)) {
+    if (!json_is_array(nums) || json_array_size(nums) > EXPRESSION_MAX_NUMBERS || !json_is_integer(target)) {
         return false;
     }
     for (size_t i = 0; i < json_array_size(nums); i++) {

@@ -1,4 +1,4 @@
-/* reward/dialog.c
+/* reward/dialog.c - lines are written by hand into a buffer, and read with jansson.
  *
  * SPDX-License-Identifier: Apache-2.0 */
 #include "reward/dialog.h"
@@ -8,9 +8,9 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { TEXT_MOST = 500, SHOWN_MOST = 80 };
+enum { TEXT_MAX = 500, SHOWN_MAX = 80 };
 
-/* ---- what is said ---- */
+/* ---- writing requests ---- */
 
 static void put_text(struct strbuf *out, const char *key, struct str text)
 {
@@ -89,7 +89,7 @@ void dialog_score(struct strbuf *out, int64_t seq, const struct reward_item *ite
     strbuf_puts(out, "]}\n");
 }
 
-/* ---- what is answered ---- */
+/* ---- reading answers ---- */
 
 /* The line with NaN, Infinity and -Infinity made texts, which are no score. */
 static void quote_words(struct strbuf *out, struct str line)
@@ -131,7 +131,7 @@ json_t *dialog_parse(struct str line)
 /* A text of the document, cut where it is long, and in the arena. */
 static struct str kept_text(const json_t *value, struct arena *arena)
 {
-    struct str text = str_slice((struct str){json_string_value(value), json_string_length(value)}, 0, TEXT_MOST);
+    struct str text = str_slice((struct str){json_string_value(value), json_string_length(value)}, 0, TEXT_MAX);
     text.length = str_utf8_prefix(text);
     return (struct str){arena_strndup(arena, text.data, text.length), text.length};
 }
@@ -210,9 +210,9 @@ static struct dialog_answer read_ready(const json_t *document, struct arena *are
 const char *dialog_shown(struct str line, struct arena *arena)
 {
     struct strbuf clean = STRBUF_INIT;
-    strbuf_add_json(&clean, str_slice(line, 0, SHOWN_MOST));
+    strbuf_add_json(&clean, str_slice(line, 0, SHOWN_MAX));
     const char *text =
-        arena_printf(arena, "\"%s%s\"", clean.data ? clean.data : "", line.length > SHOWN_MOST ? "..." : "");
+        arena_printf(arena, "\"%s%s\"", clean.data ? clean.data : "", line.length > SHOWN_MAX ? "..." : "");
     strbuf_release(&clean);
     return text;
 }

@@ -1,4 +1,4 @@
-/* reward/dialog.h - what is said to a reward program and what it may answer: JSON lines, protocol 1.
+/* reward/dialog.h - requests to a reward program and the answers it may give: JSON lines, protocol 1.
  *
  *   > {"type": "hello", "protocol": 1, "name": NAME, "config": {..}, "worker": 0}
  *   < {"type": "ready", "protocol": 1}
@@ -10,9 +10,9 @@
  *                                              {"id": "17", "error": "..", "retryable": true}: it failed
  *   < {"type": "log", "level": "info", "msg": ".."}     at any time
  *
- * There is one item in a request (a reward here judges item by item); a program should still answer for all it is given.
- * The score may be true or false. A program ends when its stdin does. NaN and Infinity without quotes, which Python writes
- * though JSON lacks them, are understood and are no score.
+ * There is one item in a request (a reward here judges item by item); a program should still answer for all it is
+ * given. The score may be true or false. A program ends when its stdin does. NaN and Infinity without quotes, which
+ * Python writes though JSON lacks them, are understood and are no score.
  *
  * SPDX-License-Identifier: Apache-2.0 */
 #ifndef REWARD_DIALOG_H
@@ -45,7 +45,7 @@ struct dialog_answer {
 /* Reads a line (any bytes). seq < 0: "ready" is awaited, else the scores of that request; anything else is BROKEN. */
 struct dialog_answer dialog_read(struct str line, int64_t seq, struct arena *arena);
 
-/* What it is made of, for others that speak in JSON (reward/http/form.h). */
+/* The parts of dialog_read, for other protocols in JSON (reward/http/form.h). */
 
 /* An object or array in strict JSON, but for NaN and Infinity, which become texts; NULL for anything else. */
 json_t *dialog_parse(struct str text);

@@ -55,7 +55,7 @@ static struct str normal(const struct exact *exact, struct arena *arena, struct 
     return exact->ignore_case ? text_fold(arena, text) : text;
 }
 
-/* Is the answer the number of the reference, written in another way ("4.0", "4,000")? For references that are JSON numbers. */
+/* For references that are JSON numbers: is the answer that number, written in another way ("4.0", "4,000")? */
 static bool same_number(struct arena *arena, const json_t *value, struct str reference, struct str answer)
 {
     struct number want, got;
@@ -85,7 +85,7 @@ static bool find_part(struct str completion, enum tags_part part, bool prefilled
                                  : tags_part(completion, part, out);
 }
 
-/* The answer in a completion; `path` says where it was. False: there is none, as in thinking that never ends. */
+/* The answer in a completion, and in `path` where it was. False: there is none, as in thinking that never ends. */
 static bool find_answer(const struct exact *exact, const struct reward_item *item, struct str *out, const char **path)
 {
     static const char *const paths[] = {"all", "thinking", "after thinking", "answer tag"};

@@ -50,7 +50,7 @@ static struct rational expression_number(struct expression_parser *p)
     if (p->at - start > 1 && p->text.data[start] == '0') {
         return expression_fail(p, "not an expression");
     }
-    if (p->result.n == EXPRESSION_MOST_NUMBERS) {
+    if (p->result.n == EXPRESSION_MAX_NUMBERS) {
         return expression_fail(p, "too many numbers");
     }
     p->result.numbers[p->result.n++] = value;
@@ -66,7 +66,7 @@ static struct rational expression_factor(struct expression_parser *p)
     if (c != '(') {
         return expression_fail(p, "not an expression");
     }
-    if (++p->depth > EXPRESSION_MOST_DEPTH) {
+    if (++p->depth > EXPRESSION_MAX_DEPTH) {
         return expression_fail(p, "too many parentheses");
     }
     p->at++;
@@ -113,7 +113,7 @@ static struct rational expression_sum(struct expression_parser *p)
 
 const char *expression_evaluate(struct str text, struct expression *out)
 {
-    if (text.length > EXPRESSION_MOST_BYTES) {
+    if (text.length > EXPRESSION_MAX_BYTES) {
         return "expression too long";
     }
     struct expression_parser parser = {.text = text};

@@ -2,10 +2,10 @@
  *
  *   sum     = product { ("+" | "-") product }
  *   product = factor { ("*" | "/") factor }
- *   factor  = digits | "(" sum ")"          white space may stand between all of them
+ *   factor  = digits | "(" sum ")"          white space may come between all of them
  *
- * Nothing else is an expression: no sign before a number or parenthesis, no "**", "//", "^", decimal point, leading zero,
- * number beside number, or function. The text is never given to an interpreter.
+ * Nothing else is an expression: no sign before a number or parenthesis, no "**", "//", "^", decimal point, leading
+ * zero, two numbers in a row, or function. The text is never given to an interpreter.
  *
  * SPDX-License-Identifier: Apache-2.0 */
 #ifndef REWARD_EXPRESSION_H
@@ -14,13 +14,13 @@
 #include "base/str.h"
 #include "reward/rational.h"
 
-#define EXPRESSION_MOST_BYTES   1024
-#define EXPRESSION_MOST_NUMBERS 64
-#define EXPRESSION_MOST_DEPTH   64
+#define EXPRESSION_MAX_BYTES   1024
+#define EXPRESSION_MAX_NUMBERS 64
+#define EXPRESSION_MAX_DEPTH   64
 
 struct expression {
     struct rational value;
-    int64_t numbers[EXPRESSION_MOST_NUMBERS]; /* as written, from left to right */
+    int64_t numbers[EXPRESSION_MAX_NUMBERS]; /* as written, from left to right */
     int n;
 };
 

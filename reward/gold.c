@@ -1,4 +1,4 @@
-/* reward/gold.c
+/* reward/gold.c - strings are viewed in place; numbers are written into the arena.
  *
  * SPDX-License-Identifier: Apache-2.0 */
 #include "reward/gold.h"
@@ -17,15 +17,15 @@ static bool read_one(const json_t *value, struct arena *arena, struct str *out)
     return true;
 }
 
-const char *gold_read(const json_t *fields, const char *name, struct arena *arena, struct str texts[GOLD_MOST], int *n)
+const char *gold_read(const json_t *fields, const char *name, struct arena *arena, struct str texts[GOLD_MAX], int *n)
 {
     const json_t *value = json_object_get(fields, name);
     if (!value || json_is_null(value)) {
         return arena_printf(arena, "missing field '%s'", name);
     }
     size_t size = json_is_array(value) ? json_array_size(value) : 1;
-    if (size < 1 || size > GOLD_MOST) {
-        return arena_printf(arena, "the list '%s' must have 1 to %d items", name, GOLD_MOST);
+    if (size < 1 || size > GOLD_MAX) {
+        return arena_printf(arena, "the list '%s' must have 1 to %d items", name, GOLD_MAX);
     }
     for (size_t i = 0; i < size; i++) {
         if (!read_one(json_is_array(value) ? json_array_get(value, i) : value, arena, &texts[i])) {

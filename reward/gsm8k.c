@@ -1,7 +1,7 @@
 /* reward/gsm8k.c - grade-school maths: the answer is one number.
  *
- * The reference is a number, or a solution that ends with "#### number". Numbers are read by number.h and compared exactly; a
- * currency, a percent sign and units are left out. An answer that is not one plain number earns nothing.
+ * The reference is a number, or a solution that ends with "#### number". Numbers are read by number.h and compared
+ * exactly; a currency, a percent sign and units are left out. An answer that is not one plain number earns nothing.
  *
  * SPDX-License-Identifier: Apache-2.0 */
 #include "reward/answer.h"
@@ -37,7 +37,7 @@ static enum err gsm8k_open(void *state, const struct reward_values *values)
     return ERR_NONE;
 }
 
-/* The one number of the answer. Boxes in a run must not say different ones. */
+/* The one number of the answer. Boxes in a run must not hold different ones. */
 static bool said_number(const struct answer *answer, struct arena *arena, struct number *out)
 {
     struct number other;
@@ -51,7 +51,7 @@ static bool said_number(const struct answer *answer, struct arena *arena, struct
 static struct verdict gsm8k_judge(const void *state, const struct reward_item *item, const struct reward_call *call)
 {
     const struct gsm8k *gsm8k = state;
-    struct str golds[GOLD_MOST];
+    struct str golds[GOLD_MAX];
     int n_golds = 0;
     const char *wrong = gold_read(item->fields, gsm8k->field, call->arena, golds, &n_golds);
     if (wrong) {
@@ -81,7 +81,7 @@ static struct verdict gsm8k_judge(const void *state, const struct reward_item *i
 
 const struct reward_kind reward_gsm8k = {
     .name = "gsm8k",
-    .help = "1 if the number in the box, behind '####' or behind 'the answer is' is the reference's",
+    .help = "1 if the number in the box, after '####' or after 'the answer is' is the reference's",
     .fields = "answer",
     .options = gsm8k_options,
     .open = gsm8k_open,

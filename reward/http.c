@@ -1,7 +1,7 @@
-/* reward/http.c - a server that scores, asked over HTTP: one of ours, of OpenRLHF's, or SandboxFusion.
+/* reward/http.c - a server that scores over HTTP: one of the user's, an OpenRLHF reward model, or SandboxFusion.
  *
- * A request that fails costs its own items, which are errors; so do those whose result is. What is said lies in
- * reward/http/form.h and reward/http/fusion.h, how it is carried in reward/http/client.h.
+ * A request that fails costs its own items: they are errors, like those whose result is one. reward/http/form.h and
+ * reward/http/fusion.h define the messages, reward/http/client.h carries them.
  *
  * SPDX-License-Identifier: Apache-2.0 */
 #include <math.h>
@@ -44,7 +44,7 @@ static const struct reward_option http_options[] = {
     {0},
 };
 
-/* NULL where none is asked for. */
+/* NULL where the reward names no token_env. */
 static enum err find_token(const char *variable, const char **token)
 {
     *token = variable[0] ? getenv(variable) : NULL;
@@ -93,7 +93,7 @@ static void http_close(void *state)
     http_client_close(((struct http *)state)->client);
 }
 
-/* ---- the jobs of a batch: some items each, or one program ---- */
+/* ---- the jobs of a batch: each some items, or one program ---- */
 
 struct talk {
     const struct http *http;
@@ -210,7 +210,7 @@ static struct verdict http_judge(const void *state, const struct reward_item *it
 
 const struct reward_kind reward_http = {
     .name = "http",
-    .help = "what a server says, asked over HTTP: ours, one of OpenRLHF's, or SandboxFusion",
+    .help = "what a server decides, over HTTP: yours, one of OpenRLHF's, or SandboxFusion",
     .fields = "",
     .options = http_options,
     .open = http_open,

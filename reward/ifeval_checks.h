@@ -7,8 +7,8 @@
  *   capital words   runs of letters, digits, - and ', not NLTK's tokens
  *   keywords        as they are, not as regular expressions
  *   arguments       one that is missing is an error, not drawn at random
- * Of our own: startend:start_checker {starter}, startend:sentence_end {sentence_end}, detectable_format:json_object;
- * relations "at most" and "exactly".
+ * Additions of our own: startend:start_checker {starter}, startend:sentence_end {sentence_end},
+ * detectable_format:json_object; relations "at most" and "exactly".
  *
  * SPDX-License-Identifier: Apache-2.0 */
 #ifndef REWARD_IFEVAL_CHECKS_H
@@ -21,7 +21,7 @@
 
 /* A response, and the arguments of the instruction at hand. */
 struct ifeval_check {
-    struct str text, lower; /* `lower`: the same in lower case */
+    struct str text, lower; /* `lower`: the text in lower case */
     const json_t *args;     /* an object, or NULL */
     struct arena *arena;
     const char *fault; /* set when an argument is missing or wrong: the answer means nothing then */

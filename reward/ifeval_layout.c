@@ -11,7 +11,7 @@ static bool is_blank(struct str text)
     return text_trim(text).length == 0;
 }
 
-/* The next piece of text.split(divider); false past the last. *at is SIZE_MAX behind it. */
+/* The next piece of text.split(divider); false past the last. *at is SIZE_MAX after it. */
 static bool next_piece(struct str text, struct str divider, size_t *at, struct str *out)
 {
     if (*at == SIZE_MAX) {
@@ -97,7 +97,7 @@ bool ifeval_placeholders(struct ifeval_check *check)
     return n >= ifeval_int(check, "num_placeholders");
 }
 
-/* Behind `parts` from `at` on, with at most one white space between them; 0 if they do not stand there. */
+/* Where `parts` end if they start at `at`, with at most one white space between them; else 0. */
 static size_t match_parts(struct str text, size_t at, const struct str *parts, int n)
 {
     for (int i = 0; i < n; i++) {
@@ -230,7 +230,7 @@ bool ifeval_json_object(struct ifeval_check *check)
     return found;
 }
 
-/* <<[^\n]+>>, in which something stands */
+/* <<[^\n]+>>, with some text inside */
 bool ifeval_title(struct ifeval_check *check)
 {
     struct str line;

@@ -1,10 +1,10 @@
-/* reward/language.c - does the model think in the language that it was asked in?
+/* reward/language.c - does the model think in the language of its prompt?
  *
  * The language consistency reward of DeepSeek-R1 (arXiv 2501.12948v2, eq. 7): words of the language / words, in the
  * thinking. Languages are known by their scripts (reward/script.h).
  *
- * What comes before <think> counts as thinking, so that it is no place to hide another language; where there are no tags of
- * thinking, or no words in it, all of the completion does. The names of R1's tags are of no language.
+ * What comes before <think> counts as thinking, so that it is no place to hide another language; where there are no
+ * tags of thinking, or no words in it, all of the completion does. The names of R1's tags are of no language.
  *
  * SPDX-License-Identifier: Apache-2.0 */
 #include <stdlib.h>
@@ -14,15 +14,15 @@
 #include "reward/script.h"
 #include "reward/tags.h"
 
-#define MOST_LANGUAGES 64
+#define MAX_LANGUAGES 64
 
 struct language {
     const char *field; /* "": one language for all */
     bool letters;
     enum tags_part part;
     int n;
-    const char *names[MOST_LANGUAGES];
-    struct script *scripts[MOST_LANGUAGES];
+    const char *names[MAX_LANGUAGES];
+    struct script *scripts[MAX_LANGUAGES];
 };
 
 static const struct reward_option language_options[] = {
@@ -35,7 +35,7 @@ static const struct reward_option language_options[] = {
 
 static enum err language_add(struct language *language, const char *name)
 {
-    BUG_ON(language->n == MOST_LANGUAGES);
+    BUG_ON(language->n == MAX_LANGUAGES);
     TRY(script_open(&language->scripts[language->n], name));
     language->names[language->n++] = name;
     return ERR_NONE;

@@ -1,4 +1,4 @@
-/* reward/launcher.c
+/* reward/launcher.c - a constructor that runs before main: fork, then wait for the program or for a signal.
  *
  * SPDX-License-Identifier: Apache-2.0 */
 #include "reward/launcher.h"

@@ -1,8 +1,8 @@
 /* reward/launcher.h - the process between ours and a reward program, so that no program outlives us.
  *
- * It is this executable started under another name: a constructor takes over before main, starts the program in a session of
- * its own and waits for it. It ends the program, with all that is in its group, when our process is gone however it went
- * (PR_SET_PDEATHSIG), or on SIGTERM; it ends as the program ends, with its status or by its signal.
+ * It is this executable started under another name: a constructor takes over before main, starts the program in a
+ * session of its own and waits for it. It ends the program, with all that is in its group, when our process is gone
+ * however it went (PR_SET_PDEATHSIG), or on SIGTERM; it ends as the program ends, with its status or by its signal.
  *
  *   argv: launcher_name, our pid, the program's words
  *   LAUNCHER_REPORT: a pipe, closed once the program runs; before that errno as an int, if it cannot be started

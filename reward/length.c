@@ -1,8 +1,8 @@
 /* reward/length.c - is the completion as long as it should be?
  *
- * With n the length and [least, most] what is wanted, d how far n lies outside, and m the margin:
+ * With n the length, [min, max] what is wanted, d the distance of n from it, and m the margin:
  *   1 if d = 0      1 - d / m  if d < m      0 otherwise
- * A target is least = most = target; its margin is the target itself unless given.
+ * A target is min = max = target; its margin is the target itself unless given.
  *
  * SPDX-License-Identifier: Apache-2.0 */
 #include "reward/rewards.h"
@@ -10,7 +10,7 @@
 
 struct length {
     enum text_unit unit;
-    int64_t target, least, most, margin;
+    int64_t target, min, max, margin;
     const char *target_field; /* "": none */
 };
 
@@ -31,16 +31,16 @@ static enum err length_open(void *state, const struct reward_values *values)
     length->unit = text_unit_of(reward_text(values, "unit"));
     length->target = reward_int(values, "target");
     length->target_field = reward_text(values, "target_field");
-    length->least = reward_int(values, "least");
-    length->most = reward_int(values, "most");
+    length->min = reward_int(values, "least");
+    length->max = reward_int(values, "most");
     length->margin = reward_int(values, "margin");
-    int n_given = (length->target > 0) + (*length->target_field != '\0') + (length->least > 0 || length->most > 0);
+    int n_given = (length->target > 0) + (*length->target_field != '\0') + (length->min > 0 || length->max > 0);
     if (n_given != 1) {
         return err_set(ERR_USAGE, "reward length needs one of target, target_field, or limits (least, most)");
     }
-    if (length->most > 0 && length->most < length->least) {
-        return err_set(ERR_USAGE, "reward length: least is %lld, above most, %lld; swap them", (long long)length->least,
-                       (long long)length->most);
+    if (length->max > 0 && length->max < length->min) {
+        return err_set(ERR_USAGE, "reward length: least is %lld, above most, %lld; swap them", (long long)length->min,
+                       (long long)length->max);
     }
     return ERR_NONE;
 }
@@ -48,7 +48,7 @@ static enum err length_open(void *state, const struct reward_values *values)
 static struct verdict length_judge(const void *state, const struct reward_item *item, const struct reward_call *call)
 {
     const struct length *length = state;
-    int64_t n, target = length->target, least = length->least, most = length->most ? length->most : INT64_MAX;
+    int64_t n, target = length->target, min = length->min, max = length->max ? length->max : INT64_MAX;
     if (!text_length(item, length->unit, &n)) {
         return verdict_error(TEXT_TOKENS_UNKNOWN);
     }
@@ -61,13 +61,13 @@ static struct verdict length_judge(const void *state, const struct reward_item *
         }
     }
     if (target > 0) {
-        least = most = target;
+        min = max = target;
     }
     int64_t margin = length->margin >= 0 ? length->margin : target;
-    int64_t outside = n < least ? least - n : n > most ? n - most : 0;
+    int64_t outside = n < min ? min - n : n > max ? n - max : 0;
     double score = outside == 0 ? 1 : outside < margin ? 1 - (double)outside / (double)margin : 0;
     char *text = arena_printf(call->arena, "%lld", (long long)n);
-    return verdict_ok(score, n < least ? "too short" : n > most ? "too long" : "right", str_of(text));
+    return verdict_ok(score, n < min ? "too short" : n > max ? "too long" : "right", str_of(text));
 }
 
 const struct reward_kind reward_length = {

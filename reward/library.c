@@ -1,4 +1,4 @@
-/* reward/library.c
+/* reward/library.c - dlopen, the ABI's checks, and copies of what a result holds.
  *
  * SPDX-License-Identifier: Apache-2.0 */
 #include "reward/library.h"
@@ -103,7 +103,7 @@ void library_close(struct library *library)
     free(library);
 }
 
-/* What lies before the NUL that must be there, as far as it is UTF-8. */
+/* The text before the NUL that must be there, as far as it is UTF-8. */
 static void close_text(char *text, size_t capacity)
 {
     text[capacity - 1] = '\0';

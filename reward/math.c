@@ -156,7 +156,7 @@ static struct verdict check_golds(const char *none, const struct str *golds, int
 static struct verdict math_judge(const void *state, const struct reward_item *item, const struct reward_call *call)
 {
     const struct math *math = state;
-    struct str golds[GOLD_MOST];
+    struct str golds[GOLD_MAX];
     int n = 0;
     const char *wrong = gold_read(item->fields, math->field, call->arena, golds, &n);
     if (wrong) {

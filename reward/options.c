@@ -1,4 +1,4 @@
-/* reward/options.c
+/* reward/options.c - one pass over the text; each option is checked against its row of the kind's table.
  *
  * SPDX-License-Identifier: Apache-2.0 */
 #include "reward/options.h"
@@ -63,8 +63,8 @@ static bool is_choice(const char *choices, const char *value)
 
 static enum err check_number(const char *reward, const struct reward_option *o, double value)
 {
-    if ((o->least != 0 || o->most != 0) && (value < o->least || value > o->most)) {
-        return err_set(ERR_USAGE, "reward %s: %s must be from %g to %g, not %g", reward, o->name, o->least, o->most,
+    if ((o->min != 0 || o->max != 0) && (value < o->min || value > o->max)) {
+        return err_set(ERR_USAGE, "reward %s: %s must be from %g to %g, not %g", reward, o->name, o->min, o->max,
                        value);
     }
     return ERR_NONE;
@@ -140,7 +140,7 @@ static enum err set_option(struct reward_values *values, const char *name, const
     return ERR_NONE;
 }
 
-/* A value in single quotes, whose opening one is at *at; '' is a quote. *at moves behind the closing one. */
+/* A value in single quotes, whose opening one is at *at; '' is a quote. *at moves past the closing one. */
 static enum err parse_quoted(struct reward_values *values, struct str text, size_t *at, const char *key,
                              const char **out)
 {
@@ -201,13 +201,13 @@ static enum err parse_option(struct reward_values *values, struct str text, size
 
 static enum err parse_all(struct reward_values *values, struct str text, size_t at)
 {
-    while (at <= text.length) { /* at the first option, or behind a comma */
+    while (at <= text.length) { /* at the first option, or after a comma */
         TRY(parse_option(values, text, &at));
         at++;
     }
     for (int i = 0; values->kind->options && values->kind->options[i].name; i++) {
         const struct reward_option *o = &values->kind->options[i];
-        BUG_ON(i >= OPTIONS_MOST);
+        BUG_ON(i >= OPTIONS_MAX);
         if (!values->texts[i] && !o->fallback) {
             return err_set(ERR_USAGE, "reward %s needs the option %s: %s", values->kind->name, o->name, o->help);
         }

@@ -6,11 +6,11 @@
 
 #include "reward/reward.h"
 
-#define OPTIONS_MOST 24
+#define OPTIONS_MAX 24
 
 struct reward_values {
     const struct reward_kind *kind;
-    const char *texts[OPTIONS_MOST]; /* of kind->options, in their order; in the arena */
+    const char *texts[OPTIONS_MAX]; /* of kind->options, in their order; in the arena */
     double weight;
     bool only_if_right; /* paid only where the first reward of the set without this option gives 1 or more */
     const char *label;

@@ -1,4 +1,4 @@
-/* reward/part.c
+/* reward/part.c - calls the kind's functions, and makes a score that is not finite an error.
  *
  * SPDX-License-Identifier: Apache-2.0 */
 #include "reward/part.h"

@@ -1,4 +1,5 @@
-/* reward/plain.c
+/* reward/plain.c - a recursive reader with a cap on depth; sets and dicts are sorted as they are read, then compared in
+ * order.
  *
  * SPDX-License-Identifier: Apache-2.0 */
 #include "reward/plain.h"
@@ -288,7 +289,7 @@ static bool read_tagged(struct reader *r, struct str tag, const struct plain *in
 static bool read_compound(struct reader *r, char close, struct plain *out)
 {
     struct list list = {0};
-    bool ok = r->depth < PLAIN_MOST_DEPTH;
+    bool ok = r->depth < PLAIN_MAX_DEPTH;
     r->at++;
     r->depth++;
     ok = ok && read_items(r, close, &list);
@@ -377,9 +378,9 @@ static bool same_number(const struct plain *got, const struct plain *want, doubl
 
 static bool same_set(const struct plain *got, const struct plain *want, double absolute, double relative)
 {
-    enum { MOST = 4096 };
-    bool used[MOST] = {false};
-    if (got->n != want->n || got->n > MOST) {
+    enum { MAX = 4096 };
+    bool used[MAX] = {false};
+    if (got->n != want->n || got->n > MAX) {
         return false;
     }
     for (size_t i = 0; i < want->n; i++) {

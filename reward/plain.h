@@ -2,8 +2,8 @@
  *
  * Made for text that a hostile program wrote: nesting is capped, integers are compared as decimal text and so have any
  * size, NaN and infinities equal nothing. What equals what:
- *   a list and a tuple with equal items; an integer and a float of the same value; a bool only a bool; a set only a set;
- *   dicts by key, where an integer key equals its decimal text (JSON has no other way to write it).
+ *   a list and a tuple with equal items; an integer and a float of the same value; a bool only a bool; a set only a
+ *   set; dicts by key, where an integer key equals its decimal text (JSON has no other way to write it).
  *
  * SPDX-License-Identifier: Apache-2.0 */
 #ifndef REWARD_PLAIN_H
@@ -12,7 +12,7 @@
 #include "base/arena.h"
 #include "base/str.h"
 
-#define PLAIN_MOST_DEPTH 512
+#define PLAIN_MAX_DEPTH 512
 
 enum plain_type {
     PLAIN_NULL,
@@ -31,7 +31,7 @@ struct plain {
     bool truth;
     struct str text;     /* PLAIN_INT: digits; PLAIN_TEXT: bytes; PLAIN_OTHER: the value's own text */
     double number;       /* PLAIN_FLOAT */
-    struct plain *items; /* a dict has its keys and values in turn, ordered by key */
+    struct plain *items; /* a dict: key, value, key, value ..., ordered by key */
     size_t n;
 };
 

@@ -1,4 +1,4 @@
-/* reward/plugin.c - a reward in a shared object (reward/strop_plugin.h), in a process beside ours or in ours.
+/* reward/plugin.c - a reward in a shared object (reward/strop_plugin.h), in a process of its own or in ours.
  *
  * SPDX-License-Identifier: Apache-2.0 */
 #include <string.h>

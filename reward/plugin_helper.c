@@ -108,7 +108,7 @@ static enum err serve(FILE *requests, int answers, const char *path, struct libr
     return result;
 }
 
-/* What the plug-in reads from stdin or prints must not meet the dialog. */
+/* What the plug-in reads from stdin or prints must not get into the dialog. */
 static int helper_main(const char *path)
 {
     struct library *library = NULL;

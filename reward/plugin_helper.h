@@ -1,4 +1,4 @@
-/* reward/plugin_helper.h - the process beside ours that has a plug-in loaded: this executable with other words.
+/* reward/plugin_helper.h - the process that has a plug-in loaded: this executable with other words.
  *
  * It speaks reward/dialog.h on its stdin and stdout; what the plug-in prints or logs goes to stderr.
  *

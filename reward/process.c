@@ -1,4 +1,4 @@
-/* reward/process.c
+/* reward/process.c - pipes that never block, poll with a moment at which every wait ends, and a launcher between.
  *
  * SPDX-License-Identifier: Apache-2.0 */
 #include "reward/process.h"
@@ -172,14 +172,14 @@ void process_stop(struct process *process)
     }
 }
 
-/* ---- speaking ---- */
+/* ---- reading and writing ---- */
 
 void process_say(struct process *process, struct str line)
 {
     strbuf_add_str(&process->unsent, line);
 }
 
-/* write() to a pipe that nobody may read any more: without the signal that would end us. */
+/* write() to a pipe whose reader may be gone: without the signal that would end us. */
 static ssize_t write_quietly(int fd, const void *data, size_t size)
 {
     sigset_t broken, before, pending;
@@ -227,7 +227,7 @@ static bool hear_some(struct process *process)
     return n > 0 || (n < 0 && again());
 }
 
-/* Keeps the end of what it says on stderr; false when that is closed. */
+/* Keeps the end of what it writes to stderr; false when that is closed. */
 static bool drain_some(struct process *process)
 {
     char chunk[CHUNK];
@@ -254,7 +254,7 @@ static void drain(struct process *process)
     }
 }
 
-/* A whole line in `heard` from `scanned` on, which moves on. */
+/* A whole line in `heard` from `scanned` on; `scanned` moves past what was looked at. */
 static bool take_line(struct process *process, size_t *scanned, struct str *line)
 {
     struct str heard = strbuf_view(&process->heard);
@@ -302,7 +302,7 @@ enum process_answer process_hear(struct process *process, double until, size_t l
         if ((fds[0].revents && !send_some(process)) || (fds[1].revents && !hear_some(process))) {
             return PROCESS_GONE;
         }
-        if (clock_seconds() > until) { /* also when it floods us */
+        if (clock_seconds() > until) { /* a flood of output must not keep us past the deadline either */
             return PROCESS_LATE;
         }
     }
@@ -310,7 +310,7 @@ enum process_answer process_hear(struct process *process, double until, size_t l
 
 /* ---- afterwards ---- */
 
-/* Lets a program that closed its pipes come to its end by itself, so that its own status is told. */
+/* Lets a program that closed its pipes end by itself, so that its own status is reported. */
 static void let_it_end(const struct process *process)
 {
     siginfo_t info = {0};

@@ -1,9 +1,9 @@
-/* reward/process.h - a program of the user beside ours, spoken to line by line.
+/* reward/process.h - a program of the user in a process of its own, with which we exchange lines.
  *
- * It runs in a session of its own, without a shell, with three pipes, and ends when we do (launcher.h). Nothing it does can
- * hold us: every wait has a moment (clock_seconds()) at which it ends, what it writes to stderr is drained while we wait and
- * only its end is kept, and stopping it kills its whole session's group. One thread at a time; the one that starts it must
- * not end before it.
+ * It runs in a session of its own, without a shell, with three pipes, and ends when we do (launcher.h). Nothing it does
+ * can hold us: every wait has a moment (clock_seconds()) at which it ends, what it writes to stderr is drained while we
+ * wait and only its end is kept, and stopping it kills its whole session's group. One thread at a time; the one that
+ * starts it must not end before it.
  *
  * SPDX-License-Identifier: Apache-2.0 */
 #ifndef REWARD_PROCESS_H
@@ -24,7 +24,7 @@ struct process {
     bool show;            /* pass its stderr on to ours */
     struct strbuf unsent; /* for its stdin */
     size_t sent;          /* bytes of `unsent` that are already written */
-    struct strbuf heard;  /* from its stdout */
+    struct strbuf heard;  /* read from its stdout */
     size_t taken;         /* bytes of `heard` that were handed out */
     char tail[PROCESS_TAIL];
     size_t tail_length;
@@ -32,7 +32,7 @@ struct process {
 
 enum process_answer {
     PROCESS_LINE, /* a whole line */
-    PROCESS_LATE, /* none in time; asking again goes on waiting */
+    PROCESS_LATE, /* none in time; a next call continues to wait */
     PROCESS_GONE, /* it ended, or closed its stdin or stdout */
     PROCESS_LONG, /* more bytes than allowed without an end of line */
 };
@@ -43,13 +43,13 @@ enum err process_start(struct process *process, char *const words[], bool show);
 void process_stop(struct process *process);
 bool process_running(const struct process *process);
 
-/* Puts a line (with its '\n') in front of the door; process_hear carries it in. */
+/* Queues a line (with its '\n'); process_hear writes it. */
 void process_say(struct process *process, struct str line);
-/* Waits until all that was said is written and a line came back; `line` is without its '\n', and valid until the next
+/* Waits until all queued lines are written and a line came back; `line` is without its '\n', and valid until the next
  * call. `limit`: bytes of a line. */
 enum process_answer process_hear(struct process *process, double until, size_t limit, struct str *line);
 
-/* Stops it and says in a few words how it ended and what it said last: "exit status 3; it said: No module named x". */
+/* Stops it and puts in a few words how it ended and its last output: "exit status 3; it said: No module named x". */
 const char *process_obituary(struct process *process, struct arena *arena);
 
 #endif

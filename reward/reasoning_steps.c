@@ -2,9 +2,9 @@
  *
  * open-r1's reasoning_steps_reward counts, from left to right and without overlap, what matches
  *   Step \d+:   ^\d+\.   \n-   \n\*   First,   Second,   Next,   Finally,
- * and gives min(1, count / 3). It pays for the form alone: "First,Second,Finally," or three bare bullets earn all of it, so
- * give it a small weight. Its comment says that "1." counts at the start of each line; its pattern sees only the start
- * of the text. The pattern is the default here, the comment an option.
+ * and gives min(1, count / 3). It pays for the form alone: "First,Second,Finally," or three bare bullets earn all of
+ * it, so give it a small weight. Its comment says that "1." counts at the start of each line; its pattern sees only the
+ * start of the text. The pattern is the default here, the comment an option.
  *
  * SPDX-License-Identifier: Apache-2.0 */
 #include "reward/rewards.h"
@@ -29,7 +29,7 @@ static enum err reasoning_steps_open(void *state, const struct reward_values *va
     return ERR_NONE;
 }
 
-/* Behind "\d+" and `end`, or 0 if that does not stand at `at`. */
+/* Past "\d+" and `end`, or 0 if these do not start at `at`. */
 static size_t numbered(struct str text, size_t at, char end)
 {
     size_t start = at, length;
@@ -39,7 +39,7 @@ static size_t numbered(struct str text, size_t at, char end)
     return at > start && at < text.length && text.data[at] == end ? at + 1 : 0;
 }
 
-/* Behind the step that begins at `at`, or 0. */
+/* Past the step that begins at `at`, or 0. */
 static size_t step_end(const struct reasoning_steps *steps, struct str text, size_t at)
 {
     static const struct str words[] = {{"\n-", 2},     {"\n*", 2},   {"First,", 6},

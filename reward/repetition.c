@@ -1,12 +1,14 @@
 /* reward/repetition.c - a penalty for saying the same thing again.
  *
- * arXiv 2502.03373, appendix C.2: (1 - distinct n-grams / n-grams) max_penalty; 0 with fewer than n units. Units are words in
- * lower case, as in open-r1, or characters, for scripts without spaces. (TRL takes tokens, which rewards do not see.)
+ * arXiv 2502.03373, appendix C.2: (1 - distinct n-grams / n-grams) max_penalty; 0 with fewer than n units. Units are
+ * words in lower case, as in open-r1, or characters, for scripts without spaces. (TRL takes tokens, which rewards do
+ * not see.)
  *
- * Beyond open-r1, for words, so that saying "wait" without end costs as much however it is written: the text is read once more
- * without characters that are not seen (Unicode's Cf: zero-width spaces and joiners) and without digits that follow three
- * letters or more ("wait1 wait2"), and, where that leaves a word of more than LONG_WORD characters, by characters, LETTERS of
- * them for each word of an n-gram. A reading of these counts if more than half of it is repeated.
+ * Beyond open-r1, for words, so that saying "wait" without end costs as much however it is written: the text is read
+ * once more without characters that are not seen (Unicode's Cf: zero-width spaces and joiners) and without digits that
+ * follow three letters or more ("wait1 wait2"), and, where that leaves a word of more than LONG_WORD characters, by
+ * characters, LETTERS of them for each word of an n-gram. A reading of these counts if more than half of it is
+ * repeated.
  *
  * SPDX-License-Identifier: Apache-2.0 */
 #include <stdlib.h>

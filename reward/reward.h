@@ -64,7 +64,7 @@ struct reward_call {
 /* Past the deadline, or stopped: what is not judged yet is an error. */
 bool reward_expired(const struct reward_call *call);
 bool reward_stopped(const struct reward_call *call);
-/* For what waits in a loop: how long at most before it looks at reward_stopped again. */
+/* For code that waits in a loop: the longest time, in seconds, before it looks at reward_stopped again. */
 #define REWARD_LOOK_SECONDS 0.2
 
 /* An option of a reward: "name:key=value,key=value" on the command line, a mapping in a recipe. */
@@ -72,7 +72,7 @@ struct reward_option {
     const char *name;
     enum { OPTION_BOOL, OPTION_INT, OPTION_NUMBER, OPTION_TEXT, OPTION_CHOICE } type;
     const char *fallback; /* the default, as text; NULL: must be given */
-    double least, most;   /* numbers; both 0: any */
+    double min, max;      /* numbers; both 0: any */
     const char *choices;  /* OPTION_CHOICE: "strict|graded" */
     const char *help;     /* one sentence */
 };
@@ -90,13 +90,13 @@ struct reward_kind {
     void (*close)(void *state); /* also after an open that failed; NULL: nothing to give back */
     size_t state_bytes;
     struct verdict (*judge)(const void *state, const struct reward_item *item, const struct reward_call *call);
-    /* For a reward that waits for others more than it computes: a set hands it a whole batch at once, on one thread, while
-     * the others judge. `seconds` is what an item may take, not counting that it waits for its turn, instead of the call's
-     * deadline. NULL: there is none. */
+    /* For a reward that waits for others more than it computes: a set hands it a whole batch at once, on one thread,
+     * while the others judge. `seconds` is what an item may take, not counting the time in the queue, instead of the
+     * call's deadline. NULL: there is none. */
     void (*judge_all)(const void *state, const struct reward_item *items, int n, double seconds,
                       const struct reward_call *call, struct verdict *verdicts);
-    /* Whether a row of the data set has what the reward reads: NULL, or a sentence, static or in the arena. NULL: where the
-     * kind has fields, the error of judging an empty completion; else any row will do. */
+    /* Whether a row of the data set has what the reward reads: NULL, or a sentence, static or in the arena. NULL: where
+     * the kind has fields, the error of judging an empty completion; else any row will do. */
     const char *(*check)(const void *state, const json_t *row, struct arena *arena);
     /* Why it will never judge again: its program or server failed time after time. Until then NULL. NULL: it cannot. */
     const char *(*dead)(const void *state, struct arena *arena);
@@ -115,11 +115,12 @@ const struct reward_kind *reward_find(const char *name);
 
 /* ---- a set of rewards, as a recipe or `strop score` uses it ----
  *
- * Text of a reward: its name, then options behind a colon, divided by commas: "format:mode=graded,weight=0.1". A value with
- * commas stands in single quotes, in which '' is a quote: "cosine_length:correct='countdown:needs_format,label=c'". A bare
- * name is true: "countdown:needs_format". `weight` (1), `label` (the reward's name) and `only_if_right` are options of all;
- * labels of a set differ from each other. A part with only_if_right is judged like the others, and added to the sum only
- * where the first part without it gave 1 or more: a format that anyone can have is paid for right answers alone. */
+ * Text of a reward: its name, then options after a colon, divided by commas: "format:mode=graded,weight=0.1". A value
+ * with commas is written in single quotes, in which '' is a quote:
+ * "cosine_length:correct='countdown:needs_format,label=c'". A bare name is true: "countdown:needs_format". `weight`
+ * (1), `label` (the reward's name) and `only_if_right` are options of all; labels of a set differ from each other. A
+ * part with only_if_right is judged like the others, and added to the sum only where the first part without it gave 1
+ * or more: a format that anyone can have is paid for right answers alone. */
 
 enum reward_on_error { ON_ERROR_DROP, ON_ERROR_ZERO, ON_ERROR_ABORT };
 
@@ -127,17 +128,17 @@ struct reward_spec {
     const char *text;
 };
 
-/* Opened, used and closed by one thread. seconds_per_item: what each part may take for an item; its deadline counts from
- * when the part starts, so that a slow part costs the others nothing. n_threads 0: one for each processor. */
+/* Opened, used and closed by one thread. seconds_per_item: what each part may take for an item; its deadline counts
+ * from when the part starts, so that a slow part costs the others nothing. n_threads 0: one per processor. */
 struct reward_set;
 enum err reward_set_open(struct reward_set **out, const struct reward_spec *specs, int n_specs,
                          enum reward_on_error on_error, double seconds_per_item, int n_threads);
 void reward_set_close(struct reward_set *set);
-/* stop: asked from any thread several times a second while the set judges; once it is true, what is not judged yet ends at
- * once, and reward_judge with ERR_STOPPED. NULL: never. */
+/* stop: called from any thread several times per second while the set judges; once it returns true, what is not judged
+ * yet ends at once, and reward_judge with ERR_STOPPED. NULL: never. */
 void reward_set_stop(struct reward_set *set, bool (*stop)(void));
-/* NULL, or what a row of the data set lacks for the first reward that cannot read it: "gsm8k: missing field 'answer'". In
- * the arena. */
+/* NULL, or what a row of the data set lacks for the first reward that cannot read it: "gsm8k: missing field 'answer'".
+ * In the arena. */
 const char *reward_set_check(const struct reward_set *set, const json_t *row, struct arena *arena);
 /* NULL, or which reward has died for good, and why. In the arena. */
 const char *reward_set_dead(const struct reward_set *set, struct arena *arena);
@@ -145,9 +146,9 @@ int reward_set_count(const struct reward_set *set);
 const char *reward_set_label(const struct reward_set *set, int i); /* for the metric rewards/LABEL/mean */
 double reward_set_weight(const struct reward_set *set, int i);
 
-/* The judgement of one item: the parts in the order of the set, and their weighted sum over those that are ok. A score that is
- * not finite is made an error. `dropped`: an error with ON_ERROR_DROP, or every part abstained; the sample must not be
- * trained on. */
+/* The judgement of one item: the parts in the order of the set, and their weighted sum over those that are ok. A score
+ * that is not finite is made an error. `dropped`: an error with ON_ERROR_DROP, or every part abstained; the sample must
+ * not be trained on. */
 struct judgement {
     struct verdict *parts; /* [reward_set_count] */
     double *seconds;       /* [reward_set_count] */
@@ -155,8 +156,9 @@ struct judgement {
     bool dropped;
 };
 
-/* Judges n items on the set's threads; results come in the order of the items whatever order they were judged in, and live
- * in `arena`. ERR_STATE with the reason if a part failed and the set is ON_ERROR_ABORT; ERR_STOPPED: see reward_set_stop. */
+/* Judges n items on the set's threads; results come in the order of the items whatever order they were judged in, and
+ * live in `arena`. ERR_STATE with the reason if a part failed and the set is ON_ERROR_ABORT; ERR_STOPPED: see
+ * reward_set_stop. */
 enum err reward_judge(struct reward_set *set, const struct reward_item *items, int n, struct arena *arena,
                       struct judgement *judgements);
 

@@ -1,4 +1,4 @@
-/* reward/script.c - one pattern a language, which finds its words and those of others, from left to right.
+/* reward/script.c - one pattern per language, which finds its words and those of others, from left to right.
  *
  * PCRE2 knows the scripts of Unicode; utf8proc does not.
  *
@@ -137,7 +137,7 @@ static struct script_count count_valid(const struct script *script, struct str t
         if (found == PCRE2_ERROR_NOMATCH) {
             break;
         }
-        BUG_ON(found < 0); /* the pattern asks for no stack and no backtracking */
+        BUG_ON(found < 0); /* the pattern needs no stack and no backtracking */
         struct str word = str_slice(text, ends[0], ends[1]);
         if (found == 1 || word.length == 1) {
             continue;

@@ -1,10 +1,10 @@
 /* reward/script.h - the words of a text by the script they are written in.
  *
- * A language is taken for the scripts it is written in: "en" is Latin, "ja" is Han, Hiragana and Katakana. Languages that
- * share a script are not told apart. A word is a run of letters and marks of one kind, either of the language's scripts or
- * of others; in scripts without spaces (Han, Hiragana, Katakana, Thai, Lao, Khmer, Myanmar) each letter counts as a word.
- * Left out, since mathematics in any language is full of them: letters of no script (Unicode "Common"), names of TeX
- * commands ("\frac"), and single ASCII letters.
+ * A language is taken for the scripts it is written in: "en" is Latin, "ja" is Han, Hiragana and Katakana. Languages
+ * that share a script are not distinguished. A word is a run of letters and marks of one kind, of the language's
+ * scripts or of others; in scripts without spaces (Han, Hiragana, Katakana, Thai, Lao, Khmer, Myanmar) each letter
+ * counts as a word. Left out, since mathematics in any language is full of them: letters of no script (Unicode
+ * "Common"), names of TeX commands ("\frac"), and single ASCII letters.
  *
  * SPDX-License-Identifier: Apache-2.0 */
 #ifndef REWARD_SCRIPT_H

@@ -1,4 +1,4 @@
-/* reward/sentence.c
+/* reward/sentence.c - one pass over the characters; a full stop is checked against the words around it.
  *
  * SPDX-License-Identifier: Apache-2.0 */
 #include "reward/sentence.h"
@@ -52,7 +52,7 @@ static bool is_abbreviation(struct str text, size_t start, size_t stop)
     return false;
 }
 
-/* Behind the run of stops and closing marks at `at`. */
+/* Past the run of stops and closing marks at `at`. */
 static size_t skip_marks(struct str text, size_t at, bool *wide)
 {
     size_t length;

@@ -1,7 +1,7 @@
 /* reward/set.c - several rewards as one: opening them, judging a batch on threads, adding up.
  *
- * Each worker thread has an arena for what its verdicts point to; they are reset at the next batch. The caller's arena gets
- * copies, in the order of the items.
+ * Each worker thread has an arena for what its verdicts point to; they are reset at the next batch. The caller's arena
+ * gets copies, in the order of the items.
  *
  * SPDX-License-Identifier: Apache-2.0 */
 #include <math.h>
@@ -66,10 +66,10 @@ struct reward_set {
     double seconds_per_item;
     bool (*stop)(void);
     struct pool *pool;
-    struct arena *arenas; /* one a worker */
+    struct arena *arenas; /* one per worker */
 };
 
-/* 0 asks for one thread for each processor that this process may use. */
+/* 0 means one thread per processor that this process may use. */
 static int set_threads(int n_threads)
 {
     cpu_set_t processors;
@@ -197,7 +197,7 @@ static bool takes_all(const struct reward_set *set, int part)
     return set->parts[part].values.kind->judge_all != NULL;
 }
 
-/* One part on every item; each is said to have taken its share of the time. */
+/* One part on every item; the time is shared out equally. */
 static void judge_all(const struct batch *batch, int part, struct arena *arena)
 {
     struct verdict *verdicts = ARENA_NEW(arena, struct verdict, batch->n);
@@ -241,7 +241,7 @@ static void judge_job(void *context, int job, int worker)
     }
 }
 
-/* Did the first part that others may wait for (only_if_right) give all? */
+/* Did the first part without only_if_right, which the others depend on, give 1 or more? */
 static bool is_right(const struct reward_set *set, const struct judgement *judgement)
 {
     int p = 0;
@@ -251,7 +251,7 @@ static bool is_right(const struct reward_set *set, const struct judgement *judge
     return p < set->n_parts && judgement->parts[p].kind == VERDICT_OK && judgement->parts[p].score >= 1;
 }
 
-/* The weighted sum; and copies of what lies in a worker's arena. */
+/* The weighted sum; texts in a worker's arena are copied. */
 static enum err finish_item(const struct reward_set *set, int i, struct judgement *judgement, struct arena *arena)
 {
     int n_ok = 0;

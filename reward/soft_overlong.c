@@ -8,7 +8,7 @@
 #include "reward/text.h"
 
 struct soft_overlong {
-    int64_t most, cache;
+    int64_t max, cache;
 };
 
 static const struct reward_option soft_overlong_options[] = {
@@ -20,7 +20,7 @@ static const struct reward_option soft_overlong_options[] = {
 static enum err soft_overlong_open(void *state, const struct reward_values *values)
 {
     struct soft_overlong *overlong = state;
-    overlong->most = reward_int(values, "max_completion_len");
+    overlong->max = reward_int(values, "max_completion_len");
     overlong->cache = reward_int(values, "soft_punish_cache");
     return ERR_NONE;
 }
@@ -30,17 +30,17 @@ static struct verdict soft_overlong_judge(const void *state, const struct reward
 {
     (void)call;
     const struct soft_overlong *overlong = state;
-    int64_t most = overlong->most ? overlong->most : item->max_tokens, free = most - overlong->cache, n;
+    int64_t max = overlong->max ? overlong->max : item->max_tokens, free = max - overlong->cache, n;
     if (!text_length(item, TEXT_TOKENS, &n)) {
         return verdict_error(TEXT_TOKENS_UNKNOWN);
     }
-    if (most <= 0) {
+    if (max <= 0) {
         return verdict_error("the limit of the run is not known; give max_completion_len");
     }
     if (n <= free) {
         return verdict_ok(0, "short enough", (struct str){0});
     }
-    if (n > most) {
+    if (n > max) {
         return verdict_ok(-1, "too long", (struct str){0});
     }
     return verdict_ok((double)(free - n) / (double)overlong->cache, "long", (struct str){0});

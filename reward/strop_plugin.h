@@ -1,7 +1,8 @@
 /* strop_plugin.h - what a reward in a shared object is: this header alone, any C compiler, no library.
  *
  *   #include "strop_plugin.h"
- *   static int score(void *state, const struct strop_item *items, size_t n, struct strop_result *out, uint64_t deadline_ns) ..
+ *   static int score(void *state, const struct strop_item *items, size_t n, struct strop_result *out,
+ *                    uint64_t deadline_ns) ..
  *   static const struct strop_plugin plugin = {STROP_PLUGIN_ABI, sizeof plugin, 0, "mine", "1.0", NULL, score, NULL};
  *   const struct strop_plugin *strop_plugin_v1(void) { return &plugin; }
  *
@@ -70,10 +71,12 @@ struct strop_host {
 struct strop_plugin {
     uint32_t abi, size, flags;
     const char *name, *version;
-    /* NULL: no state. `config`: a JSON object. 0, or not and a sentence in `error` (NUL-ended). `host` stays valid. */
+    /* NULL: no state. `config`: a JSON object. 0, or not 0 and a sentence in `error` (NUL-ended). `host` stays
+     * valid. */
     int (*create)(const struct strop_host *host, struct strop_text config, void **state, char *error,
                   size_t error_bytes);
-    /* Judges n items into out[n]. 0, or not if all of it failed. deadline_ns: of CLOCK_MONOTONIC; then nobody waits. */
+    /* Judges n items into out[n]. 0, or not if all of it failed. deadline_ns: of CLOCK_MONOTONIC; past it nobody
+     * waits. */
     int (*score)(void *state, const struct strop_item *items, size_t n, struct strop_result *out, uint64_t deadline_ns);
     void (*destroy)(void *state); /* NULL: nothing to do */
 };

@@ -1,7 +1,7 @@
-/* reward/tag_count.c - a quarter for each of the four tags that stands exactly once, on a line of its own.
+/* reward/tag_count.c - a quarter for each of the four tags that comes exactly once, on a line of its own.
  *
- * open-r1's tag_count_reward as it is: the line breaks belong to what it looks for, and it pays for tags in any order, with
- * anything or nothing between them. `format:mode=graded` pays for tags in their place.
+ * open-r1's tag_count_reward as it is: the line breaks belong to what it looks for, and it pays for tags in any order,
+ * with anything or nothing between them. `format:mode=graded` pays for tags in their place.
  *
  * SPDX-License-Identifier: Apache-2.0 */
 #include "reward/rewards.h"
@@ -45,7 +45,7 @@ static struct verdict tag_count_judge(const void *state, const struct reward_ite
 
 const struct reward_kind reward_tag_count = {
     .name = "tag_count",
-    .help = "the share of <think>, </think>, <answer>, </answer> that stand once, on lines of their own, as open-r1's",
+    .help = "the share of <think>, </think>, <answer>, </answer> that come once, on lines of their own, as open-r1's",
     .fields = "",
     .options = tag_count_options,
     .open = tag_count_open,

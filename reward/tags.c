@@ -1,4 +1,4 @@
-/* reward/tags.c
+/* reward/tags.c - finds each tag by plain search, then looks at what is before, between and after them.
  *
  * SPDX-License-Identifier: Apache-2.0 */
 #include "reward/tags.h"
@@ -73,13 +73,13 @@ bool tags_blank(struct str text)
     return text.length == 0;
 }
 
-/* Where each tag begins and ends: [first, 4), if each is there once and they are in order. */
+/* Where each tag of [first, 4) begins and ends, if each occurs once and they are in order. */
 struct places {
     size_t begin[4], end[4];
 };
 
-/* How many tags, from the first on, are there once, each after the one before it. A <think> that the prompt has must not
- * come again. */
+/* How many tags, from the first on, are there once, each after the one before it. A <think> that the prompt has must
+ * not come again. */
 static int place_tags(struct str text, bool prefilled, struct places *out)
 {
     *out = (struct places){0};
@@ -127,7 +127,8 @@ static bool holds_tag(struct str text)
     return false;
 }
 
-/* How many of `n` tags that are once and in order are in their place as well; inside[0] and [1]: thinking and answer. */
+/* How many of `n` tags that are once and in order are in their place as well; inside[0] and [1]: thinking and
+ * answer. */
 static int well_placed(struct str text, const struct places *at, bool prefilled, int n, struct str inside[2])
 {
     if (!prefilled && (n < 1 || !tags_blank(str_slice(text, 0, at->begin[0])))) {

@@ -1,4 +1,4 @@
-/* reward/text.c
+/* reward/text.c - utf8proc's categories and case mappings, one character after the other.
  *
  * SPDX-License-Identifier: Apache-2.0 */
 #include "reward/text.h"

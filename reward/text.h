@@ -19,7 +19,7 @@ bool text_is_format(uint32_t c); /* unseen: Unicode's category Cf, such as zero-
 int64_t text_characters(struct str text);
 struct str text_trim(struct str text); /* str.strip */
 
-/* The next field (str.split) or word (\w+) at or behind *at, which moves behind it; false at the end. */
+/* The next field (str.split) or word (\w+) at or after *at, which moves past it; false at the end. */
 bool text_next_field(struct str text, size_t *at, struct str *out);
 bool text_next_word(struct str text, size_t *at, struct str *out);
 
@@ -27,7 +27,7 @@ bool text_next_word(struct str text, size_t *at, struct str *out);
 struct str text_lower(struct arena *arena, struct str text);
 /* A copy for comparing without regard to case (str.casefold: STRASSE and Straße become equal). */
 struct str text_fold(struct arena *arena, struct str text);
-/* A copy in which runs of white space are `space` and none stands at the ends: str_of(" ") or nothing. */
+/* A copy without white space at its ends, and with `space` for each run of it inside: str_of(" ") or nothing. */
 struct str text_respace(struct arena *arena, struct str text, struct str space);
 
 /* How long a completion is. Tokens may be unknown: then false. */

@@ -1,8 +1,9 @@
 /* reward/think_format.c - reasoning between <think> and </think>, then the answer.
  *
- * TRL's think_format_reward asks that the text begins with <think>, has no other one, and has a </think> after it; so it pays
- * for "<think></think>". Here (mode strict) there must also be one </think> alone, something in the thinking and something
- * after it, which is in one pair of answer tags if there are any; and the completion must have ended by itself.
+ * TRL's think_format_reward asks that the text begins with <think>, has no other one, and has a </think> after it; so
+ * it pays for "<think></think>". Here (mode strict) there must also be one </think> alone, something in the thinking
+ * and something after it, which is in one pair of answer tags if there are any; and the completion must have ended by
+ * itself.
  *
  * SPDX-License-Identifier: Apache-2.0 */
 #include <string.h>

@@ -1,4 +1,4 @@
-/* reward/workers.c
+/* reward/workers.c - a thread takes a free process under a lock, asks it without, and gives it back.
  *
  * SPDX-License-Identifier: Apache-2.0 */
 #include "reward/workers.h"
@@ -16,7 +16,7 @@
 #include "reward/process.h"
 
 #define BACK_OFF_FIRST 0.1
-#define BACK_OFF_MOST  10.0
+#define BACK_OFF_MAX   10.0
 
 enum { ATTEMPTS = 2 };
 
@@ -38,14 +38,14 @@ struct workers {
     pthread_mutex_t lock;
     pthread_cond_t freed;
     int lost;       /* failures in a row, without a good answer of any process; guarded by the lock */
-    char last[400]; /* what was said of the last of them */
+    char last[400]; /* the sentence of the last of them */
 };
 
 /* ---- one worker, by the thread that has it ---- */
 
 static void worker_failed(struct worker *w)
 {
-    double delay = w->failures == 0 ? 0 : fmin(BACK_OFF_MOST, BACK_OFF_FIRST * ldexp(1, w->failures - 1));
+    double delay = w->failures == 0 ? 0 : fmin(BACK_OFF_MAX, BACK_OFF_FIRST * ldexp(1, w->failures - 1));
     process_stop(&w->process);
     w->ready = false;
     w->failures += w->failures < 30;
@@ -67,7 +67,7 @@ static enum err worker_start(const struct workers *workers, struct worker *w)
     return ERR_NONE;
 }
 
-/* Keeps count of what tells whether the program works at all. */
+/* Counts failures in a row, which show whether the program works at all. */
 static void workers_count(struct workers *workers, bool good, const char *why)
 {
     pthread_mutex_lock(&workers->lock);
@@ -92,7 +92,7 @@ const char *workers_dead(struct workers *workers, struct arena *arena)
 
 enum outcome { GOT, LOST, LATE };
 
-/* process_hear that a stop ends, as if it were late. */
+/* process_hear, which a stop ends as if the answer were late. */
 static enum process_answer hear(struct worker *w, double until, const struct reward_call *call, struct str *line)
 {
     enum process_answer answer;
@@ -254,7 +254,7 @@ static struct worker *worker_take(struct workers *workers, const struct reward_c
     return best;
 }
 
-/* A dead one is started before it is given back, where it need not wait, so that it gets ready while nobody wants it. */
+/* A dead process is started before it is given back, where it need not wait, so that it gets ready while it is idle. */
 static void worker_give(struct workers *workers, struct worker *w)
 {
     pthread_mutex_lock(&workers->lock);
@@ -292,7 +292,7 @@ struct verdict workers_judge(struct workers *workers, const struct reward_item *
     return v;
 }
 
-/* ---- all of them ---- */
+/* ---- all workers ---- */
 
 enum err workers_check_config(const char *reward, const char *config)
 {

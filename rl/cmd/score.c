@@ -346,8 +346,8 @@ static void print_option(const struct reward_option *o)
     static const char *const types[] = {
         [OPTION_BOOL] = "true|false", [OPTION_INT] = "N", [OPTION_NUMBER] = "X", [OPTION_TEXT] = "TEXT"};
     printf("    %s=%s", o->name, o->type == OPTION_CHOICE ? o->choices : types[o->type]);
-    if (o->type != OPTION_CHOICE && (o->least != 0 || o->most != 0)) {
-        printf(" from %g to %g", o->least, o->most);
+    if (o->type != OPTION_CHOICE && (o->min != 0 || o->max != 0)) {
+        printf(" from %g to %g", o->min, o->max);
     }
     if (o->fallback) {
         printf(" (%s)", *o->fallback ? o->fallback : "empty");

@@ -85,7 +85,7 @@ static void limits_hold(void **state)
     (void)state;
     struct strbuf text = STRBUF_INIT;
     struct expression e;
-    for (int depth = EXPRESSION_MOST_DEPTH; depth <= EXPRESSION_MOST_DEPTH + 1; depth++) {
+    for (int depth = EXPRESSION_MAX_DEPTH; depth <= EXPRESSION_MAX_DEPTH + 1; depth++) {
         strbuf_clear(&text);
         for (int i = 0; i < depth; i++) {
             strbuf_putc(&text, '(');
@@ -95,17 +95,17 @@ static void limits_hold(void **state)
             strbuf_putc(&text, ')');
         }
         const char *fault = expression_evaluate(strbuf_view(&text), &e);
-        assert_true((fault == NULL) == (depth == EXPRESSION_MOST_DEPTH));
+        assert_true((fault == NULL) == (depth == EXPRESSION_MAX_DEPTH));
     }
     strbuf_clear(&text);
-    for (int i = 0; i < EXPRESSION_MOST_NUMBERS; i++) {
+    for (int i = 0; i < EXPRESSION_MAX_NUMBERS; i++) {
         strbuf_puts(&text, i ? "+1" : "1");
     }
     assert_null(expression_evaluate(strbuf_view(&text), &e));
-    assert_int_equal(e.value.num, EXPRESSION_MOST_NUMBERS);
+    assert_int_equal(e.value.num, EXPRESSION_MAX_NUMBERS);
     strbuf_puts(&text, "+1");
     assert_string_equal(expression_evaluate(strbuf_view(&text), &e), "too many numbers");
-    while (text.length <= EXPRESSION_MOST_BYTES) {
+    while (text.length <= EXPRESSION_MAX_BYTES) {
         strbuf_putc(&text, ' ');
     }
     assert_string_equal(expression_evaluate(strbuf_view(&text), &e), "expression too long");

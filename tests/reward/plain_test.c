@@ -123,8 +123,8 @@ static void nesting_is_capped(void **state)
     memset(deep, '[', 200000);
     memset(deep + 200000, ']', 200000);
     assert_false(parses(deep, 400000));
-    assert_true(parses(deep + 200000 - PLAIN_MOST_DEPTH, (size_t)2 * PLAIN_MOST_DEPTH));
-    assert_false(parses(deep + 200000 - PLAIN_MOST_DEPTH - 1, (size_t)2 * PLAIN_MOST_DEPTH + 2));
+    assert_true(parses(deep + 200000 - PLAIN_MAX_DEPTH, (size_t)2 * PLAIN_MAX_DEPTH));
+    assert_false(parses(deep + 200000 - PLAIN_MAX_DEPTH - 1, (size_t)2 * PLAIN_MAX_DEPTH + 2));
 }
 
 int main(void)

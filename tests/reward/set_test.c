@@ -154,7 +154,7 @@ static void the_table_is_sound(void **state)
             assert_true((o->type == OPTION_CHOICE) == (o->choices != NULL));
             assert_true(strcmp(o->name, "weight") != 0 && strcmp(o->name, "label") != 0);
         }
-        assert_true(n <= OPTIONS_MOST);
+        assert_true(n <= OPTIONS_MAX);
     }
     assert_null(reward_find("no such"));
 }
