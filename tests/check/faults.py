@@ -285,15 +285,13 @@ def lr(case):
 def sft_end(case):
     """Trains on two turns and looks at what the model is most certain of after the reply."""
     llama = "Llama" in case["case"]
-    turn_end, ids, names = ("<|eot_id|>", [510, 509, 508], {508: "<|eot_id|>", 509: "<|eom_id|>", 510: "<|end_of_text|>"}) if llama else \
-        ("<|im_end|>", [0, 509], {509: "<|im_end|>", 508: "<|im_start|>"})
+    tokenizer = read_json(os.path.join(base, "tokenizer.json"))
+    first = 1 + max([*tokenizer["model"]["vocab"].values(), *(t["id"] for t in tokenizer["added_tokens"])])  # ids follow each other
+    texts = ["<|eot_id|>", "<|eom_id|>", "<|end_of_text|>"] if llama else ["<|im_start|>", "<|im_end|>"]
+    names = {first + i: text for i, text in enumerate(texts)}
+    turn_end, ids = ("<|eot_id|>", [first + 2, first + 1, first]) if llama else ("<|im_end|>", [0, first + 1])
     name = model(config={"eos_token_id": ids}, generation_config={"eos_token_id": ids})
-    tokenizer = read_json(f"{name}/tokenizer.json")
-    vocab = tokenizer["model"]["vocab"]
     for i, text in names.items():
-        old = next((k for k, v in vocab.items() if v == i), None)
-        if old is not None:
-            raise NotRun(f"id {i} of the tiny base is taken")
         tokenizer["added_tokens"].append({"id": i, "content": text, "special": True, "single_word": False, "lstrip": False, "rstrip": False, "normalized": False})
     write_json(f"{name}/tokenizer.json", tokenizer)
     jinja = "{% for m in messages %}{{ '[' + m['role'] + ']' + m['content'] + '" + turn_end + "' }}{% endfor %}{% if add_generation_prompt %}{{ '[assistant]' }}{% endif %}"
