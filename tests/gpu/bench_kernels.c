@@ -1,6 +1,6 @@
 /* tests/gpu/bench_kernels.c - speed of each kernel on a GPU, beside what this GPU can do.
  *
- *   bench_kernels [0.5B|1.5B]
+ *   bench_kernels [0.5B|1.5B [WORD]]
  *
  * First the limits, measured here and now: a large bf16 product, and a copy (bytes read and written). Then a line a kernel: its
  * time, the useful arithmetic and the bytes it cannot do without, and the share of the limit, which is the larger of the two
@@ -8,7 +8,8 @@
  * cannot hold together.
  *
  * Training: 16,640 rows, a prompt of 128 shared by 16 completions of 512, twice over; decoding: 512 sequences at position 384.
- * The LM head's loss, log-probabilities and gradients, also for 65,536 rows, which is how others measure it.
+ * The LM head's loss, log-probabilities and gradients, also for 65,536 rows, which is how others measure it. With a WORD only
+ * the lines that hold it.
  *
  * SPDX-License-Identifier: Apache-2.0 */
 #include <math.h>
@@ -43,6 +44,7 @@ static const struct shape shapes[] = {
 
 static struct bench {
     const struct shape *shape;
+    const char *word; /* of the lines wanted, or NULL */
     struct device *device;
     const struct ops *ops;
     double flops, bytes; /* a second: the limits */
@@ -122,6 +124,9 @@ static double time_of(void (*work)(void))
 
 static void tell(const char *name, void (*work)(void), double flops, double bytes)
 {
+    if (b.word && !strstr(name, b.word)) {
+        return;
+    }
     double s = time_of(work), share = fmax(flops / b.flops, bytes / b.bytes) / s;
     printf("%-34s %10.1f us %8.1f TFLOP/s %8.0f GB/s %6.1f %% of %s\n", name, 1e6 * s, 1e-12 * flops / s,
            1e-9 * bytes / s, 100 * share, flops / b.flops > bytes / b.bytes ? "arithmetic" : "memory");
@@ -512,11 +517,12 @@ static void bench_rest(bool training)
 int main(int argc, char **argv)
 {
     const char *name = argc > 1 ? argv[1] : "0.5B";
+    b.word = argc > 2 ? argv[2] : NULL;
     for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++) {
         b.shape = strcmp(shapes[i].name, name) == 0 ? &shapes[i] : b.shape;
     }
     if (!b.shape) {
-        fprintf(stderr, "usage: bench_kernels [0.5B|1.5B]\n");
+        fprintf(stderr, "usage: bench_kernels [0.5B|1.5B [WORD]]\n");
         return 2;
     }
     if (device_open(&b.device, "cuda") != ERR_NONE) {
