@@ -80,7 +80,7 @@ struct cuda_plan {
     int n_stores;
     const int32_t *pages;          /* device: the page lists, one after the other */
     const struct cuda_task *tasks; /* device: first those of at most `few` rows, then the others */
-    int n_few, n_many;
+    int n_few, n_many, n_rows;     /* n_rows: of the batch, up to the last span's end */
 };
 
 /* The plan of these spans, uploaded if the last ones were others. `rows`: tokens of a task; spans of at most `few` rows

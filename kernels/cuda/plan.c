@@ -91,14 +91,13 @@ static void align(struct plan_buffer *image)
     }
 }
 
-/* Tasks of the spans of at most `few` rows, or of the longer ones. In each span the last come first, as they take
- * longest. There are none if `rows` is 0. */
+/* Tasks of the spans of at most `few` rows, or of the longer ones. There are none if `rows` is 0. */
 static int add_tasks(struct plan_buffer *image, const struct span *spans, int n_spans, int rows, int few, bool longer)
 {
     int n = 0, pages = 0;
     for (int i = 0; rows > 0 && i < n_spans; i++) {
         int blocks = (spans[i].n_rows + rows - 1) / rows;
-        for (int b = blocks - 1; b >= 0 && longer == (spans[i].n_rows > few); b--, n++) {
+        for (int b = 0; b < blocks && longer == (spans[i].n_rows > few); b++, n++) {
             int left = spans[i].n_rows - b * rows;
             struct cuda_task task = {spans[i].row + b * rows, left < rows ? left : rows, spans[i].position + b * rows,
                                      pages};
@@ -107,6 +106,19 @@ static int add_tasks(struct plan_buffer *image, const struct span *spans, int n_
         pages += (int)pages_of(&spans[i]);
     }
     return n;
+}
+
+static int by_keys(const void *a, const void *b)
+{
+    const struct cuda_task *x = a, *y = b;
+    int keys_x = x->position + x->n_rows, keys_y = y->position + y->n_rows;
+    return keys_x != keys_y ? keys_y - keys_x : x->row - y->row;
+}
+
+/* The longest first, so that all end together. */
+static void sort_tasks(struct cuda_task *tasks, int n)
+{
+    qsort(tasks, (size_t)n, sizeof *tasks, by_keys);
 }
 
 static int add_stores(struct plan_buffer *image, const struct span *spans, int n_spans)
@@ -138,6 +150,12 @@ static void make_plan(struct cuda_plan *made, enum cuda_slot slot, const struct 
     size_t pages_at = image->used;
     for (int i = 0; i < n_spans; i++) {
         buffer_add(image, spans[i].pages, pages_of(&spans[i]) * sizeof(int32_t));
+    }
+    sort_tasks((struct cuda_task *)(void *)(image->data + tasks_at) + made->n_few, made->n_many);
+    made->n_rows = 0;
+    for (int i = 0; i < n_spans; i++) {
+        int end = spans[i].row + spans[i].n_rows;
+        made->n_rows = end > made->n_rows ? end : made->n_rows;
     }
     char *to = cuda_slot(slot, image->used);
     cuda_upload(to, image->data, image->used);
@@ -264,14 +282,42 @@ static void add_grad_tasks(struct grad *grad, const struct context *contexts, in
 {
     for (int c = 0; c < n_contexts; c++) {
         int n = contexts[c].n_rows, most = (n - 1) / CUDA_GRAD_ROWS * CUDA_GRAD_ROWS;
-        for (int first = most; first >= 0; first -= CUDA_GRAD_ROWS) { /* the last see most keys */
+        for (int first = most; first >= 0; first -= CUDA_GRAD_ROWS) {
             struct cuda_grad_task task = {c, first, c, -1};
             buffer_add(&grad->queries, &task, sizeof task);
         }
-        for (int first = 0; first < n; first += CUDA_GRAD_ROWS) { /* the first are seen by most queries */
+        for (int first = 0; first < n; first += CUDA_GRAD_ROWS) {
             add_key_tasks(grad, contexts, n_contexts, c, first);
         }
     }
+}
+
+/* The longest first, so that all end together; else as they were made. */
+static int by_work(int work_a, int work_b, const struct cuda_grad_task *a, const struct cuda_grad_task *b)
+{
+    int order[] = {work_b - work_a, a->context - b->context, a->first - b->first, a->with - b->with};
+    int i = 0;
+    while (i < 3 && order[i] == 0) {
+        i++;
+    }
+    return order[i];
+}
+
+static int by_keys_seen(const void *a, const void *b, void *contexts)
+{
+    const struct context *c = contexts;
+    const struct cuda_grad_task *x = a, *y = b;
+    return by_work(c[x->context].n_prefix + x->first, c[y->context].n_prefix + y->first, x, y);
+}
+
+static int queries_that_see(const struct context *contexts, const struct cuda_grad_task *t)
+{
+    return contexts[t->with].n_rows - (t->with == t->context ? t->first : 0);
+}
+
+static int by_queries_that_see(const void *a, const void *b, void *contexts)
+{
+    return by_work(queries_that_see(contexts, a), queries_that_see(contexts, b), a, b);
 }
 
 static const void *upload_at(char *base, size_t *at, const void *data, size_t bytes)
@@ -295,14 +341,18 @@ const struct cuda_grad_plan *cuda_plan_contexts(const struct context *contexts, 
     grad->contexts.used = grad->queries.used = grad->keys.used = grad->sums.used = 0;
     buffer_add(&grad->contexts, contexts, bytes);
     add_grad_tasks(grad, contexts, n_contexts);
+    made->n_queries = (int)(grad->queries.used / sizeof(struct cuda_grad_task));
+    made->n_keys = (int)(grad->keys.used / sizeof(struct cuda_grad_task));
+    made->n_sums = (int)(grad->sums.used / sizeof(struct cuda_parts_task));
+    qsort_r(grad->queries.data, (size_t)made->n_queries, sizeof(struct cuda_grad_task), by_keys_seen,
+            grad->contexts.data);
+    qsort_r(grad->keys.data, (size_t)made->n_keys, sizeof(struct cuda_grad_task), by_queries_that_see,
+            grad->contexts.data);
     char *to = cuda_slot(CUDA_SLOT_CONTEXTS, bytes + grad->queries.used + grad->keys.used + grad->sums.used + 64);
     made->contexts = upload_at(to, &at, contexts, bytes);
     made->queries = upload_at(to, &at, grad->queries.data, grad->queries.used);
     made->keys = upload_at(to, &at, grad->keys.data, grad->keys.used);
     made->sums = upload_at(to, &at, grad->sums.data, grad->sums.used);
-    made->n_queries = (int)(grad->queries.used / sizeof(struct cuda_grad_task));
-    made->n_keys = (int)(grad->keys.used / sizeof(struct cuda_grad_task));
-    made->n_sums = (int)(grad->sums.used / sizeof(struct cuda_parts_task));
     return made;
 }
 

@@ -42,7 +42,7 @@ static int release(void **state)
     return 0;
 }
 
-static const int32_t first_pages[] = {4, 2, 9}, second_pages[] = {7}, third_pages[] = {0, 5};
+static const int32_t first_pages[] = {4, 2, 9}, second_pages[] = {7}, third_pages[] = {0, 5, 3};
 
 static void rows_find_their_slots(void **state)
 {
@@ -71,15 +71,15 @@ static void check_task(const struct cuda_plan *plan, int i, int row, int n_rows,
 static void spans_are_cut_into_tasks_the_longest_first(void **state)
 {
     (void)state;
-    const struct span spans[] = {{0, 20, 250, first_pages}, {20, 2, 17, second_pages}, {22, 9, 190, third_pages}};
+    const struct span spans[] = {{0, 20, 250, first_pages}, {20, 2, 17, second_pages}, {22, 9, 255, third_pages}};
     const struct cuda_plan *plan = cuda_plan_spans(spans, 3, 9, 2);
     assert_int_equal(plan->n_few, 1);
     assert_int_equal(plan->n_many, 4);
     check_task(plan, 0, 20, 2, 17, second_pages);
     check_task(plan, 1, 18, 2, 268, first_pages);
     check_task(plan, 2, 9, 9, 259, first_pages);
-    check_task(plan, 3, 0, 9, 250, first_pages);
-    check_task(plan, 4, 22, 9, 190, third_pages);
+    check_task(plan, 3, 22, 9, 255, third_pages);
+    check_task(plan, 4, 0, 9, 250, first_pages);
     assert_int_equal((uintptr_t)plan->tasks % 16, 0);
     assert_int_equal((uintptr_t)plan->pages % 4, 0);
 }
@@ -107,16 +107,17 @@ static void equal_spans_are_uploaded_once(void **state)
     assert_int_equal(n_uploads, 4);
 }
 
-/* Every pair of a key block and a context that sees it has one task, and parts are numbered without gaps. */
+/* Every pair of a key block and a context that sees it has one task, those of most queries first; parts are numbered
+ * without gaps. */
 static void keys_of_a_shared_prompt_come_in_parts(void **state)
 {
     (void)state;
     static const struct context contexts[] = {
         {0, 0, 0, 150}, {0, 150, 150, 70}, {0, 130, 220, 33}, {0, 5, 253, 129}, {0, 0, 382, 1}};
     static const struct cuda_grad_task keys[] = {
-        {0, 0, 0, 0},  {0, 0, 1, 1},   {0, 0, 2, 2},   {0, 0, 3, 3},    {0, 64, 0, 4}, {0, 64, 1, 5},
-        {0, 64, 2, 6}, {0, 128, 0, 7}, {0, 128, 1, 8}, {0, 128, 2, 9},  {1, 0, 1, -1}, {1, 64, 1, -1},
-        {2, 0, 2, -1}, {3, 0, 3, -1},  {3, 64, 3, -1}, {3, 128, 3, -1}, {4, 0, 4, -1},
+        {0, 0, 0, 0},   {0, 0, 3, 3},   {3, 0, 3, -1},  {0, 64, 0, 4},   {0, 0, 1, 1},  {0, 64, 1, 5},
+        {0, 128, 1, 8}, {1, 0, 1, -1},  {3, 64, 3, -1}, {0, 0, 2, 2},    {0, 64, 2, 6}, {0, 128, 2, 9},
+        {2, 0, 2, -1},  {0, 128, 0, 7}, {1, 64, 1, -1}, {3, 128, 3, -1}, {4, 0, 4, -1},
     };
     static const struct cuda_parts_task sums[] = {{0, 0, 0, 4}, {0, 64, 4, 3}, {0, 128, 7, 3}};
     const struct cuda_grad_plan *plan = cuda_plan_contexts(contexts, 5);
@@ -128,7 +129,8 @@ static void keys_of_a_shared_prompt_come_in_parts(void **state)
     assert_int_equal(plan->n_sums, 3);
     assert_memory_equal(plan->sums, sums, sizeof sums);
     assert_memory_equal(plan->contexts, contexts, sizeof contexts);
-    assert_int_equal(plan->queries[0].first, 128); /* the last queries of a context first */
+    assert_int_equal(plan->queries[0].context, 1); /* those that see most keys first */
+    assert_int_equal(plan->queries[0].first, 64);
     int uploads = n_uploads;
     assert_ptr_equal(cuda_plan_contexts(contexts, 5), plan);
     assert_int_equal(n_uploads, uploads);
