@@ -175,7 +175,7 @@ struct context {
     int32_t prefix_row, n_prefix, row, n_rows;
 };
 
-/* dq, dk, dv += from dout; q, k, v are the forward's inputs (after rotary embedding). The gradient of a shared prefix
+/* dq, dk, dv from dout; q, k, v are the forward's inputs (after rotary embedding). The gradient of a shared prefix
  * is the sum over its sequences, in their order. */
 struct attention_grad_args {
     int n_contexts;

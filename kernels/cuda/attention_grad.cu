@@ -9,6 +9,7 @@
  *
  * SPDX-License-Identifier: Apache-2.0 */
 #include "kernels/cuda/attention.cuh"
+#include "kernels/cuda/attention_grad.cuh"
 
 extern "C" {
 #include "base/err.h"
@@ -17,41 +18,34 @@ extern "C" {
 static constexpr int THREADS = 128;
 static constexpr int ROWS = CUDA_GRAD_ROWS; /* of a block, 16 per warp */
 
-struct grad {
-    const struct context *contexts;
-    const struct cuda_grad_task *tasks;
-    const struct cuda_parts_task *sums;
-    int heads, H, J, D, qkv_stride, out_stride;
-    float scale, scale_log2;
-    const bf16 *q, *k, *v, *out, *dout;
-    const float *lse;
-    float *delta; /* [T, H] rowsum(dO O) */
-    float *parts; /* [part, J, 2, ROWS, D] */
-    bf16 *dq, *dk, *dv;
-};
-
 /* The row of the batch that holds key i of a context. */
 static __device__ __forceinline__ int key_row(const struct context &c, int i)
 {
     return i < c.n_prefix ? c.prefix_row + i : c.row + i - c.n_prefix;
 }
 
-/* delta, a warp per row and head */
-__global__ void delta_kernel(struct grad g, int n)
+/* delta: G lanes per row and head, 8 elements each */
+template <int G> __global__ void delta_kernel(struct grad g)
 {
-    int i = (int)(blockIdx.x * (THREADS / LANES) + threadIdx.x / LANES);
-    if (i >= n) {
-        return;
-    }
-    size_t at = (size_t)(i / g.H) * (size_t)g.out_stride + (size_t)(i % g.H) * (size_t)g.D;
+    int i = (int)((blockIdx.x * THREADS + threadIdx.x) / G), at = (int)threadIdx.x % G * 8;
     float sum = 0;
-    for (int k = threadIdx.x % LANES; k < g.D; k += LANES) {
-        sum = __fmaf_rn(to_float(g.dout[at + (size_t)k]), to_float(g.out[at + (size_t)k]), sum);
+    if (i < g.n_rows * g.H && at < g.D) {
+        size_t from = (size_t)(i / g.H) * (size_t)g.out_stride + (size_t)(i % g.H) * (size_t)g.D + (size_t)at;
+        sum = dot8(g.dout + from, g.out + from);
     }
-    sum = warp_sum(sum);
-    if (threadIdx.x % LANES == 0) {
+#pragma unroll
+    for (int far = G / 2; far > 0; far /= 2) {
+        sum = __fadd_rn(sum, __shfl_xor_sync(0xFFFFFFFFu, sum, far));
+    }
+    if (i < g.n_rows * g.H && at == 0) {
         g.delta[i] = sum;
     }
+}
+
+template <int G> static void launch_delta(const struct grad *g)
+{
+    delta_kernel<G><<<(unsigned)ceil_div(g->n_rows * g->H, THREADS / G), THREADS, 0, cuda.stream>>>(*g);
+    cuda_launched("delta");
 }
 
 /* Lines first .. first + LINES - 1, of which n exist; line i is row rows(i) of `base`. */
@@ -84,7 +78,7 @@ template <int DP, int KEYS> __global__ void __launch_bounds__(THREADS, 2) dq_ker
     extern __shared__ uint4 shared[];
     constexpr int LINE = line_of<DP>(), STAGE = 2 * KEYS * LINE;
     bf16 *queries = reinterpret_cast<bf16 *>(shared), *douts = queries + ROWS * LINE, *stages = douts + ROWS * LINE;
-    const struct cuda_grad_task t = g.tasks[blockIdx.x];
+    const struct cuda_grad_task t = g.queries[blockIdx.x];
     const struct context c = g.contexts[t.context];
     size_t head = blockIdx.y, j = head / (size_t)g.heads, D = (size_t)g.D;
     int n = c.n_rows - t.first < ROWS ? c.n_rows - t.first : ROWS, n_keys = c.n_prefix + t.first + n;
@@ -232,7 +226,7 @@ template <int DP, int QUERIES> __global__ void __launch_bounds__(THREADS, 2) dkv
     constexpr int LINE = line_of<DP>();
     bf16 *keys = reinterpret_cast<bf16 *>(shared), *values = keys + ROWS * LINE;
     struct query_stage<DP, QUERIES> *stages = (struct query_stage<DP, QUERIES> *)(values + ROWS * LINE);
-    const struct cuda_grad_task t = g.tasks[blockIdx.x];
+    const struct cuda_grad_task t = g.keys[blockIdx.x];
     const struct context c = g.contexts[t.context], w = g.contexts[t.with];
     size_t j = blockIdx.y, D = (size_t)g.D, head0 = j * (size_t)g.heads;
     int n = c.n_rows - t.first < ROWS ? c.n_rows - t.first : ROWS;
@@ -265,41 +259,59 @@ template <int DP, int QUERIES> __global__ void __launch_bounds__(THREADS, 2) dkv
     store_keys<DP>(g, t, c, t.part < 0 ? n : ROWS, dk, dv);
 }
 
+static __device__ __forceinline__ void add_four(float4 &x, const float4 &y)
+{
+    x.x += y.x, x.y += y.y, x.z += y.z, x.w += y.w;
+}
+
+/* Four elements of dK and four of dV a thread. */
 __global__ void add_parts_kernel(struct grad g)
 {
     const struct cuda_parts_task t = g.sums[blockIdx.x];
     const struct context c = g.contexts[t.context];
     size_t j = blockIdx.y, D = (size_t)g.D, step = (size_t)g.J * 2 * ROWS * D;
-    int n = c.n_rows - t.first < ROWS ? c.n_rows - t.first : ROWS;
-    for (int i = threadIdx.x; i < n * g.D; i += THREADS) {
-        const float *part = g.parts + ((size_t)t.part * (size_t)g.J + j) * 2 * ROWS * D + (size_t)i;
-        size_t at = (size_t)(c.row + t.first + i / g.D) * (size_t)g.qkv_stride + j * D + (size_t)(i % g.D);
-        float dk = to_float(g.dk[at]), dv = to_float(g.dv[at]);
-        for (int p = 0; p < t.n_parts; p++, part += step) {
-            dk += part[0];
-            dv += part[ROWS * D];
-        }
-        g.dk[at] = to_bf16(dk);
-        g.dv[at] = to_bf16(dv);
+    int n = c.n_rows - t.first < ROWS ? c.n_rows - t.first : ROWS, i = (int)(blockIdx.z * THREADS + threadIdx.x) * 4;
+    if (i >= n * g.D) {
+        return;
     }
+    const float *part = g.parts + ((size_t)t.part * (size_t)g.J + j) * 2 * ROWS * D + (size_t)i;
+    size_t at = (size_t)(c.row + t.first + i / g.D) * (size_t)g.qkv_stride + j * D + (size_t)(i % g.D);
+    uint2 *to_k = reinterpret_cast<uint2 *>(g.dk + at), *to_v = reinterpret_cast<uint2 *>(g.dv + at);
+    float4 dk = {}, dv = {};
+#pragma unroll 4
+    for (int p = 0; p < t.n_parts; p++, part += step) {
+        add_four(dk, *reinterpret_cast<const float4 *>(part));
+        add_four(dv, *reinterpret_cast<const float4 *>(part + ROWS * D));
+    }
+    *to_k = make_uint2(pack_bf16(dk.x, dk.y), pack_bf16(dk.z, dk.w));
+    *to_v = make_uint2(pack_bf16(dv.x, dv.y), pack_bf16(dv.z, dv.w));
 }
 
 /* ---- launches ---- */
 
 /* N: keys of a stage, or queries */
-template <int DP, int N> static void launch(struct grad *g, const struct cuda_grad_plan *plan)
+template <int DP, int N> static void launch(const struct grad *g, const struct cuda_grad_plan *plan)
 {
     constexpr size_t block = sizeof(bf16) * 2 * (size_t)ROWS * line_of<DP>();
     constexpr size_t bytes_q = block + 2 * sizeof(bf16) * 2 * (size_t)N * line_of<DP>();
     constexpr size_t bytes_kv = block + 2 * sizeof(struct query_stage<DP, N>);
     allow_shared<dq_kernel<DP, N>>(bytes_q);
     allow_shared<dkv_kernel<DP, N>>(bytes_kv);
-    g->tasks = plan->queries;
     dq_kernel<DP, N><<<dim3((unsigned)plan->n_queries, (unsigned)g->H), THREADS, bytes_q, cuda.stream>>>(*g);
     cuda_launched("attention's dQ");
-    g->tasks = plan->keys;
     dkv_kernel<DP, N><<<dim3((unsigned)plan->n_keys, (unsigned)g->J), THREADS, bytes_kv, cuda.stream>>>(*g);
     cuda_launched("attention's dK, dV");
+}
+
+static void launch_warps(const struct grad *g, const struct cuda_grad_plan *plan)
+{
+    g->D > 64 ? launch_delta<16>(g) : launch_delta<8>(g);
+    switch (padded_head(g->D)) {
+    case 16:
+    case 32: launch<32, 64>(g, plan); break;
+    case 64: launch<64, 64>(g, plan); break;
+    default: launch<128, 32>(g, plan); break;
+    }
 }
 
 void cuda_attention_grad(const struct attention_grad_args *a)
@@ -310,28 +322,20 @@ void cuda_attention_grad(const struct attention_grad_args *a)
     }
     const struct cuda_grad_plan *plan = cuda_plan_contexts(a->contexts, a->n_contexts);
     struct grad g = {};
-    g.contexts = plan->contexts;
-    g.sums = plan->sums;
-    g.heads = a->H / a->J, g.H = a->H, g.J = a->J, g.D = a->D;
+    g.contexts = plan->contexts, g.queries = plan->queries, g.keys = plan->keys, g.sums = plan->sums;
+    g.n_rows = plan->n_rows, g.heads = a->H / a->J, g.H = a->H, g.J = a->J, g.D = a->D;
     g.qkv_stride = a->qkv_stride, g.out_stride = a->out_stride;
     g.scale = a->scale, g.scale_log2 = a->scale * LOG2_E;
     g.q = (const bf16 *)a->q, g.k = (const bf16 *)a->k, g.v = (const bf16 *)a->v;
     g.out = (const bf16 *)a->out, g.dout = (const bf16 *)a->dout, g.lse = a->lse;
     g.dq = (bf16 *)a->dq, g.dk = (bf16 *)a->dk, g.dv = (bf16 *)a->dv;
-    int n = plan->n_rows * a->H;
-    g.delta = (float *)cuda_slot(CUDA_SLOT_DELTA, (size_t)n * sizeof(float));
+    g.delta = (float *)cuda_slot(CUDA_SLOT_DELTA, (size_t)g.n_rows * (size_t)a->H * sizeof(float));
     g.parts = (float *)cuda_slot(CUDA_SLOT_PARTS,
                                  (size_t)plan->n_parts * (size_t)a->J * 2 * ROWS * (size_t)a->D * sizeof(float));
-    delta_kernel<<<(unsigned)ceil_div(n, THREADS / LANES), THREADS, 0, cuda.stream>>>(g, n);
-    cuda_launched("delta");
-    switch (padded_head(a->D)) {
-    case 16:
-    case 32: launch<32, 64>(&g, plan); break;
-    case 64: launch<64, 64>(&g, plan); break;
-    default: launch<128, 32>(&g, plan); break;
-    }
+    attention_grad_flow_serves(&g) ? attention_grad_flow(&g, plan) : launch_warps(&g, plan);
     if (plan->n_sums > 0) {
-        add_parts_kernel<<<dim3((unsigned)plan->n_sums, (unsigned)a->J), THREADS, 0, cuda.stream>>>(g);
+        dim3 blocks = {(unsigned)plan->n_sums, (unsigned)a->J, (unsigned)ceil_div(ROWS * a->D, 4 * THREADS)};
+        add_parts_kernel<<<blocks, THREADS, 0, cuda.stream>>>(g);
         cuda_launched("add_parts");
     }
 }

@@ -91,6 +91,30 @@ __device__ __forceinline__ void store8(bf16 *p, const struct eight &e)
                                                pack_bf16(e.x[4], e.x[5]), pack_bf16(e.x[6], e.x[7]));
 }
 
+/* Eight elements times eight others, from the first to the last. */
+__device__ __forceinline__ float dot8(const bf16 *a, const bf16 *b)
+{
+    struct eight x = load8(a), y = load8(b);
+    float sum = 0;
+#pragma unroll
+    for (int i = 0; i < 8; i++) {
+        sum = __fmaf_rn(x.x[i], y.x[i], sum);
+    }
+    return sum;
+}
+
+/* Words w[0 .. 3] of four lanes: lane i gets word i of each. */
+__device__ __forceinline__ uint4 quad_transposed(uint32_t w0, uint32_t w1, uint32_t w2, uint32_t w3)
+{
+    bool odd = threadIdx.x % 2, upper = threadIdx.x / 2 % 2;
+    uint32_t got0 = __shfl_xor_sync(0xFFFFFFFFu, odd ? w0 : w1, 1),
+             got1 = __shfl_xor_sync(0xFFFFFFFFu, odd ? w2 : w3, 1);
+    uint32_t a0 = odd ? got0 : w0, a1 = odd ? w1 : got0, b0 = odd ? got1 : w2, b1 = odd ? w3 : got1;
+    uint32_t got2 = __shfl_xor_sync(0xFFFFFFFFu, upper ? a0 : b0, 2),
+             got3 = __shfl_xor_sync(0xFFFFFFFFu, upper ? a1 : b1, 2);
+    return upper ? make_uint4(got2, got3, b0, b1) : make_uint4(a0, a1, got2, got3);
+}
+
 /* vec_log of kernels/cpu/vec.h: x positive and normal */
 __device__ __forceinline__ float exact_log(float x)
 {
@@ -232,6 +256,16 @@ __device__ __forceinline__ void copies_commit()
 template <int N> __device__ __forceinline__ void copies_wait()
 {
     asm volatile("cp.async.wait_group %0;" ::"n"(N));
+}
+
+/* Whether this GPU has warpgroups and this build holds their code. */
+static inline bool wgmma_usable()
+{
+#ifdef STROP_SM90A
+    return cuda.capability == 90;
+#else
+    return false;
+#endif
 }
 
 /* Lets a kernel use more than 48 KiB of shared memory: before each of its launches, all with as many bytes. */

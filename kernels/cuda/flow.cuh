@@ -49,9 +49,10 @@ struct flow_sums {
     float c[128];
 };
 
-/* Describes `lines` lines of 64 elements at a time, permuted as wgmma reads them. What is outside of the operand reads
- * as 0. */
-static inline CUtensorMap flow_map(const struct operand &o, int lines)
+/* Describes an array of up to three dimensions and boxes of it, 64 elements wide, permuted as wgmma reads them.
+ * strides: bytes, from the second dimension on. What is outside of the array reads as 0. */
+static inline CUtensorMap flow_encode(const void *p, int n, const cuuint64_t *size, const cuuint64_t *strides,
+                                      const cuuint32_t *box)
 {
     static PFN_cuTensorMapEncodeTiled_v12000 encode;
     if (!encode) {
@@ -64,13 +65,20 @@ static inline CUtensorMap flow_map(const struct operand &o, int lines)
         encode = (PFN_cuTensorMapEncodeTiled_v12000)found;
     }
     CUtensorMap map;
-    cuuint64_t size[2] = {(cuuint64_t)o.depth, (cuuint64_t)o.rows}, stride[1] = {o.ld * sizeof(bf16)};
-    cuuint32_t box[2] = {FLOW_K, (cuuint32_t)lines}, step[2] = {1, 1};
-    CUresult result = encode(&map, CU_TENSOR_MAP_DATA_TYPE_BFLOAT16, 2, (void *)o.p, size, stride, box, step,
+    cuuint32_t step[3] = {1, 1, 1};
+    CUresult result = encode(&map, CU_TENSOR_MAP_DATA_TYPE_BFLOAT16, (cuuint32_t)n, (void *)p, size, strides, box, step,
                              CU_TENSOR_MAP_INTERLEAVE_NONE, CU_TENSOR_MAP_SWIZZLE_128B,
                              CU_TENSOR_MAP_L2_PROMOTION_L2_256B, CU_TENSOR_MAP_FLOAT_OOB_FILL_NONE);
     cuda_check(result == CUDA_SUCCESS ? cudaSuccess : cudaErrorInvalidValue, "cuTensorMapEncodeTiled");
     return map;
+}
+
+/* Of `lines` lines of 64 elements at a time. */
+static inline CUtensorMap flow_map(const struct operand &o, int lines)
+{
+    cuuint64_t size[2] = {(cuuint64_t)o.depth, (cuuint64_t)o.rows}, stride[1] = {o.ld * sizeof(bf16)};
+    cuuint32_t box[2] = {FLOW_K, (cuuint32_t)lines};
+    return flow_encode(o.p, 2, size, stride, box);
 }
 
 static inline struct flow flow_of(const struct operand &a, const struct operand &b)

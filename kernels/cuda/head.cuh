@@ -65,16 +65,6 @@ struct head_grad {
 void head_flow(const struct head *h);
 void head_grad_flow(const struct head_grad *g);
 
-/* Whether this GPU has warpgroups and this build holds their code. */
-static inline bool wgmma_usable()
-{
-#ifdef STROP_SM90A
-    return cuda.capability == 90;
-#else
-    return false;
-#endif
-}
-
 /* How sums are made: by warpgroups (head_flow), or by warps with copies of 16 bytes, or of single elements. */
 enum way { WARPGROUPS, WARPS, ELEMENTS };
 

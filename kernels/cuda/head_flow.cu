@@ -187,18 +187,6 @@ static __device__ __forceinline__ void tiles_of_rows(const struct head &h, const
     }
 }
 
-/* Words w[0 .. 3] of four lanes: lane i gets word i of each. */
-static __device__ __forceinline__ uint4 quad_transposed(uint32_t w0, uint32_t w1, uint32_t w2, uint32_t w3)
-{
-    bool odd = threadIdx.x % 2, upper = threadIdx.x / 2 % 2;
-    uint32_t got0 = __shfl_xor_sync(0xFFFFFFFFu, odd ? w0 : w1, 1),
-             got1 = __shfl_xor_sync(0xFFFFFFFFu, odd ? w2 : w3, 1);
-    uint32_t a0 = odd ? got0 : w0, a1 = odd ? w1 : got0, b0 = odd ? got1 : w2, b1 = odd ? w3 : got1;
-    uint32_t got2 = __shfl_xor_sync(0xFFFFFFFFu, upper ? a0 : b0, 2),
-             got3 = __shfl_xor_sync(0xFFFFFFFFu, upper ? a1 : b1, 2);
-    return upper ? make_uint4(got2, got3, b0, b1) : make_uint4(a0, a1, got2, got3);
-}
-
 /* One row's run of 32 tokens: of a lane s.c[first + 4 j], s.c[first + 4 j + 1], j = 0 .. 3 */
 template <bool ENTROPY>
 static __device__ __forceinline__ void dlogits_of_row(const struct head_grad &g, const struct flow_sums &s, int first,

@@ -29,7 +29,12 @@ static struct setup make_setup(int H, int J, int D)
     s.q = elements(n, 2, 1), s.k = elements(kv, 2, 2), s.v = elements(kv, 1, 3);
     s.k_pool = zeros(pool), s.v_pool = zeros(pool), s.out = zeros(n), s.lse = zeros((size_t)2 * LENGTH * (size_t)H);
     s.gq = gpu_elements(s.q, n), s.gk = gpu_elements(s.k, kv), s.gv = gpu_elements(s.v, kv);
-    s.gk_pool = gpu_elements(s.k_pool, pool), s.gv_pool = gpu_elements(s.v_pool, pool), s.gout = gpu_elements(s.out, n);
+    float *poison = zeros(pool); /* what nobody has stored must change nothing */
+    for (size_t i = 0; i < pool; i++) {
+        poison[i] = NAN;
+    }
+    s.gk_pool = gpu_elements(poison, pool), s.gv_pool = gpu_elements(poison, pool), s.gout = gpu_elements(s.out, n);
+    free(poison);
     s.glse = gpu_bytes(s.lse, (size_t)2 * LENGTH * (size_t)H * 4);
     return s;
 }
@@ -116,9 +121,9 @@ static void check_copy(int J, int D)
 
 /* ---- gradient ---- */
 
-/* Sequences with and without a prefix that they share; rows of all of them. */
-static const struct context contexts[] = {{0, 0, 0, 150}, {0, 150, 150, 70}, {0, 130, 220, 33}, {0, 5, 253, 129},
-                                          {0, 0, 382, 1}, {0, 0, 383, 65},   {383, 65, 448, 64}};
+/* Sequences with and without a prefix that they share, one without rows of its own; rows of all of them. */
+static const struct context contexts[] = {{0, 0, 0, 150}, {0, 150, 150, 70}, {0, 130, 220, 33},  {0, 5, 253, 129},
+                                          {0, 0, 382, 1}, {0, 0, 383, 65},   {383, 65, 448, 64}, {383, 65, 512, 0}};
 #define N_CONTEXTS ((int)(sizeof contexts / sizeof *contexts))
 #define GRAD_ROWS  512
 
