@@ -13,6 +13,7 @@
  *
  * SPDX-License-Identifier: Apache-2.0 */
 #include "kernels/cuda/attention.cuh"
+#include "kernels/cuda/attention_rows.cuh"
 
 extern "C" {
 #include "base/err.h"
@@ -21,25 +22,6 @@ extern "C" {
 static constexpr int THREADS = 128;
 static constexpr int MANY_ROWS = 64; /* rows of a block, 16 per warp */
 static constexpr int FEW_ROWS = 16;  /* rows of a block whose warps share the keys instead */
-static constexpr float NEVER = -__builtin_inff();
-
-struct block {
-    const struct cuda_task *tasks;
-    const int32_t *pages;
-    int heads; /* query heads per key/value head */
-    int H, J, D, q_stride, out_stride;
-    float scale_log2;
-    const bf16 *q, *k_pool, *v_pool;
-    bf16 *out;
-    float *lse;
-};
-
-/* Where query row r of a task begins in an array of rows. */
-static __device__ __forceinline__ size_t row_at(const struct block &b, const struct cuda_task &t, int r, int stride)
-{
-    size_t head = (size_t)blockIdx.y * (size_t)b.heads + (size_t)(r % b.heads);
-    return (size_t)(t.row + r / b.heads) * (size_t)stride + head * (size_t)b.D;
-}
 
 template <int DP, int ROWS>
 static __device__ void load_queries(const struct block &b, const struct cuda_task &t, bf16 *to)
@@ -48,7 +30,8 @@ static __device__ void load_queries(const struct block &b, const struct cuda_tas
     for (int i = threadIdx.x; i < ROWS * DP / 8; i += THREADS) {
         int r = i / (DP / 8), at = i % (DP / 8) * 8;
         bool there = r < R && at < b.D;
-        copy16(to + r * line_of<DP>() + at, b.q + (there ? row_at(b, t, r, b.q_stride) + (size_t)at : 0), there);
+        copy16(to + r * line_of<DP>() + at,
+               b.q + (there ? row_at(b, t, (int)blockIdx.y, r, b.q_stride) + (size_t)at : 0), there);
     }
 }
 
@@ -63,93 +46,6 @@ static __device__ void load_page(const struct block &b, const struct cuda_task &
         bool there = line < n && at < b.D;
         copy16(to + line * line_of<DP>() + at, pool + base + (there ? (size_t)line * (size_t)b.D + (size_t)at : 0),
                there);
-    }
-}
-
-/* ---- the softmax, for a lane's two rows: half 0 is row lane / 4, half 1 eight rows below ---- */
-
-/* Sums -> scaled scores, and -infinity from each row's limit on. first: the key of s[0]'s first column. */
-template <int N>
-static __device__ __forceinline__ void scale_and_hide(float s[N / 8][4], float scale, int first, const int limit[2])
-{
-#pragma unroll
-    for (int i = 0; i < N / 8; i++) {
-#pragma unroll
-        for (int e = 0; e < 4; e++) {
-            int key = first + i * 8 + (int)threadIdx.x % 4 * 2 + e % 2;
-            s[i][e] = key < limit[e / 2] ? __fmul_rn(s[i][e], scale) : NEVER;
-        }
-    }
-}
-
-template <int N> static __device__ __forceinline__ float row_most(const float s[N / 8][4], int half)
-{
-    float most = NEVER;
-#pragma unroll
-    for (int i = 0; i < N / 8; i++) {
-        most = fmaxf(most, fmaxf(s[i][2 * half], s[i][2 * half + 1]));
-    }
-    most = fmaxf(most, __shfl_xor_sync(0xFFFFFFFFu, most, 1));
-    return fmaxf(most, __shfl_xor_sync(0xFFFFFFFFu, most, 2));
-}
-
-/* Scores of a quarter -> weights; their sum. */
-static __device__ __forceinline__ float quarter_weights(float s[4][4], int half, float most)
-{
-    float sum = 0;
-#pragma unroll
-    for (int i = 0; i < 4; i++) {
-#pragma unroll
-        for (int e = 2 * half; e < 2 * half + 2; e++) {
-            s[i][e] = fast_exp2(__fsub_rn(s[i][e], most));
-            sum = __fadd_rn(sum, s[i][e]);
-        }
-    }
-    sum = __fadd_rn(sum, __shfl_xor_sync(0xFFFFFFFFu, sum, 1));
-    return __fadd_rn(sum, __shfl_xor_sync(0xFFFFFFFFu, sum, 2));
-}
-
-static __device__ __forceinline__ float next_sum(float l, float a, const float quarters[4])
-{
-    float sum = __fadd_rn(__fadd_rn(quarters[0], quarters[1]), __fadd_rn(quarters[2], quarters[3]));
-    return __fadd_rn(__fmul_rn(l, a), sum);
-}
-
-template <int COLUMNS> static __device__ __forceinline__ void shrink(float o[COLUMNS / 8][4], const float a[2])
-{
-#pragma unroll
-    for (int i = 0; i < COLUMNS / 8; i++) {
-#pragma unroll
-        for (int e = 0; e < 4; e++) {
-            o[i][e] = __fmul_rn(o[i][e], a[e / 2]);
-        }
-    }
-}
-
-/* Stores columns `first` .. of a lane's two rows, r and r + 8. */
-template <int COLUMNS>
-static __device__ __forceinline__ void store_rows(const struct block &b, const struct cuda_task &t, int r, int first,
-                                                  const float o[COLUMNS / 8][4], const float m[2], const float l[2])
-{
-#pragma unroll
-    for (int half = 0; half < 2; half++, r += 8) {
-        if (r >= t.n_rows * b.heads) {
-            return;
-        }
-        bf16 *out = b.out + row_at(b, t, r, b.out_stride);
-#pragma unroll
-        for (int i = 0; i < COLUMNS / 8; i++) {
-            int column = first + i * 8 + (int)threadIdx.x % 4 * 2;
-            if (column < b.D) {
-                *reinterpret_cast<uint32_t *>(out + column) =
-                    pack_bf16(__fdiv_rn(o[i][2 * half], l[half]), __fdiv_rn(o[i][2 * half + 1], l[half]));
-            }
-        }
-        if (b.lse && first == 0 && threadIdx.x % 4 == 0) {
-            size_t head = (size_t)blockIdx.y * (size_t)b.heads + (size_t)(r % b.heads);
-            b.lse[(size_t)(t.row + r / b.heads) * (size_t)b.H + head] =
-                __fadd_rn(__fmul_rn(m[half], LN_2), exact_log(l[half]));
-        }
     }
 }
 
@@ -187,17 +83,7 @@ template <int DP> __global__ void __launch_bounds__(THREADS) many_kernel(struct 
         copies_commit();
         int limit[2] = {t.position + row / b.heads + 1 - start, t.position + (row + 8) / b.heads + 1 - start};
         scale_and_hide<OPS_PAGE>(s, b.scale_log2, 0, limit);
-#pragma unroll
-        for (int half = 0; half < 2; half++) {
-            float most = fmaxf(m[half], row_most<OPS_PAGE>(s, half)), quarters[4];
-            a[half] = fast_exp2(__fsub_rn(m[half], most));
-#pragma unroll
-            for (int i = 0; i < 4; i++) {
-                quarters[i] = quarter_weights(s + 4 * i, half, most);
-            }
-            l[half] = next_sum(l[half], a[half], quarters);
-            m[half] = most;
-        }
+        page_weights(s, m, l, a);
         shrink<DP>(o, a);
         copies_wait<1>();
         __syncthreads();
@@ -208,7 +94,7 @@ template <int DP> __global__ void __launch_bounds__(THREADS) many_kernel(struct 
         }
         copies_commit();
     }
-    store_rows<DP>(b, t, row, 0, o, m, l);
+    store_rows<DP>(b, t, (int)blockIdx.y, row, 0, o, m, l);
 }
 
 /* ---- few rows: four warps share 16; each scores a quarter of the keys, then sums a quarter of the columns ---- */
@@ -297,7 +183,7 @@ template <int DP> __global__ void __launch_bounds__(THREADS) few_kernel(struct b
         }
         copies_commit();
     }
-    store_rows<COLUMNS>(b, t, row, warp * COLUMNS, o, m, l);
+    store_rows<COLUMNS>(b, t, (int)blockIdx.y, row, warp * COLUMNS, o, m, l);
 }
 
 /* ---- launches ---- */
@@ -327,21 +213,26 @@ void cuda_attention(const struct attention_args *a)
 {
     int heads = a->H / a->J, DP = padded_head(a->D);
     BUG_ON(a->D % 8 != 0 || a->D > 128 || heads > MANY_ROWS);
-    const struct cuda_plan *plan =
-        cuda_plan_spans(a->spans, a->n_spans, MANY_ROWS / heads, DP >= 64 ? FEW_ROWS / heads : 0);
     struct block b = {};
-    b.tasks = plan->tasks, b.pages = plan->pages;
     b.heads = heads, b.H = a->H, b.J = a->J, b.D = a->D;
     b.q_stride = a->q_stride, b.out_stride = a->out_stride;
     b.scale_log2 = a->scale * LOG2_E;
     b.q = (const bf16 *)a->q, b.k_pool = (const bf16 *)a->k_pool, b.v_pool = (const bf16 *)a->v_pool;
     b.out = (bf16 *)a->out, b.lse = a->lse;
+    bool flows = attention_flow_serves(&b);
+    int rows = (flows ? attention_flow_rows() : MANY_ROWS) / heads, few = DP >= 64 ? FEW_ROWS / heads : 0;
+    const struct cuda_plan *plan = cuda_plan_spans(a->spans, a->n_spans, rows, few);
+    b.tasks = plan->tasks, b.pages = plan->pages;
     if (DP == 128) {
         launch_few<128>(&b, plan->n_few);
     } else if (DP == 64) {
         launch_few<64>(&b, plan->n_few);
     }
     b.tasks += plan->n_few;
+    if (flows) {
+        attention_flow(&b, plan->n_many, plan->n_rows);
+        return;
+    }
     switch (DP) {
     case 16: launch_many<16>(&b, plan->n_many); break;
     case 32: launch_many<32>(&b, plan->n_many); break;
