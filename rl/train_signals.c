@@ -117,8 +117,9 @@ static const struct {
     int signal;
     void (*handler)(int);
 } actions[] = {
-    {SIGINT, on_stop},  {SIGTERM, on_stop}, {SIGHUP, on_stop},     {SIGXCPU, on_stop},
-    {SIGUSR1, on_save}, {SIGUSR2, on_save}, {SIGPIPE, on_nothing}, {SIGXFSZ, on_nothing},
+    {SIGINT, on_stop},  {SIGTERM, on_stop},   {SIGHUP, on_stop},     {SIGXCPU, on_stop},
+    {SIGALRM, on_stop}, {SIGVTALRM, on_stop}, {SIGIO, on_stop},      {SIGPWR, on_stop},
+    {SIGUSR1, on_save}, {SIGUSR2, on_save},   {SIGPIPE, on_nothing}, {SIGXFSZ, on_nothing},
 };
 #define N_ACTIONS (sizeof actions / sizeof *actions)
 

@@ -2,7 +2,7 @@
  *
  *   SIGNALS=100 LOCKS=8 LIMITS=40 SEED=1 build/release/tests/fault/disturb
  *
- *   signals   TERM, INT, HUP, XCPU, USR1, USR2 and PIPE at random instants, singly or in pairs
+ *   signals   TERM, INT, HUP, XCPU, USR1, USR2, PIPE, ALRM, VTALRM, IO and PWR at random instants, singly or in pairs
  *   locks     another process holds run.db, for less and for longer than the run waits
  *   limits    files may not grow beyond a drawn size (RLIMIT_FSIZE), or the disk is said to be full
  *
@@ -42,8 +42,10 @@ enum err __wrap_file_space_left(const char *path, uint64_t *bytes)
 
 /* ---- signals ---- */
 
-static const int signals[] = {SIGTERM, SIGINT, SIGHUP, SIGXCPU, SIGUSR1, SIGUSR2, SIGPIPE};
-static const char *const signal_names[] = {"TERM", "INT", "HUP", "XCPU", "USR1", "USR2", "PIPE"};
+static const int signals[] = {SIGTERM, SIGINT,  SIGHUP,    SIGXCPU, SIGUSR1, SIGUSR2,
+                              SIGPIPE, SIGALRM, SIGVTALRM, SIGIO,   SIGPWR};
+static const char *const signal_names[] = {"TERM", "INT",  "HUP",    "XCPU", "USR1", "USR2",
+                                           "PIPE", "ALRM", "VTALRM", "IO",   "PWR"};
 
 /* "saved at step N" in the last log; 0: it does not say so. */
 static int said_saved(void)
@@ -63,7 +65,7 @@ static const char *torment(int *sent)
     for (int starts = 0; starts < 100; starts++) {
         struct child_recipe job = {"try", state_recipe};
         pid_t pid = child_start(child_train, &job);
-        int which = draw(7), status = 0;
+        int which = draw((int)(sizeof signals / sizeof *signals)), status = 0;
         bool twice = draw(4) == 0, over = false;
         for (double until = clock_seconds() + seconds * draw(1000) / 900; !over && clock_seconds() < until;
              rest(0.0005)) {
