@@ -138,6 +138,10 @@ static void untie_if_different(struct load *load)
 
 static enum err open_gguf(struct load *load, const char *path)
 {
+    size_t length = strlen(path);
+    if (length > 5 && strcmp(path + length - 5, ".yaml") == 0) {
+        return err_set(ERR_USAGE, "%s is a recipe; name a model, or the folder of the run that the recipe made", path);
+    }
     TRY(gguf_open(&load->gguf, path));
     load->is_gguf = true;
     return gguf_model_config(&load->gguf, &load->config);

@@ -70,9 +70,11 @@ static const struct foreign_key foreign_keys[] = {
      "there is no critic; remove the key"},
     {"algorithm.adv_estimator advantage_estimator algo.advantage.*",
      "group-relative advantages are built in: scale_rewards and advantage_baseline choose their form"},
-    {"init_kl_coef algorithm.use_kl_in_reward algorithm.kl_ctrl* kl_target use_kl_loss "
+    {"init_kl_coef kl_coef kl_loss_coef algorithm.use_kl_in_reward algorithm.kl_ctrl* kl_target use_kl_loss "
      "actor_rollout_ref.actor.use_kl_loss",
      "write beta, the weight of the divergence in the loss; 0: no reference model"},
+    {"clip_ratio cliprange clip_range clip_eps eps_clip ppo_clip",
+     "write epsilon, and epsilon_high where the upper bound is another"},
     {"reward_clip_range overlong_buffer* reward_model.overlong_buffer*",
      "write the reward soft_overlong in reward_funcs"},
     /* data */

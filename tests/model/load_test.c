@@ -147,6 +147,7 @@ static void indices_are_checked(void **state)
     folder_close(&f);
     assert_refused("/tmp/no/such/model", *state, ERR_IO, "no such model");
     assert_refused("tests/golden/make_models.py", *state, ERR_FORMAT, "not a GGUF");
+    assert_refused("recipes/tiny/r1-zero.yaml", *state, ERR_USAGE, "is a recipe");
 }
 
 static void tensors_must_be_those_of_the_config(void **state)

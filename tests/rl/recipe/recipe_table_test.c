@@ -295,6 +295,8 @@ static void keys_of_others_are_answered(void **state)
         {"critic.optim.lr", "no critic"},
         {"algorithm.adv_estimator", "advantage_baseline"},
         {"init_kl_coef", "beta"},
+        {"kl_coef", "beta"},
+        {"clip_ratio", "epsilon_high"},
         {"prompt_data", "dataset_name"},
         {"pretrain", "model_name_or_path"},
         {"generate_max_len", "max_completion_length"},
