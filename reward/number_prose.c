@@ -92,7 +92,8 @@ static const char next_to[] = BLANKS "\n$*_(){}[]\\";
 /* "twice 18", "the square root of 18", "up to 18", "divided by 18" */
 static bool changed_before(struct str text, size_t begin)
 {
-    static const char *const joints[] = {"of", "to", "the", "by", "from", NULL}, *const up[] = {"up", NULL};
+    static const char *const joints[] = {"of", "to", "the", "by", "from", NULL},
+                             *const next[] = {"up", "after", "before", NULL}, *const equal[] = {"equal", NULL};
     size_t end = skip_back(text, begin, next_to);
     bool joined = false;
     struct str word = end < begin ? word_before(text, end) : (struct str){0};
@@ -101,22 +102,25 @@ static bool changed_before(struct str text, size_t begin)
         word = word_before(text, end);
         joined = true;
     }
+    if (joined && is_one_of(word, equal)) { /* "less than or equal to 18" */
+        word = word_before(text, skip_back(text, (size_t)(word.data - text.data), BLANKS));
+    }
     enum number_word kind = word.length ? number_word(word) : NUMBER_WORD_OTHER;
-    return kind == NUMBER_WORD_CHANGES || (joined && kind == NUMBER_WORD_MINUS) || is_one_of(word, up);
+    return kind == NUMBER_WORD_CHANGES || (joined && kind == NUMBER_WORD_MINUS) || is_one_of(word, next);
 }
 
 /* "18 thousand", "18 more than", "18 and a half", "18 at least", "18 to the second power" */
 static bool changed_after(struct str text, size_t end)
 {
-    static const char *const later[] = {"half",      "halves",   "quarter",     "quarters", "least",     "most",
-                                        "thousand",  "million",  "hundred",     "billion",  "thousands", "dozen",
-                                        "millions",  "maximum",  "minimum",     "power",    "powers",    "root",
-                                        "factorial", "base",     "hexadecimal", "hex",      "binary",    "octal",
-                                        "too",       "some",     "counting",    "take",     "zero",      "error",
-                                        "mistake",   "excluded", "ruled",       NULL},
-                             *const times[] = {"times", "over", NULL}, *const than[] = {"than", NULL},
-                             *const compared[] = {"more", "less", "fewer", NULL}, *const joint[] = {"and", NULL},
-                             *const up[] = {"up", "more", "over", NULL};
+    static const char
+        *const later[] = {"half",    "halves",  "quarter", "quarters",  "least",     "most",     "thousand",
+                          "million", "hundred", "billion", "thousands", "dozen",     "millions", "maximum",
+                          "minimum", "power",   "powers",  "root",      "factorial", "base",     "hexadecimal",
+                          "hex",     "binary",  "octal",   "too",       "some",      "counting", "take",
+                          "zero",    "error",   "mistake", "excluded",  "ruled",     NULL},
+               *const times[] = {"times", "over", NULL}, *const than[] = {"than", NULL},
+               *const compared[] = {"more", "less", "fewer", NULL}, *const joint[] = {"and", NULL},
+               *const only[] = {"only", NULL}, *const when[] = {"if", NULL}, *const up[] = {"up", "more", "over", NULL};
     size_t at = end;
     struct str first = {0};
     for (int n = 0; n < 4; n++) {
@@ -127,7 +131,8 @@ static bool changed_after(struct str text, size_t end)
         struct str word = word_at(text, at);
         bool factor = n == 1 && ((word.length == 1 && word.data[0] != 'a' && is_one_of(first, times)) ||
                                  (is_one_of(first, compared) && is_one_of(word, than)) ||
-                                 (is_one_of(first, joint) && is_one_of(word, up)));
+                                 (is_one_of(first, joint) && is_one_of(word, up)) ||
+                                 (is_one_of(first, only) && is_one_of(word, when)));
         if (!word.length) {
             return false;
         }

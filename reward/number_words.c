@@ -22,7 +22,7 @@ static const struct {
      "hardly barely scarcely deny denied denies reject rejected refuse disagree contrary opposite unknown unsure "
      "uncertain "
      "undefined impossible unless except excluding instead rather otherwise else maybe perhaps possibly "
-     "pretend kidding joke joking excludes exclude",
+     "pretend kidding joke joking excludes exclude anywhere somewhere",
      NUMBER_WORD_NEGATION},
     {"negation bil mio mrd milliard milliards mille tausend tsd doz some counting give multiple multiples factor "
      "factors "
