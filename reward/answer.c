@@ -1,4 +1,4 @@
-/* reward/answer.c - reasoning, tags and boxes; what stands without them is found in answer_phrase.c.
+/* reward/answer.c - reasoning, tags and boxes; answers without them are found in answer_phrase.c.
  *
  * SPDX-License-Identifier: Apache-2.0 */
 #include "reward/answer.h"
@@ -10,8 +10,8 @@
 #include "reward/number.h"
 #include "reward/tags.h"
 
-#define MOST_BETWEEN       60 /* bytes between two boxes of a run */
-#define MOST_WORDS_BETWEEN 40 /* with words */
+#define MAX_BETWEEN       60 /* bytes between two boxes of a run */
+#define MAX_WORDS_BETWEEN 40 /* with words */
 
 static bool is_space(char c)
 {
@@ -83,7 +83,7 @@ static size_t box_command(struct str text, size_t at)
 
 /* The last box that begins before `end`: where, and where its inside may begin. A plain loop: a text of nothing but
  * backslashes would call memrchr for each. */
-static bool box_before(struct str text, size_t end, size_t *begin, size_t *behind)
+static bool box_before(struct str text, size_t end, size_t *begin, size_t *after)
 {
     const char *last = end ? memrchr(text.data, '\\', end) : NULL;
     end = last ? (size_t)(last - text.data) + 1 : 0;
@@ -91,20 +91,20 @@ static bool box_before(struct str text, size_t end, size_t *begin, size_t *behin
         size_t length = text.data[end] == '\\' ? box_command(text, end) : 0;
         if (length) {
             *begin = end;
-            *behind = end + length;
+            *after = end + length;
             return true;
         }
     }
     return false;
 }
 
-/* May `between` stand between two answers of one list? Blanks, signs, "and", "or", and LaTeX for blanks and for text.
+/* May `between` come between two answers of one list? Blanks, signs, "and", "or", and LaTeX for blanks and for text.
  * *about: there is an "approximately" in it. */
 static bool joins(struct str between, bool *about)
 {
     static const char *const words[] = {"and", "or", "quad", "qquad", "text", "mbox", "textrm", "approx"};
     *about = false;
-    if (between.length > MOST_BETWEEN) {
+    if (between.length > MAX_BETWEEN) {
         return false;
     }
     for (size_t i = 0; i < between.length; i++) {
@@ -133,10 +133,10 @@ static bool joins(struct str between, bool *about)
 
 static void boxes_extend(struct str text, size_t begin, struct answer *out)
 {
-    size_t behind, previous;
-    while (out->n_boxes < ANSWER_MOST_BOXES && box_before(text, begin, &previous, &behind)) {
+    size_t after, previous;
+    while (out->n_boxes < ANSWER_MAX_BOXES && box_before(text, begin, &previous, &after)) {
         struct str inside;
-        size_t end = box_inside(text, behind, begin, &inside);
+        size_t end = box_inside(text, after, begin, &inside);
         bool about;
         if (!end || !inside.length || !joins(str_slice(text, end, begin), &about)) {
             out->more_boxes = true;
@@ -154,10 +154,10 @@ static void boxes_extend(struct str text, size_t begin, struct answer *out)
 
 bool answer_boxes(struct str text, bool lenient, struct answer *out)
 {
-    size_t begin, behind, end = text.length;
-    for (int undone = 0; undone <= ANSWER_MOST_UNDONE && box_before(text, end, &begin, &behind); undone++) {
+    size_t begin, after, end = text.length;
+    for (int undone = 0; undone <= ANSWER_MAX_UNDONE && box_before(text, end, &begin, &after); undone++) {
         struct str inside;
-        if (box_inside(text, behind, text.length, &inside)) {
+        if (box_inside(text, after, text.length, &inside)) {
             if (!inside.length) {
                 return false;
             }
@@ -184,8 +184,8 @@ static bool starts_word(struct str text, const char *word)
            (text.length == length || !is_letter(text.data[length]) || (text.data[length] == 's'));
 }
 
-/* "-\\boxed{18}", "2\\boxed{18}", "\\frac{\\boxed{18}}{2}", "not \\boxed{18}": does what comes before the box make another value of it?
- * A dash and a blank is a bullet. */
+/* "-\\boxed{18}", "2\\boxed{18}", "\\frac{\\boxed{18}}{2}", "not \\boxed{18}": does what comes before the box make
+ * another value of it? A dash and a blank is a bullet. */
 static bool changed_before(struct str before)
 {
     static const struct str ends[] = {
@@ -215,8 +215,8 @@ static bool changed_before(struct str before)
     return str_ends(before, STR("n't"));
 }
 
-/* "\\boxed{18}^2", "\\boxed{18} thousand", "\\boxed{18} or 17", "\\boxed{18} is wrong": the same of what comes after it. Degrees, a
- * percent sign and units change nothing. */
+/* "\\boxed{18}^2", "\\boxed{18} thousand", "\\boxed{18} or 17", "\\boxed{18} is wrong": does what comes after
+ * the box change its value? Degrees, a percent sign and units change nothing. */
 static bool changed_after(struct str after)
 {
     static const char *const joined[] = {"^", "_", "/", NULL}, *const apart[] = {"+",      "-",  "/", "\\times",
@@ -262,24 +262,24 @@ static bool changed_after(struct str after)
 /* Does what is around the box with this inside say that another value is meant? */
 static bool changed_box(struct str text, struct str first, struct str last)
 {
-    size_t begin, behind;
+    size_t begin, after;
     struct str before = str_slice(text, 0, (size_t)(first.data - text.data)), inside;
     struct str to_last = str_slice(text, 0, (size_t)(last.data - text.data));
-    if (!box_before(before, before.length, &begin, &behind)) {
+    if (!box_before(before, before.length, &begin, &after)) {
         return false;
     }
     if (changed_before(str_slice(text, 0, begin))) {
         return true;
     }
     size_t end =
-        box_before(to_last, to_last.length, &begin, &behind) ? box_inside(text, behind, text.length, &inside) : 0;
+        box_before(to_last, to_last.length, &begin, &after) ? box_inside(text, after, text.length, &inside) : 0;
     return end && changed_after(str_slice(text, end, text.length));
 }
 
 static bool has_box(struct str text)
 {
-    size_t begin, behind;
-    return box_before(text, text.length, &begin, &behind);
+    size_t begin, after;
+    return box_before(text, text.length, &begin, &after);
 }
 
 /* What is left of the "=" that ends at `end`: letters, digits and "_"; empty: there is none. */
@@ -301,15 +301,15 @@ static struct str name_before(struct str text, size_t end)
     return str_slice(left, begin, left.length);
 }
 
-int answer_all_boxes(struct str text, struct str *boxes, struct str *names, int most)
+int answer_all_boxes(struct str text, struct str *boxes, struct str *names, int max)
 {
-    size_t begin, behind, end;
+    size_t begin, after, end;
     int n = 0;
-    for (end = text.length; box_before(text, end, &begin, &behind); end = begin, n++) {
+    for (end = text.length; box_before(text, end, &begin, &after); end = begin, n++) {
         struct str inside;
-        size_t close = box_inside(text, behind, text.length, &inside);
+        size_t close = box_inside(text, after, text.length, &inside);
         struct str between = close ? str_slice(text, close, n ? end : close) : (struct str){0};
-        if (n == most || !close || !inside.length || between.length > MOST_WORDS_BETWEEN || number_denied(between) ||
+        if (n == max || !close || !inside.length || between.length > MAX_WORDS_BETWEEN || number_denied(between) ||
             str_find(between, STR("ait"), 0) >= 0 || str_find(between, STR("ctually"), 0) >= 0) {
             return 0;
         }
@@ -324,10 +324,10 @@ int answer_all_boxes(struct str text, struct str *boxes, struct str *names, int 
 /* "The final answer is 60" after the last box. */
 static bool final_phrase(struct str text, struct answer *out)
 {
-    size_t begin, behind, end = 0;
+    size_t begin, after, end = 0;
     struct str inside;
-    if (box_before(text, text.length, &begin, &behind)) {
-        end = box_inside(text, behind, text.length, &inside);
+    if (box_before(text, text.length, &begin, &after)) {
+        end = box_inside(text, after, text.length, &inside);
     }
     struct str rest = end ? str_slice(text, end, text.length) : (struct str){0};
     if (!rest.length || (str_find(rest, STR("inal answer"), 0) < 0 && str_find(rest, STR("inal Answer"), 0) < 0)) {
@@ -357,7 +357,7 @@ static const char *in_tag(struct str inside, const struct answer_options *option
 
 struct str answer_turn(struct str response)
 {
-    return tags_turn(str_slice(response, response.length > ANSWER_MOST_BYTES ? response.length - ANSWER_MOST_BYTES : 0,
+    return tags_turn(str_slice(response, response.length > ANSWER_MAX_BYTES ? response.length - ANSWER_MAX_BYTES : 0,
                                response.length));
 }
 

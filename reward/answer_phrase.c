@@ -1,4 +1,4 @@
-/* reward/answer_phrase.c
+/* reward/answer_phrase.c - looks for the phrase from the end, then cuts what follows to its formula or sentence.
  *
  * SPDX-License-Identifier: Apache-2.0 */
 #include "reward/answer_phrase.h"
@@ -8,7 +8,7 @@
 
 #include "reward/number.h"
 
-#define MOST_OPEN 16
+#define MAX_OPEN 16
 
 static bool is_digit(char c)
 {
@@ -109,17 +109,18 @@ static const char *formula_close(struct str text, size_t at, size_t *length)
     return str_starts(rest, STR("$")) ? "$" : NULL;
 }
 
-/* The formula that begins at `at`, up to *end. A "$" before an amount opens none: its close would stand on another line. */
+/* The formula that begins at `at`, up to *end. A "$" before an amount opens none: its close would be on another
+ * line. */
 static bool formula_at(struct str text, size_t at, size_t *end, struct str *inside)
 {
     size_t length;
     const char *close = text.data[at] == '$' || text.data[at] == '\\' ? formula_close(text, at, &length) : NULL;
-    ptrdiff_t behind = close ? str_find(text, str_of(close), at + length) : -1;
-    if (behind < 0 || (length == 1 && memchr(text.data + at, '\n', (size_t)behind - at))) {
+    ptrdiff_t after = close ? str_find(text, str_of(close), at + length) : -1;
+    if (after < 0 || (length == 1 && memchr(text.data + at, '\n', (size_t)after - at))) {
         return false;
     }
-    *end = (size_t)behind + length;
-    *inside = str_trim(str_slice(text, at + length, (size_t)behind));
+    *end = (size_t)after + length;
+    *inside = str_trim(str_slice(text, at + length, (size_t)after));
     return true;
 }
 
@@ -127,7 +128,7 @@ static bool formula_at(struct str text, size_t at, size_t *end, struct str *insi
 static bool formula_next(struct str text, size_t from, size_t *begin, size_t *end, struct str *inside)
 {
     int open = 0; /* delimiters that nothing closes; bounded, since each is looked for to the end */
-    for (size_t i = from; i < text.length && open < MOST_OPEN; i++) {
+    for (size_t i = from; i < text.length && open < MAX_OPEN; i++) {
         if (formula_at(text, i, end, inside)) {
             *begin = i;
             return true;
@@ -146,7 +147,7 @@ static bool formulas_join(struct str between)
             str_equal(between, STR(", and")) || str_equal(between, STR(", or")) || str_equal(between, STR(",and")));
 }
 
-/* The last formula; with its outside where several stand in a row, as in "$1$ and $2$". */
+/* The last formula; with its outside where several come in a row, as in "$1$ and $2$". */
 static bool last_formula(struct str text, struct str *found)
 {
     size_t begin = 0, end = 0, first = 0, previous_end = 0;
@@ -203,7 +204,7 @@ static struct str sentence(struct str text)
         size_t end;
         struct str inside;
         char c = text.data[i], next = at_or(text, i + 1);
-        if (is_in(c, "$\\") && open < MOST_OPEN) {
+        if (is_in(c, "$\\") && open < MAX_OPEN) {
             bool formula = formula_at(text, i, &end, &inside);
             open += !formula;
             i = formula ? end - 1 : i;
@@ -277,10 +278,10 @@ static bool names_more(struct str before, struct str after)
 }
 
 /* The answer in what comes after a phrase. */
-static bool phrase_answer(struct str text, size_t behind, struct answer *out)
+static bool phrase_answer(struct str text, size_t after, struct answer *out)
 {
     static const char *const is[] = {"is", "are", "equals", NULL};
-    struct str rest = strip(str_slice(text, behind, text.length)), found;
+    struct str rest = strip(str_slice(text, after, text.length)), found;
     bool quote = rest.length > 1 && rest.data[0] == '>' && is_blank(rest.data[1]) && rest.data > text.data &&
                  rest.data[-1] == '\n';
     rest = quote ? strip(str_slice(rest, 1, rest.length)) : rest;
@@ -420,8 +421,8 @@ static size_t phrase_at(struct str text, size_t at)
     return 0;
 }
 
-/* The last line that begins after "####", or the last phrase, whichever comes later. *refused: there is a phrase, but it takes its
- * answer back. */
+/* The last line that begins after "####", or the last phrase, whichever comes later. *refused: there is a phrase, but
+ * it takes its answer back. */
 static bool marked(struct str text, const struct answer_options *options, struct answer *out, bool *refused)
 {
     *refused = false;
@@ -433,9 +434,9 @@ static bool marked(struct str text, const struct answer_options *options, struct
             *out = (struct answer){.text = line, .path = "####"};
             return line.length > 0;
         }
-        size_t behind = options->phrases ? phrase_at(text, i) : 0;
-        if (behind && strip(sentence(strip(str_slice(text, behind, text.length)))).length) {
-            *refused = denied(text, i) || !phrase_answer(text, behind, out);
+        size_t after = options->phrases ? phrase_at(text, i) : 0;
+        if (after && strip(sentence(strip(str_slice(text, after, text.length)))).length) {
+            *refused = denied(text, i) || !phrase_answer(text, after, out);
             return !*refused;
         }
     }

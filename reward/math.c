@@ -87,9 +87,9 @@ static struct str join_named(struct str *boxes, const struct str *names, int n, 
 static struct str said_for(const struct judging *judging, struct str gold)
 {
     const struct answer *answer = judging->answer;
-    struct str boxes[ANSWER_MOST_BOXES], names[ANSWER_MOST_BOXES];
+    struct str boxes[ANSWER_MAX_BOXES], names[ANSWER_MAX_BOXES];
     int all = answer->more_boxes && !judging->find->answer_tags
-                  ? answer_all_boxes(answer->searched, boxes, names, ANSWER_MOST_BOXES)
+                  ? answer_all_boxes(answer->searched, boxes, names, ANSWER_MAX_BOXES)
                   : 0;
     int count = answer->n_boxes > 1 || all > 1 ? math_pair_count(gold, judging->scratch) : 1;
     if (count > 1 && count == answer->n_boxes) {

@@ -11,7 +11,7 @@
 #include "reward/number_scan.h"
 #include "reward/number_words.h"
 
-#define MOST_SIDES 8
+#define MAX_SIDES 8
 
 static char at_or(struct str text, size_t i)
 {
@@ -187,7 +187,7 @@ static void whole_number(struct arena *arena, const struct number_piece *p, stru
 
 static void load(mpz_t out, struct str digits, int exponent)
 {
-    char text[2 * NUMBER_MOST_DIGITS + NUMBER_MOST_EXPONENT + 2];
+    char text[2 * NUMBER_MAX_DIGITS + NUMBER_MAX_EXPONENT + 2];
     memcpy(text, digits.data ? digits.data : "", digits.length);
     memset(text + digits.length, '0', (size_t)exponent);
     text[digits.length + (size_t)exponent] = '\0';
@@ -247,16 +247,16 @@ bool number_equal(const struct number *a, const struct number *b)
     if (str_equal(a->bottom, b->bottom)) {
         return a->exponent == b->exponent && str_equal(a->top, b->top);
     }
-    int least = a->exponent < b->exponent ? a->exponent : b->exponent;
-    if (a->exponent - least > NUMBER_MOST_EXPONENT || b->exponent - least > NUMBER_MOST_EXPONENT) {
+    int min = a->exponent < b->exponent ? a->exponent : b->exponent;
+    if (a->exponent - min > NUMBER_MAX_EXPONENT || b->exponent - min > NUMBER_MAX_EXPONENT) {
         return false;
     }
     mpz_t x, y, factor;
     mpz_inits(x, y, factor, NULL);
-    load(x, a->top, a->exponent - least);
+    load(x, a->top, a->exponent - min);
     load(factor, b->bottom, 0);
     mpz_mul(x, x, factor);
-    load(y, b->top, b->exponent - least);
+    load(y, b->top, b->exponent - min);
     load(factor, a->bottom, 0);
     mpz_mul(y, y, factor);
     bool equal = mpz_cmp(x, y) == 0;
@@ -348,7 +348,7 @@ static bool has_value(struct str side, const struct number *value, struct arena 
 }
 
 /* The sides of the text at "="; 0: there are too many, or a sign that is no equation (!=, <=, =>). */
-static int split_sides(struct str text, struct str sides[MOST_SIDES])
+static int split_sides(struct str text, struct str sides[MAX_SIDES])
 {
     int n = 0;
     size_t begin = 0;
@@ -357,7 +357,7 @@ static int split_sides(struct str text, struct str sides[MOST_SIDES])
             continue;
         }
         char before = i > 0 && i < text.length ? text.data[i - 1] : ' ', after = at_or(text, i + 1);
-        if (is_in(before, "!<>~/\\^") || (i < text.length && is_in(after, "<>/!")) || n == MOST_SIDES) {
+        if (is_in(before, "!<>~/\\^") || (i < text.length && is_in(after, "<>/!")) || n == MAX_SIDES) {
             return 0;
         }
         struct str side = str_trim(str_slice(text, begin, i));
@@ -371,8 +371,8 @@ static int split_sides(struct str text, struct str sides[MOST_SIDES])
 
 bool number_read(struct str text, struct arena *arena, struct number *out)
 {
-    struct str sides[MOST_SIDES];
-    if (text.length > NUMBER_MOST_BYTES) {
+    struct str sides[MAX_SIDES];
+    if (text.length > NUMBER_MAX_BYTES) {
         return false;
     }
     if (str_starts(text, STR("~~"))) { /* struck through */

@@ -7,8 +7,8 @@
 #include "reward/number.h"
 #include "reward/number_words.h"
 
-#define MOST_AROUND 200 /* bytes of a formula on either side of a number */
-#define BLANKS      " \t\r"
+#define MAX_AROUND 200 /* bytes of a formula on either side of a number */
+#define BLANKS     " \t\r"
 
 static char at_or(struct str text, size_t i)
 {
@@ -145,7 +145,8 @@ static bool changed_after(struct str text, size_t end)
     return false;
 }
 
-/* "9 * 2 = 18": it says where the value comes from, so that a "not" elsewhere in the sentence is about something else. */
+/* "9 * 2 = 18": it says where the value comes from, so that a "not" elsewhere in the sentence is about something
+ * else. */
 static bool is_computed(struct str formula)
 {
     ptrdiff_t equals = str_find_last(formula, STR("="));
@@ -221,8 +222,8 @@ static bool prose_ends(struct str text, size_t blank)
 /* Where the formula around the number that begins at `at` begins. */
 static size_t formula_begin(struct str text, size_t at)
 {
-    size_t least = at > MOST_AROUND ? at - MOST_AROUND : 0;
-    while (at > least && text.data[at - 1] != '\n') {
+    size_t min = at > MAX_AROUND ? at - MAX_AROUND : 0;
+    while (at > min && text.data[at - 1] != '\n') {
         char c = text.data[at - 1];
         bool prose = is_in(c, BLANKS)           ? prose_ends(text, at)
                      : c == '>' && at > 1       ? text.data[at - 2] == '>'
@@ -241,8 +242,8 @@ static size_t formula_begin(struct str text, size_t at)
 /* Where it ends, for one that ends at `at` or later. */
 static size_t formula_end(struct str text, size_t at)
 {
-    size_t most = at + MOST_AROUND < text.length ? at + MOST_AROUND : text.length, length;
-    for (; at < most && text.data[at] != '\n'; at++) {
+    size_t max = at + MAX_AROUND < text.length ? at + MAX_AROUND : text.length, length;
+    for (; at < max && text.data[at] != '\n'; at++) {
         char c = text.data[at];
         size_t next = at + 1;
         while (is_in(at_or(text, next), BLANKS)) {
@@ -273,15 +274,15 @@ static struct str without_torso(struct str text, struct str formula)
     if (equals < 0 || at == 0 || !is_letter(text.data[at - 1])) {
         return formula;
     }
-    int open = 0, least = 0;
+    int open = 0, min = 0;
     for (size_t i = 0; i < (size_t)equals; i++) {
         open += formula.data[i] == '(' ? 1 : formula.data[i] == ')' ? -1 : 0;
-        least = open < least ? open : least;
+        min = open < min ? open : min;
     }
     bool minus = formula.data[0] == '-' && formula.length > 1 && is_in(formula.data[1], BLANKS);
     bool times = formula.length > 2 && formula.data[0] == 'x' && is_in(formula.data[1], BLANKS) &&
                  (is_digit(formula.data[2]) || is_in(formula.data[2], "$(\\"));
-    return minus || times || is_in(formula.data[0], "+*/)") || least < 0
+    return minus || times || is_in(formula.data[0], "+*/)") || min < 0
                ? str_trim(str_slice(formula, (size_t)equals + 1, formula.length))
                : formula;
 }
@@ -340,7 +341,7 @@ bool number_read_prose(struct str text, struct arena *arena, struct number *out)
     if (number_read(text, arena, out)) {
         return true;
     }
-    if (text.length > NUMBER_MOST_BYTES || !is_prose(text) || !number_last(text, &formula)) {
+    if (text.length > NUMBER_MAX_BYTES || !is_prose(text) || !number_last(text, &formula)) {
         return false;
     }
     struct str sentence = number_sentence(text, formula);

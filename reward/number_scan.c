@@ -1,4 +1,4 @@
-/* reward/number_scan.c
+/* reward/number_scan.c - one pass over the bytes; layout is skipped, words, numbers and signs become pieces.
  *
  * SPDX-License-Identifier: Apache-2.0 */
 #include "reward/number_scan.h"
@@ -40,7 +40,7 @@ static bool one_of(struct str word, const char *const *names)
 
 static struct number_piece *push(struct number_scan *s, struct number_piece piece)
 {
-    if (s->n == NUMBER_MOST_PIECES) {
+    if (s->n == NUMBER_MAX_PIECES) {
         return NULL;
     }
     piece.spaced = s->spaced;
@@ -138,9 +138,9 @@ static size_t scan_exponent(struct str text, size_t at, int *exponent)
     int value = 0;
     size_t begin = at;
     for (; is_digit(at_or(text, at)); at++) {
-        value = value <= NUMBER_MOST_EXPONENT ? value * 10 + (text.data[at] - '0') : value;
+        value = value <= NUMBER_MAX_EXPONENT ? value * 10 + (text.data[at] - '0') : value;
     }
-    if (at == begin || value > NUMBER_MOST_EXPONENT || (braced && at_or(text, at) != '}')) {
+    if (at == begin || value > NUMBER_MAX_EXPONENT || (braced && at_or(text, at) != '}')) {
         return 0;
     }
     *exponent += sign == '-' ? -value : value;
@@ -194,7 +194,7 @@ static bool scan_number(struct number_scan *s)
         number.kind = NUMBER_PIECE_FRACTION;
         number.more = scan_digits(s);
     }
-    return number.text.length + number.more.length <= NUMBER_MOST_DIGITS && push(s, number);
+    return number.text.length + number.more.length <= NUMBER_MAX_DIGITS && push(s, number);
 }
 
 /* {digits} or one digit of \frac. */
@@ -210,7 +210,7 @@ static bool fraction_part(struct number_scan *s, struct str *digits)
     skip_blanks(s);
     *digits = scan_whole(s);
     skip_blanks(s);
-    return digits->length > 0 && digits->length <= NUMBER_MOST_DIGITS && at_or(s->text, s->at++) == '}';
+    return digits->length > 0 && digits->length <= NUMBER_MAX_DIGITS && at_or(s->text, s->at++) == '}';
 }
 
 static bool scan_fraction(struct number_scan *s)

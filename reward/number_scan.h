@@ -7,9 +7,9 @@
 #include "base/arena.h"
 #include "base/str.h"
 
-#define NUMBER_MOST_PIECES   64
-#define NUMBER_MOST_DIGITS   256
-#define NUMBER_MOST_EXPONENT 999
+#define NUMBER_MAX_PIECES   64
+#define NUMBER_MAX_DIGITS   256
+#define NUMBER_MAX_EXPONENT 999
 
 struct number_piece {
     enum {
@@ -31,7 +31,7 @@ struct number_scan {
     struct str text;
     size_t at;
     struct arena *arena;
-    struct number_piece pieces[NUMBER_MOST_PIECES];
+    struct number_piece pieces[NUMBER_MAX_PIECES];
     int n;
     bool spaced;
     bool plain; /* no quotes, square brackets or HTML are in it */

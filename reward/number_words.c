@@ -1,4 +1,4 @@
-/* reward/number_words.c
+/* reward/number_words.c - word lists in a hash table that is made at first use.
  *
  * SPDX-License-Identifier: Apache-2.0 */
 #include "reward/number_words.h"
@@ -155,7 +155,8 @@ bool number_word_unit(struct str word, bool attached)
 
 char number_word_code(uint32_t code)
 {
-    /* Chinese: not, wrong; ten thousand, thousand, hundred, half, times, more, or, minus, the particle of "18's square" */
+    /* Chinese: not, wrong; ten thousand, thousand, hundred, half, times, more, or, minus, the particle of "18's
+     * square" */
     static const uint32_t denies[] = {0x4E0D, 0x975E, 0x6CA1, 0x672A, 0x5426, 0x9519, 0x932F, 0},
                           changes[] = {0x4E07, 0x842C, 0x5343, 0x767E, 0x4EBF, 0x5104, 0x5341, 0x534A,
                                        0x500D, 0x591A, 0x4F59, 0x6216, 0x8D1F, 0x8CA0, 0x7684, 0};

@@ -22,8 +22,8 @@ enum number_word {
 enum number_word number_word(struct str word);
 /* May these letters come after the number as its unit? `attached`: nothing comes between ("18cm"). */
 bool number_word_unit(struct str word, bool attached);
-/* A character beyond ASCII next to a number: 'u' a letter as of a unit, or a mark; '-' it negates; '*' it makes another value;
- * 0: something else. */
+/* A character beyond ASCII next to a number: 'u' a letter as of a unit, or a mark; '-' it negates; '*' it makes another
+ * value; 0: something else. */
 char number_word_code(uint32_t code);
 
 #endif

@@ -26,7 +26,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         if (answer_find(text, &options, &answer)) {
             continue;
         }
-        BUG_ON(!answer.path || answer.n_boxes < 0 || answer.n_boxes > ANSWER_MOST_BOXES);
+        BUG_ON(!answer.path || answer.n_boxes < 0 || answer.n_boxes > ANSWER_MAX_BOXES);
         inside(answer.text, text);
         for (int i = 0; i < answer.n_boxes; i++) {
             inside(answer.boxes[i], text);
