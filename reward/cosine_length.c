@@ -76,10 +76,10 @@ static struct verdict cosine_length_judge(const void *state, const struct reward
     }
     bool right = v.score >= cosine->threshold;
     double at_0 = right ? cosine->right_short : cosine->wrong_short;
-    double at_most = right ? cosine->right_long : cosine->wrong_long;
+    double at_max = right ? cosine->right_long : cosine->wrong_long;
     double progress = (double)n / (double)max;
     progress = cosine->clamp && progress > 1 ? 1 : progress;
-    v.score = at_most + 0.5 * (at_0 - at_most) * (1 + cos(progress * acos(-1.0)));
+    v.score = at_max + 0.5 * (at_0 - at_max) * (1 + cos(progress * acos(-1.0)));
     return v;
 }
 

@@ -82,11 +82,11 @@ struct math_node *math_parser_choose(struct math_parser *p, struct math_node *n)
     return k ? math_node_function(p->work, FUNCTION_BINOMIAL, n, k) : NULL;
 }
 
-static bool binomial_ahead(const struct math_parser *p, int behind)
+static bool binomial_ahead(const struct math_parser *p, int after)
 {
     const struct math_token *n = &p->list[p->at + 1];
     n += n->kind == TOKEN_OPEN;
-    const struct math_token *k = &p->list[behind + 1];
+    const struct math_token *k = &p->list[after + 1];
     k += k->kind == TOKEN_OPEN;
     int64_t upper = 1000, lower = 0;
     for (int side = 0; side < 2; side++) {
@@ -114,8 +114,8 @@ static int inverse_ahead(const struct math_parser *p, struct str name)
     const struct math_token *minus = t + (braced ? 2 : 1);
     bool one = minus->kind == TOKEN_OPERATOR && minus->code == '-' && minus[1].kind == TOKEN_NUMBER &&
                str_equal(minus[1].text, STR("1"));
-    const struct math_token *behind = minus + (braced ? 3 : 2);
-    return one && behind->kind == TOKEN_OPEN && behind->code == '(' ? (int)(behind - t) : 0;
+    const struct math_token *after = minus + (braced ? 3 : 2);
+    return one && after->kind == TOKEN_OPEN && after->code == '(' ? (int)(after - t) : 0;
 }
 
 /* "v^2_0" at a "^": puts the subscript in front, since it belongs to the name. False: no subscript follows. */
@@ -191,8 +191,8 @@ static bool call_ahead(const struct math_parser *p, const struct math_node *name
     if (name->op != OP_SYMBOL || open->kind != TOKEN_OPEN || open->code != '(' || open->match < 0) {
         return false;
     }
-    const struct math_token *behind = &p->list[open->match + 1];
-    bool defined = behind->kind == TOKEN_RELATION && behind->code == '=';
+    const struct math_token *after = &p->list[open->match + 1];
+    bool defined = after->kind == TOKEN_RELATION && after->code == '=';
     bool usual = name->text.length > 0 && strchr("fghFGH", name->text.data[0]) &&
                  (name->text.length == 1 || strchr("_'", name->text.data[1]));
     return usual || defined;
