@@ -29,7 +29,7 @@ struct activations;
 struct buffers;
 struct model;
 
-/* Who wants to see the rows x [T, d] (device) after each layer of a forward pass; see NULL: nobody. Positions are on the host. */
+/* A function that sees the rows x [T, d] (device) after each layer of a forward pass, or NULL. Positions are on the host. */
 struct model_watch {
     void (*see)(void *context, const struct model *model, int layer, int T, const int32_t *positions, const void *x);
     void *context;
@@ -53,18 +53,18 @@ struct model {
  * (0: what the config allows, at most 32768); ERR_LIMIT if the config allows fewer, ERR_DEVICE if the device's operations do
  * not take the model's shape (struct ops_limits). Release with model_close. */
 enum err model_open(struct model **out, const char *path, struct device *device, int max_positions);
-/* The same, with fp32 master weights where the device's elements are narrower: for a model that is trained by fp32 steps. */
+/* Like model_open, with fp32 master weights where the device's elements are narrower: for a model that is trained by fp32 steps. */
 enum err model_open_trainable(struct model **out, const char *path, struct device *device, int max_positions);
 /* Random weights of the given shape (normal, deviation 0.02; output projections / sqrt(2 layers); norms 1), for training from
  * nothing and for tests; trainable. Takes the tokenizer over (may be NULL). */
 enum err model_new(struct model **out, const struct model_config *config, struct tokenizer *tokenizer,
                    struct device *device, int max_positions, uint64_t seed);
-/* On a device that plans (device_open_planning) the three of them look at everything but read and draw no weights; and this one
- * needs no more than a shape. `source` is for messages; trainable: with master weights. */
+/* A model of that shape on a device that plans (device_open_planning), for its memory alone. `source` is for messages; trainable:
+ * with master weights. On such a device model_open and model_new check everything, too, but read and draw no weights. */
 enum err model_plan(struct model **out, const struct model_config *config, const char *source, struct device *device,
                     int max_positions, bool trainable);
 
-/* Of what lies at `path`, the config alone. */
+/* Reads the config of the model at `path`, and nothing else. */
 enum err model_open_config(struct model_config *out, const char *path);
 /* Other weights of the same shape from `path`. */
 enum err model_read_weights(struct model *model, const char *path);
@@ -128,14 +128,15 @@ struct train_batch {
     const int32_t *target_rows, *targets; /* [n_targets] */
 };
 
-/* Memory of DEVICE_TRAINING for batches of at most max_tokens rows, max_targets targets and max_contexts sequences of at most max_length. With
- * checkpointing, much less of it: model_backward computes the layers again, to the same bits (model/activations.h). */
+/* Memory of DEVICE_TRAINING for batches of at most max_tokens rows, max_targets targets and max_contexts sequences of at most
+ * max_length. With checkpointing, much less of it: model_backward computes the layers again, to the same bits
+ * (model/activations.h). */
 struct activations *activations_new(const struct model *model, int max_tokens, int max_targets, int max_contexts,
                                     int max_length, bool checkpointing);
 void activations_free(struct activations *acts, const struct model *model);
 
-/* Fills acts; then model_target_logprobs reads from it, and model_backward adds to params.grads, for weights that train. Both may be
- * called any number of times after one forward pass. */
+/* Fills acts; then model_target_logprobs reads from it, and model_backward adds to params.grads, for weights that train. Both
+ * may be called any number of times after one forward pass. */
 void model_forward(struct model *model, const struct train_batch *batch, struct activations *acts);
 /* logprob, lse [n_targets], entropy [n_targets] or NULL; host. */
 void model_target_logprobs(struct model *model, const struct train_batch *batch, struct activations *acts,
