@@ -96,7 +96,7 @@ struct bench {
     struct optim optim;
     struct param table[8];
     struct param_part parts[8];
-    char names[8][16];
+    char names[8][32];
 };
 
 static void bench_open(struct bench *b, const struct optim_options *options)
