@@ -148,9 +148,9 @@ static char reverse_sign(char code)
     return code == '<' ? '>' : code == '>' ? '<' : code == 'L' ? 'G' : code == 'G' ? 'L' : code;
 }
 
-static struct math_node *relation_of(struct math_check *check, struct math_node *const *kids, const char *codes)
+/* kids[0] codes[0] kids[1] ... of n sides. */
+static struct math_node *relation_of(struct math_check *check, int n, struct math_node *const *kids, const char *codes)
 {
-    int n = (int)strlen(codes) + 1;
     struct math_node *relation = math_node_new(&check->work, OP_RELATION, n);
     for (int i = 0; relation && i < n; i++) {
         relation->kids[i] = kids[i];
@@ -179,10 +179,11 @@ struct math_node *math_relation_without_bars(struct math_check *check, struct ma
         at++;
     }
     bool ends = relation->n == 2 && at < 2, middle = relation->n == 3 && at == 1;
+    bool rising = relation->text.data[0] == '<' || relation->text.data[0] == 'L';
     for (size_t i = 0; i < relation->text.length && (ends || middle); i++) {
-        ends &= memchr("<>LG", relation->text.data[i], 4) != NULL;
-        middle &= memchr(relation->text.data[0] == '<' || relation->text.data[0] == 'L' ? "<L" : ">G",
-                         relation->text.data[i], 2) != NULL;
+        char code = relation->text.data[i];
+        ends &= code == '<' || code == '>' || code == 'L' || code == 'G';
+        middle &= rising ? code == '<' || code == 'L' : code == '>' || code == 'G';
     }
     if (!ends && !middle) {
         return relation;
@@ -198,14 +199,14 @@ struct math_node *math_relation_without_bars(struct math_check *check, struct ma
     if (middle) {
         char last = relation->text.data[1];
         return either(check,
-                      relation_of(check, (struct math_node *[]){minus_high, x, minus_low}, (char[]){last, first, 0}),
-                      relation_of(check, (struct math_node *[]){low, x, high}, (char[]){first, last, 0}));
+                      relation_of(check, 3, (struct math_node *[]){minus_high, x, minus_low}, (char[]){last, first, 0}),
+                      relation_of(check, 3, (struct math_node *[]){low, x, high}, (char[]){first, last, 0}));
     }
     if (code == '<' || code == 'L') {
-        return relation_of(check, (struct math_node *[]){minus_low, x, low}, (char[]){code, code, 0});
+        return relation_of(check, 3, (struct math_node *[]){minus_low, x, low}, (char[]){code, code, 0});
     }
-    return either(check, relation_of(check, (struct math_node *[]){x, minus_low}, (char[]){reverse_sign(code), 0}),
-                  relation_of(check, (struct math_node *[]){x, low}, (char[]){code, 0}));
+    return either(check, relation_of(check, 2, (struct math_node *[]){x, minus_low}, (char[]){reverse_sign(code), 0}),
+                  relation_of(check, 2, (struct math_node *[]){x, low}, (char[]){code, 0}));
 }
 
 /* ---- two relations ---- */
