@@ -269,7 +269,7 @@ static int by_count(const void *a, const void *b)
 static void print_reasons(const struct evaluation *e)
 {
     enum { KINDS = 64, SHOWN = 5 };
-    struct reason reasons[KINDS];
+    struct reason reasons[KINDS] = {0};
     int n = 0;
     for (int i = 0; i < e->it.n_samples; i++) {
         const char *text = e->it.samples[i].judgement.parts[0].reason;
