@@ -113,6 +113,7 @@ void record_save(struct train *t)
 
 static void print_completions(const struct train *t, const struct iteration *it, int n)
 {
+    progress_clear(&t->record.progress);
     for (int p = 0; p < n && p < it->n_prompts; p++) {
         const struct sample *s = &it->samples[p * it->G];
         struct str prompt = str_trim(s->prompt->text), text = s->completion->text;

@@ -191,6 +191,13 @@ void progress_step(struct progress *p, int64_t step, const struct metrics *metri
     strbuf_release(&line);
 }
 
+void progress_clear(const struct progress *p)
+{
+    if (p->live) {
+        clear_line();
+    }
+}
+
 void progress_end(struct progress *p)
 {
     if (p->live) {

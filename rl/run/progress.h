@@ -33,6 +33,8 @@ void progress_begin(struct progress *progress, int64_t first_step, int64_t max_s
 void progress_step_begin(struct progress *progress); /* what passed since the last step belonged to none */
 void progress_phase(struct progress *progress, const char *format, ...) __attribute__((format(printf, 2, 3)));
 void progress_step(struct progress *progress, int64_t step, const struct metrics *metrics);
+void progress_clear(
+    const struct progress *progress); /* before other text on stderr; the next change draws the line again */
 void progress_end(struct progress *progress);
 
 /* The line as it is drawn on a terminal of this many columns (0: no limit), `now` seconds on the clock of
