@@ -105,7 +105,12 @@ def chat_template_edit(case):
             text = open(os.path.join(folder, file), errors="replace").read()
             if file.endswith(".jinja") and (wanted in text or wanted.startswith("(start")) and case["name"].split(",")[0].split()[0].lower().replace("-", "") in file.lower().replace("-", "").replace("_", ""):
                 stocks.append((file, text))
-    if wanted.startswith("(start"):
+    if wanted.startswith("the else branch"):
+        turn = re.compile(r"\{\{-? '<\|im_start\|>system\\n[^']*<\|im_end\|>\\n' \}\}")
+        found = [(f, open(os.path.join(folder, f), errors="replace").read()) for folder, _, files in os.walk(options["templates"])
+                 for f in sorted(files) if re.search(r"qwen.?2.?5", f.lower()) and f.endswith(".jinja")]
+        edited = [(f, turn.sub("", t)) for f, t in found if turn.search(t)]
+    elif wanted.startswith("(start"):
         edited = [(f, case["edited_text"].removesuffix(" put in front") + t) for f, t in stocks]
     elif wanted in "".join(t for _, t in stocks) and "branch" not in case["edited_text"] and case["edited_text"] != "nothing":
         edited = [(f, t.replace(wanted, case["edited_text"])) for f, t in stocks]
