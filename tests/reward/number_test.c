@@ -525,55 +525,6 @@ static void the_last_number_is_read_with_what_belongs_to_it(void **state)
     }
 }
 
-static void what_is_around_a_box_belongs_to_it(void **state)
-{
-    (void)state;
-    static const char *const changed[] = {"2\\boxed{23}",
-                                          "1/\\boxed{23}",
-                                          "$\\frac{\\boxed{23}}{2}$",
-                                          "\\sqrt{\\boxed{23}}",
-                                          "x^\\boxed{23}",
-                                          "-$\\boxed{23}$",
-                                          "not \\boxed{23}",
-                                          "It is not $\\boxed{23}$",
-                                          "It isn't \\boxed{23}",
-                                          "minus \\boxed{23}",
-                                          "half of \\boxed{23}",
-                                          "twice $\\boxed{23}$",
-                                          "\\boxed{23}^2",
-                                          "\\boxed{23}^{2}",
-                                          "\\boxed{23}/2",
-                                          "\\boxed{23}0",
-                                          "$\\boxed{23}$ thousand",
-                                          "\\boxed{23} millions",
-                                          "\\boxed{23} + 1",
-                                          "$\\boxed{23} \\times 2$",
-                                          "\\boxed{23} or 22",
-                                          "\\boxed{23} is wrong",
-                                          "$\\boxed{23}$ is not the answer"},
-                             *const same_box[] = {"So $x = \\boxed{23}$.",
-                                                  "- \\boxed{23}",
-                                                  "46/2 = \\boxed{23}!",
-                                                  "$\\boxed{23}^\\circ$",
-                                                  "\\boxed{23}^{\\circ}",
-                                                  "\\boxed{23}\\%",
-                                                  "\\boxed{23}/day",
-                                                  "**\\boxed{23}**",
-                                                  "\\boxed{23} \\text{ cm}^2",
-                                                  "$\\textcolor{red}{\\boxed{23}}$",
-                                                  "$\\sqrt{529} = \\boxed{23}$ and not 22",
-                                                  "Step 2: \\boxed{23}, or so I think",
-                                                  "n is at least \\boxed{23}"};
-    for (size_t i = 0; i < COUNT(changed); i++) {
-        check("gsm8k", "@", changed[i], false);
-        check("math", "@", changed[i], false);
-    }
-    for (size_t i = 0; i < COUNT(same_box); i++) {
-        check("gsm8k", "@", same_box[i], true);
-        check("math", "@", same_box[i], true);
-    }
-}
-
 static bool read_as(const char *text, const char *other)
 {
     struct arena arena = ARENA_INIT;
@@ -617,7 +568,6 @@ static void values_are_exact(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(what_is_around_a_box_belongs_to_it),
         cmocka_unit_test(what_only_looks_like_it_is_not_paid),
         cmocka_unit_test(the_number_is_paid_however_it_is_written),
         cmocka_unit_test(prose_may_take_it_back),
