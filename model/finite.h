@@ -12,7 +12,9 @@
 
 /* How many of n numbers are NaN or infinite; parallel. Any alignment. */
 uint64_t not_finite_count(const void *data, enum tensor_dtype dtype, uint64_t n);
-/* ERR_FORMAT, with the tensor's name, if `bad` of n numbers are not finite. */
+/* The same, and those of 2^100 (1.3e30) or more, which no weight is: products of them overflow, or drown all others. */
+uint64_t not_weight_count(const void *data, enum tensor_dtype dtype, uint64_t n);
+/* ERR_FORMAT, with the tensor's name, if `bad` of n numbers are no weights. */
 enum err not_finite_refuse(const char *path, const char *tensor, uint64_t bad, uint64_t n);
 
 /* The first part with such a number in `array` [params.n] (device, fp32, in the layout of the set), or, where array is NULL, in the

@@ -298,7 +298,7 @@ static enum err import_part(const struct gguf *file, const struct gguf_tensor *t
             int from = permuted_D > 0 ? file_row(row + i, permuted_D) : row + i;
             dequantise(t->type, t->data + (size_t)from * row_bytes, (uint64_t)cols, rows + (size_t)i * (size_t)cols);
         }
-        bad += not_finite_count(rows, DTYPE_F32, (uint64_t)n * (uint64_t)cols);
+        bad += not_weight_count(rows, DTYPE_F32, (uint64_t)n * (uint64_t)cols);
         if (!device_plans(device)) {
             params_import(params, device, p, rows, part->row + row, vector ? part->rows : n);
         }

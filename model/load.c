@@ -287,7 +287,7 @@ static enum err load_part(const struct load *load, const struct params *params, 
     for (int row = 0; row < part->rows; row += block) {
         int n = part->rows - row < block ? part->rows - row : block;
         uint64_t at = (uint64_t)row * cols, n_values = (uint64_t)n * cols;
-        bad += not_finite_count(t->data + at * width, t->dtype, n_values);
+        bad += not_weight_count(t->data + at * width, t->dtype, n_values);
         if (!device_plans(device)) {
             tensor_to_float(t, at, n_values, *rows);
             params_import(params, device, p, *rows, part->row + row, n);

@@ -50,6 +50,18 @@ static void each_number_is_looked_at(void **state)
     }
 }
 
+/* No weight is as large as 2^100. */
+static void huge_numbers_are_no_weights(void **state)
+{
+    (void)state;
+    const float numbers[] = {1e38f, -1.3e30f, 1e30f, 0, -3, 1e-38f};
+    const uint16_t bf16[] = {0x7F7F, 0x7180, 0xF17F, 0x3F80}; /* the largest, 2^100, just below it, 1 */
+    assert_int_equal(not_weight_count(numbers, DTYPE_F32, 6), 2);
+    assert_int_equal(not_finite_count(numbers, DTYPE_F32, 6), 0);
+    assert_int_equal(not_weight_count(bf16, DTYPE_BF16, 4), 2);
+    assert_int_equal(not_weight_count(bf16, DTYPE_BF16, 0), 0);
+}
+
 /* ---- models ---- */
 
 /* Opened as a model is, and as `strop check` looks at it; both must name the tensor. */
@@ -139,6 +151,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(each_number_is_looked_at),
+        cmocka_unit_test(huge_numbers_are_no_weights),
         cmocka_unit_test_setup_teardown(folders_with_one_bad_number_are_refused, fixture_open, fixture_close),
         cmocka_unit_test_setup_teardown(gguf_files_with_one_bad_number_are_refused, fixture_open, fixture_close),
     };
