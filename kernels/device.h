@@ -93,7 +93,7 @@ bool device_holds(const struct device *device, enum device_phase phase);
 /* The operations of a network's layers by their shapes: what each row of a batch goes through. */
 enum { DEVICE_MAX_SHAPES = 16 };
 struct device_shapes {
-    int n_products, n_norms, n_attentions;
+    int n_products, n_norms, n_attentions, n_experts;
     struct device_product {
         int N, K; /* a matrix [N, K] */
         bool bias;
@@ -104,6 +104,9 @@ struct device_shapes {
     struct device_attention {
         int H, J, D;
     } attentions[DEVICE_MAX_SHAPES];
+    struct device_experts {
+        int E, k, d, F; /* k of E experts of width F */
+    } experts[DEVICE_MAX_SHAPES];
 };
 
 /* The largest batches that the operations will see, to size what they need for themselves. */

@@ -29,6 +29,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "kernels/experts.h"
+
 #define OPS_PAGE 128 /* positions in a page of the key/value cache, and keys in a block of attention */
 
 /* y[t, n] = residual[t, n] + (bias[n] + sum over k of x[t, k] W[n, k])
@@ -320,6 +322,7 @@ struct ops {
     void (*rmsnorm)(const struct rmsnorm_args *);
     void (*rmsnorm_grad)(const struct rmsnorm_grad_args *);
     void (*matmul)(const struct matmul_args *);
+    void (*matmul_wide)(const struct matmul_args *); /* y is fp32 on every device; no bias, no residual */
     void (*matmul_input_grad)(const struct matmul_input_grad_args *);
     void (*matmul_weight_grad)(const struct matmul_weight_grad_args *);
     void (*rope)(const struct rope_args *);
@@ -329,6 +332,14 @@ struct ops {
     void (*attention_grad)(const struct attention_grad_args *);
     void (*swiglu)(const struct swiglu_args *);
     void (*swiglu_grad)(const struct swiglu_args *);
+    void (*route)(const struct route_args *);
+    void (*route_grad)(const struct route_grad_args *);
+    void (*expert_order)(const struct expert_order_args *);
+    void (*grouped_matmul)(const struct grouped_matmul_args *);
+    void (*grouped_input_grad)(const struct grouped_grad_args *);
+    void (*grouped_weight_grad)(const struct grouped_grad_args *);
+    void (*combine)(const struct combine_args *);
+    void (*weighted_swiglu_grad)(const struct weighted_swiglu_grad_args *);
     void (*gather_rows)(const struct rows_args *);
     void (*scatter_add_rows)(const struct rows_args *);
     void (*head)(const struct head_args *);

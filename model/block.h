@@ -40,11 +40,12 @@ struct buffer {
     enum buffer_role role;
     int columns;     /* per token; 0: not needed in this model */
     unsigned passes; /* the kinds of passes that need it; its address is NULL in others */
-    bool fp32;       /* else the device's element */
+    bool fp32;       /* fp32 or int32; else the device's element */
+    int more;        /* elements besides those of the tokens */
 };
 
-#define BLOCK_MAX_BUFFERS 8
-#define BLOCK_MAX_WEIGHTS 8
+#define BLOCK_MAX_BUFFERS 16
+#define BLOCK_MAX_WEIGHTS 16
 
 /* ---- calls ---- */
 

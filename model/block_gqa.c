@@ -58,10 +58,10 @@ static enum err check(const struct model_config *config, const char *source, con
 static void plan_weights(struct weights_plan *plan, const struct model_config *config, int *weights)
 {
     int q = config->H * config->D, kv = config->J * config->D;
-    const struct weight_part qkv[] = {{TENSOR_Q, q}, {TENSOR_K, kv}, {TENSOR_V, kv}};
-    const struct weight_part bias[] = {{TENSOR_Q_BIAS, q}, {TENSOR_K_BIAS, kv}, {TENSOR_V_BIAS, kv}};
-    const struct weight_part q_norm = {TENSOR_Q_NORM, config->D}, k_norm = {TENSOR_K_NORM, config->D};
-    const struct weight_part o = {TENSOR_O, config->d};
+    const struct weight_part qkv[] = {{TENSOR_Q, q, 0}, {TENSOR_K, kv, 0}, {TENSOR_V, kv, 0}};
+    const struct weight_part bias[] = {{TENSOR_Q_BIAS, q, 0}, {TENSOR_K_BIAS, kv, 0}, {TENSOR_V_BIAS, kv, 0}};
+    const struct weight_part q_norm = {TENSOR_Q_NORM, config->D, 0}, k_norm = {TENSOR_K_NORM, config->D, 0};
+    const struct weight_part o = {TENSOR_O, config->d, 0};
     weights[QKV_WEIGHT] = weights_add(plan, config->d, PARAM_NORMAL, qkv, 3);
     weights[QKV_BIAS] = weights_add(plan, 0, PARAM_ZERO, bias, 3);
     weights[Q_NORM] = weights_add(plan, 0, PARAM_ONE, &q_norm, 1);
@@ -73,14 +73,14 @@ static void list_buffers(const struct model_config *config, struct buffer *list)
 {
     const unsigned train = PASS_TRAIN | PASS_RECOMPUTE, all = PASS_DECODE | train;
     int width = width_of(config), q = config->H * config->D, kv = config->J * config->D;
-    list[QKV] = (struct buffer){"q, k, v", BUFFER_KEPT, width, all, false}; /* as projected */
-    list[QK] = (struct buffer){"normed q, k", BUFFER_SCRATCH, has_norm(config) ? width : 0, train, false};
-    list[ATTENDED] = (struct buffer){"attention", BUFFER_KEPT, q, all, false};
-    list[LSE] = (struct buffer){"attention log-sum-exp", BUFFER_KEPT, config->H, train, true};
-    list[DQKV] = (struct buffer){"q, k, v", BUFFER_GRADIENT, width, train, false};
-    list[DATTENDED] = (struct buffer){"attention", BUFFER_GRADIENT, q, train, false};
-    list[KEYS] = (struct buffer){"key", BUFFER_PAGES, kv, all, false};
-    list[VALUES] = (struct buffer){"value", BUFFER_PAGES, kv, all, false};
+    list[QKV] = (struct buffer){"q, k, v", BUFFER_KEPT, width, all, false, 0}; /* as projected */
+    list[QK] = (struct buffer){"normed q, k", BUFFER_SCRATCH, has_norm(config) ? width : 0, train, false, 0};
+    list[ATTENDED] = (struct buffer){"attention", BUFFER_KEPT, q, all, false, 0};
+    list[LSE] = (struct buffer){"attention log-sum-exp", BUFFER_KEPT, config->H, train, true, 0};
+    list[DQKV] = (struct buffer){"q, k, v", BUFFER_GRADIENT, width, train, false, 0};
+    list[DATTENDED] = (struct buffer){"attention", BUFFER_GRADIENT, q, train, false, 0};
+    list[KEYS] = (struct buffer){"key", BUFFER_PAGES, kv, all, false, 0};
+    list[VALUES] = (struct buffer){"value", BUFFER_PAGES, kv, all, false, 0};
 }
 
 static void list_shapes(const struct model_config *config, struct device_shapes *shapes)

@@ -18,8 +18,8 @@ static enum err check(const struct model_config *config, const char *source, con
 
 static void plan_weights(struct weights_plan *plan, const struct model_config *config, int *weights)
 {
-    const struct weight_part gate_up[] = {{TENSOR_GATE, config->F}, {TENSOR_UP, config->F}};
-    const struct weight_part down[] = {{TENSOR_DOWN, config->d}};
+    const struct weight_part gate_up[] = {{TENSOR_GATE, config->F, 0}, {TENSOR_UP, config->F, 0}};
+    const struct weight_part down[] = {{TENSOR_DOWN, config->d, 0}};
     weights[GATE_UP_WEIGHT] = weights_add(plan, config->d, PARAM_NORMAL, gate_up, 2);
     weights[DOWN_WEIGHT] = weights_add(plan, config->F, PARAM_RESIDUAL, down, 1);
 }
@@ -27,9 +27,9 @@ static void plan_weights(struct weights_plan *plan, const struct model_config *c
 static void list_buffers(const struct model_config *config, struct buffer *list)
 {
     const unsigned train = PASS_TRAIN | PASS_RECOMPUTE, all = PASS_DECODE | train;
-    list[GATE_UP] = (struct buffer){"gate, up", BUFFER_KEPT, 2 * config->F, all, false};
-    list[ACT] = (struct buffer){"swiglu", BUFFER_SCRATCH, config->F, all, false}; /* backward: then its gradient */
-    list[DGATE_UP] = (struct buffer){"gate, up", BUFFER_GRADIENT, 2 * config->F, PASS_TRAIN, false};
+    list[GATE_UP] = (struct buffer){"gate, up", BUFFER_KEPT, 2 * config->F, all, false, 0};
+    list[ACT] = (struct buffer){"swiglu", BUFFER_SCRATCH, config->F, all, false, 0}; /* backward: then its gradient */
+    list[DGATE_UP] = (struct buffer){"gate, up", BUFFER_GRADIENT, 2 * config->F, PASS_TRAIN, false, 0};
 }
 
 static void list_shapes(const struct model_config *config, struct device_shapes *shapes)

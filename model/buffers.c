@@ -12,9 +12,14 @@ void buffers_init(struct buffers *buffers, const struct model *model, enum pass_
     buffers->layers = mem_zero((size_t)model->config.n_layers * sizeof *buffers->layers);
 }
 
+static size_t item_bytes(const struct buffer *row, const struct device *device)
+{
+    return row->fp32 ? sizeof(float) : device->element_bytes;
+}
+
 static size_t row_bytes(const struct buffer *row, const struct device *device)
 {
-    return (size_t)row->columns * (row->fp32 ? sizeof(float) : device->element_bytes);
+    return (size_t)row->columns * item_bytes(row, device);
 }
 
 static size_t page_bytes(const struct buffer *row, const struct device *device)
@@ -50,7 +55,8 @@ static void add_row(struct buffers *b, const struct model *model, const struct b
 {
     bool pages = row->role == BUFFER_PAGES, per_layer = pages && b->kind == PASS_DECODE;
     size_t bytes = pages ? (size_t)b->n_pages * page_bytes(row, model->device)
-                         : (size_t)b->max_rows * row_bytes(row, model->device);
+                         : (size_t)b->max_rows * row_bytes(row, model->device) +
+                               (size_t)row->more * item_bytes(row, model->device);
     size_t step = row->role == BUFFER_KEPT && b->kind == PASS_TRAIN ? bytes : 0; /* from a layer to the next */
     int n_layers = 0;
     for (int layer = 0; layer < model->config.n_layers; layer++) {

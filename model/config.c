@@ -14,10 +14,16 @@
 
 #define CONFIG_MOST_BYTES ((size_t)16 << 20)
 
+bool model_layer_is_dense(const struct model_config *config, int layer)
+{
+    return config->moe.router.E == 0 || (config->moe.is_dense[layer / 64] >> layer % 64 & 1);
+}
+
 const struct block *model_block(const struct model_config *config, int layer, int half)
 {
     BUG_ON(layer < 0 || layer >= config->n_layers);
-    return config->family->blocks[half];
+    bool dense = half == BLOCK_FEED_FORWARD && model_layer_is_dense(config, layer);
+    return dense ? &block_mlp : config->family->blocks[half];
 }
 
 bool model_block_is_first(const struct model_config *config, int layer, int half)
@@ -67,7 +73,7 @@ static enum err parse_sizes(struct model_config *c, const json_t *document, cons
     TRY(get_count(document, "head_dim", name, c->d >= c->H ? c->d / c->H : 1, &c->D));
     TRY(get_count(document, "vocab_size", name, 0, &c->V));
     TRY(get_count(document, "max_position_embeddings", name, 2048, &c->max_positions));
-    if (c->n_layers > 4096 || c->H % c->J != 0 || (int64_t)(c->H + 2 * c->J) * c->D > 1 << 24) {
+    if (c->n_layers > MODEL_MOST_LAYERS || c->H % c->J != 0 || (int64_t)(c->H + 2 * c->J) * c->D > 1 << 24) {
         return err_set(ERR_FORMAT, "%s: %d layers, %d heads, %d key/value heads of %d do not fit together", name,
                        c->n_layers, c->H, c->J, c->D);
     }

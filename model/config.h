@@ -28,7 +28,26 @@ struct rope_config {
     double mscale, mscale_all_dim;                 /* yarn, 0: absent */
 };
 
-enum { MODEL_MOST_ENDS = 4096 };
+enum { MODEL_MOST_ENDS = 4096, MODEL_MOST_LAYERS = 4096 };
+
+/* A mixture of experts in the feed-forward half of layers. */
+struct moe_config {
+    struct router router;                      /* kernels/experts.h; E 0: no layer has experts */
+    bool has_bias;                             /* added to the scores for the choice: e_score_correction_bias */
+    int F;                                     /* width of an expert, */
+    int shared_F;                              /* and of the shared experts, which are one MLP for all rows; 0: none */
+    bool shared_gated;                         /* the shared expert's output is multiplied by sigmoid(x w) */
+    uint64_t is_dense[MODEL_MOST_LAYERS / 64]; /* bits of the layers that have an MLP instead */
+};
+
+/* Multi-head latent attention. */
+struct mla_config {
+    int q_rank;        /* 0: queries are projected directly */
+    int kv_rank;       /* width of the latent; 0: not this attention */
+    int nope, rope, v; /* widths of a head: not rotated and rotated part of queries and keys, values */
+    bool interleaved;  /* pairs of the rotation are neighbours */
+    float softmax_scale;
+};
 
 struct model_config {
     const struct model_family *family;
@@ -36,6 +55,8 @@ struct model_config {
     float norm_eps;
     bool tied; /* lm_head is the embedding */
     struct rope_config rope;
+    struct moe_config moe;
+    struct mla_config mla;
     int max_positions;
     int32_t bos_id;                   /* -1: none */
     int n_eos;                        /* 0: none is known */
@@ -49,6 +70,8 @@ enum err model_config_parse(struct model_config *out, const json_t *document, co
 enum err model_config_open(struct model_config *out, const char *folder);
 /* A config.json that transformers opens with the right class. Caller releases. */
 json_t *model_config_to_json(const struct model_config *config);
+/* Whether a layer of a family with experts has an MLP instead. */
+bool model_layer_is_dense(const struct model_config *config, int layer);
 /* Which block a layer has; half: BLOCK_ATTENTION or BLOCK_FEED_FORWARD. */
 const struct block *model_block(const struct model_config *config, int layer, int half);
 /* Whether no earlier layer has that block. */

@@ -4,6 +4,7 @@
 #include "model/family.h"
 
 #include <stdio.h>
+#include <string.h>
 
 #include "base/err.h"
 
@@ -66,12 +67,20 @@ bool model_family_has(const struct model_family *family, enum tensor_role role)
     return family->names->of[role][NAMING_HF] && !(family->lacks >> role & 1);
 }
 
-void model_family_tensor(const struct model_family *family, enum tensor_role role, int layer, enum tensor_naming naming,
-                         char *out, size_t capacity)
+/* Appends a name with # replaced by the expert's number. */
+static int append_name(char *out, size_t capacity, const char *name, int expert)
 {
-    const char *name = family->names->of[role][naming];
-    int length = role < TENSOR_INPUT_NORM
-                     ? snprintf(out, capacity, "%s", name)
-                     : snprintf(out, capacity, "%s%d.%s", family->names->layer[naming], layer, name);
+    const char *number = strchr(name, '#');
+    return number ? snprintf(out, capacity, "%.*s%d%s", (int)(number - name), name, expert, number + 1)
+                  : snprintf(out, capacity, "%s", name);
+}
+
+void model_family_tensor(const struct model_family *family, enum tensor_role role, int layer, int expert,
+                         enum tensor_naming naming, char *out, size_t capacity)
+{
+    int length = role < TENSOR_INPUT_NORM ? 0 : snprintf(out, capacity, "%s%d.", family->names->layer[naming], layer);
     BUG_ON(length < 0 || (size_t)length >= capacity);
+    capacity -= (size_t)length;
+    int more = append_name(out + length, capacity, family->names->of[role][naming], expert);
+    BUG_ON(more < 0 || (size_t)more >= capacity);
 }

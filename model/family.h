@@ -8,6 +8,7 @@
 #define MODEL_FAMILY_H
 
 #include <stdbool.h>
+#include <stdint.h>
 
 #include "base/str.h"
 #include "model/block.h"
@@ -31,6 +32,21 @@ enum tensor_role {
     TENSOR_GATE,
     TENSOR_UP,
     TENSOR_DOWN,
+    TENSOR_ROUTER,
+    TENSOR_ROUTER_BIAS,
+    TENSOR_EXPERT_GATE, /* of one expert: its number is in the name */
+    TENSOR_EXPERT_UP,
+    TENSOR_EXPERT_DOWN,
+    TENSOR_SHARED_GATE, /* the gate product of the shared expert's MLP */
+    TENSOR_SHARED_UP,
+    TENSOR_SHARED_DOWN,
+    TENSOR_SHARED_WEIGHT, /* what the shared expert's output is multiplied by */
+    TENSOR_Q_A,           /* of latent attention from here on */
+    TENSOR_Q_A_NORM,
+    TENSOR_Q_B,
+    TENSOR_KV_A,
+    TENSOR_KV_A_NORM,
+    TENSOR_KV_B,
     TENSORS
 };
 
@@ -38,7 +54,8 @@ enum tensor_naming { NAMING_HF, NAMING_GGUF, NAMINGS };
 
 struct tensor_names {
     const char *layer[NAMINGS];       /* before the number of a layer: "model.layers." */
-    const char *of[TENSORS][NAMINGS]; /* after it; of tensors outside layers, the whole name */
+    const char *of[TENSORS][NAMINGS]; /* after it; of tensors outside layers, the whole name. Of experts, with their
+                                       * number: "mlp.experts.#.up_proj.weight" */
 };
 
 struct model_family {
@@ -46,7 +63,7 @@ struct model_family {
     const char *class; /* architectures of config.json */
     const struct block *blocks[BLOCKS_PER_LAYER];
     const struct tensor_names *names;
-    unsigned lacks;     /* tensors that others with the same names have: bits 1 << role */
+    uint64_t lacks;     /* tensors that others with the same names have: bits 1 << role */
     bool gguf_permuted; /* rows of q and k in GGUF files (model/gguf_model.h) */
 };
 
@@ -58,8 +75,8 @@ const struct model_family *model_family_find(struct str name);
 /* Appends "qwen2, qwen3 and llama". */
 void model_family_list(struct strbuf *out);
 bool model_family_has(const struct model_family *family, enum tensor_role role);
-/* The name in a file; layer is ignored where the tensor is in none. */
-void model_family_tensor(const struct model_family *family, enum tensor_role role, int layer, enum tensor_naming naming,
-                         char *out, size_t capacity);
+/* The name in a file; layer and expert are ignored where the tensor is in none. */
+void model_family_tensor(const struct model_family *family, enum tensor_role role, int layer, int expert,
+                         enum tensor_naming naming, char *out, size_t capacity);
 
 #endif

@@ -250,7 +250,8 @@ enum err gguf_model_config(const struct gguf *file, struct model_config *out)
 /* The name in the file of a part of the table. */
 static void file_name(const struct model_config *config, const struct param_part *part, char *out, size_t capacity)
 {
-    model_family_tensor(config->family, (enum tensor_role)part->role, part->layer, NAMING_GGUF, out, capacity);
+    model_family_tensor(config->family, (enum tensor_role)part->role, part->layer, part->expert, NAMING_GGUF, out,
+                        capacity);
 }
 
 static enum err check_tensor(const struct gguf *file, int n_rows, int n_cols, const char *name,

@@ -45,6 +45,7 @@ struct param_part {
     char *name; /* in a Hugging Face checkpoint: "model.layers.0.self_attn.q_proj.weight" */
     int param, row, rows;
     int role, layer; /* of the network (model/family.h); layer -1: outside the layers */
+    int expert;      /* whose tensor it is, where the role is an expert's */
 };
 
 struct params {

@@ -23,6 +23,12 @@ void shapes_add_attention(struct device_shapes *shapes, int H, int J, int D)
     shapes->attentions[shapes->n_attentions++] = (struct device_attention){H, J, D};
 }
 
+void shapes_add_experts(struct device_shapes *shapes, int E, int k, int d, int F)
+{
+    BUG_ON(shapes->n_experts == DEVICE_MAX_SHAPES);
+    shapes->experts[shapes->n_experts++] = (struct device_experts){E, k, d, F};
+}
+
 void model_shapes(const struct model_config *config, struct device_shapes *out)
 {
     *out = (struct device_shapes){0};
@@ -45,6 +51,9 @@ double model_flops(const struct model_config *config, double n_tokens, double n_
             model_block(config, layer, half)->list_shapes(config, &shapes);
             for (int i = 0; i < shapes.n_products; i++) {
                 weights += (double)shapes.products[i].N * shapes.products[i].K;
+            }
+            for (int i = 0; i < shapes.n_experts; i++) {
+                weights += 3.0 * shapes.experts[i].k * shapes.experts[i].d * shapes.experts[i].F;
             }
             for (int i = 0; i < shapes.n_attentions; i++) {
                 of_pair += 4.0 * shapes.attentions[i].H * shapes.attentions[i].D;

@@ -7,27 +7,36 @@
 
 #include "base/arena.h"
 
-#define MAX_PARTS 8
+#define NAME_BYTES 96
 
 int weights_add(struct weights_plan *plan, int cols, enum param_init init, const struct weight_part *parts, int n)
 {
-    struct param_part list[MAX_PARTS];
-    char names[MAX_PARTS][80];
-    BUG_ON(n < 1 || n > MAX_PARTS);
+    BUG_ON(n < 1);
     for (int i = 0; i < n; i++) {
         if (!model_family_has(plan->family, parts[i].role)) {
             return -1;
         }
-        model_family_tensor(plan->family, parts[i].role, plan->layer, NAMING_HF, names[i], sizeof names[i]);
-        list[i] = (struct param_part){
-            .name = names[i], .rows = parts[i].rows, .role = (int)parts[i].role, .layer = plan->layer};
     }
-    return params_add(plan->params, plan->device, cols, PARAM_ELEMENT, init, list, n);
+    struct param_part *list = mem_alloc((size_t)n * sizeof *list);
+    char *names = mem_alloc((size_t)n * NAME_BYTES);
+    for (int i = 0; i < n; i++) {
+        char *name = names + (size_t)i * NAME_BYTES;
+        model_family_tensor(plan->family, parts[i].role, plan->layer, parts[i].expert, NAMING_HF, name, NAME_BYTES);
+        list[i] = (struct param_part){.name = name,
+                                      .rows = parts[i].rows,
+                                      .role = (int)parts[i].role,
+                                      .layer = plan->layer,
+                                      .expert = parts[i].expert};
+    }
+    int param = params_add(plan->params, plan->device, cols, PARAM_ELEMENT, init, list, n);
+    free(names);
+    free(list);
+    return param;
 }
 
 static int add_one(struct weights_plan *plan, int rows, int cols, enum param_init init, enum tensor_role role)
 {
-    return weights_add(plan, cols, init, &(struct weight_part){role, rows}, 1);
+    return weights_add(plan, cols, init, &(struct weight_part){role, rows, 0}, 1);
 }
 
 static void plan_layer(struct weights_plan *plan, struct layer_weights *layer, const struct model_config *config)

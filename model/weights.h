@@ -37,6 +37,7 @@ struct weights_plan {
 struct weight_part {
     enum tensor_role role;
     int rows;
+    int expert; /* of a tensor of an expert */
 };
 
 /* Adds a parameter of n parts, in the device's element; -1 if the family has no such tensors. */
