@@ -140,6 +140,7 @@ enum err model_config_parse(struct model_config *out, const json_t *document, co
     TRY(end_tokens_parse(&c, document, name, "config.json"));
     TRY(refuse_unknown(document, name));
     TRY(parse_constants(&c, document, name));
+    TRY(moe_config_parse(&c, document, name));
     bool attention_bias = false;
     TRY(json_want_bool(document, "tie_word_embeddings", name, &c.tied));
     TRY(json_want_bool(document, "attention_bias", name, &attention_bias));
@@ -171,8 +172,7 @@ enum err model_config_open(struct model_config *out, const char *folder)
     return ERR_NONE;
 }
 
-/* The shortest decimal that is this float: 1e-06, not 9.999999974752427e-07. */
-static double shortest(float x)
+double config_shortest(float x)
 {
     char text[32];
     double value = (double)x;
@@ -197,10 +197,11 @@ json_t *model_config_to_json(const struct model_config *c)
         "{s:[s], s:s, s:i, s:i, s:i, s:i, s:i, s:i, s:i, s:i, s:s, s:f, s:f, s:o, s:b, s:s, s:o}", "architectures",
         c->family->class, "model_type", c->family->name, "vocab_size", c->V, "hidden_size", c->d, "intermediate_size",
         c->F, "num_hidden_layers", c->n_layers, "num_attention_heads", c->H, "num_key_value_heads", c->J, "head_dim",
-        c->D, "max_position_embeddings", c->max_positions, "hidden_act", "silu", "rms_norm_eps", shortest(c->norm_eps),
-        "rope_theta", c->rope.theta, "rope_scaling", rope_config_to_json(&c->rope), "tie_word_embeddings", c->tied,
-        "torch_dtype", "float32", "eos_token_id", eos);
+        c->D, "max_position_embeddings", c->max_positions, "hidden_act", "silu", "rms_norm_eps",
+        config_shortest(c->norm_eps), "rope_theta", c->rope.theta, "rope_scaling", rope_config_to_json(&c->rope),
+        "tie_word_embeddings", c->tied, "torch_dtype", "float32", "eos_token_id", eos);
     BUG_ON(!document);
+    moe_config_to_json(c, document);
     json_object_set_new(document, "bos_token_id", c->bos_id >= 0 ? json_integer(c->bos_id) : json_null());
     return document;
 }

@@ -70,6 +70,12 @@ enum err model_config_parse(struct model_config *out, const json_t *document, co
 enum err model_config_open(struct model_config *out, const char *folder);
 /* A config.json that transformers opens with the right class. Caller releases. */
 json_t *model_config_to_json(const struct model_config *config);
+/* The part of experts and of latent attention, in and out, of a family that has them (model/config_moe.c); parse needs all else
+ * but D, which is the rotated part of a head then. */
+enum err moe_config_parse(struct model_config *config, const json_t *document, const char *name);
+void moe_config_to_json(const struct model_config *config, json_t *document);
+/* The shortest decimal that is this float: 1e-06, not 9.999999974752427e-07. */
+double config_shortest(float x);
 /* Whether a layer of a family with experts has an MLP instead. */
 bool model_layer_is_dense(const struct model_config *config, int layer);
 /* Which block a layer has; half: BLOCK_ATTENTION or BLOCK_FEED_FORWARD. */

@@ -38,9 +38,9 @@ enum {
 };
 
 const struct model_family model_families[] = {
-    {"qwen2", "Qwen2ForCausalLM", {&block_gqa, &block_mlp}, &llama_names, QK_NORM, false},
-    {"qwen3", "Qwen3ForCausalLM", {&block_gqa, &block_mlp}, &llama_names, QKV_BIAS, false},
-    {"llama", "LlamaForCausalLM", {&block_gqa, &block_mlp}, &llama_names, QKV_BIAS | QK_NORM, true},
+    {"qwen2", "Qwen2ForCausalLM", {&block_gqa, &block_mlp}, &llama_names, QK_NORM, false, NULL},
+    {"qwen3", "Qwen3ForCausalLM", {&block_gqa, &block_mlp}, &llama_names, QKV_BIAS, false, NULL},
+    {"llama", "LlamaForCausalLM", {&block_gqa, &block_mlp}, &llama_names, QKV_BIAS | QK_NORM, true, NULL},
 };
 const int n_model_families = sizeof model_families / sizeof *model_families;
 

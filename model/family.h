@@ -58,13 +58,18 @@ struct tensor_names {
                                        * number: "mlp.experts.#.up_proj.weight" */
 };
 
+/* How config.json describes experts and latent attention (model/config_moe.c). */
+struct moe_rules;
+extern const struct moe_rules moe_rules_qwen2, moe_rules_qwen3, moe_rules_deepseek_v2, moe_rules_deepseek_v3;
+
 struct model_family {
     const char *name;  /* model_type of config.json, general.architecture of a GGUF file */
     const char *class; /* architectures of config.json */
     const struct block *blocks[BLOCKS_PER_LAYER];
     const struct tensor_names *names;
-    uint64_t lacks;     /* tensors that others with the same names have: bits 1 << role */
-    bool gguf_permuted; /* rows of q and k in GGUF files (model/gguf_model.h) */
+    uint64_t lacks;              /* tensors that others with the same names have: bits 1 << role */
+    bool gguf_permuted;          /* rows of q and k in GGUF files (model/gguf_model.h) */
+    const struct moe_rules *moe; /* NULL: a family without experts */
 };
 
 extern const struct model_family model_families[];
