@@ -22,6 +22,7 @@ enum err {
     ERR_NUMBERS, /* weights, log-probabilities or a gradient are not finite: what is in memory is not worth saving */
     ERR_DEVICE,  /* no such device, or it cannot do what is requested */
     ERR_STOPPED, /* the user asked to stop */
+    ERR_PEER,    /* another rank of the run is lost: killed, stopped or cut off (exit code 75: start it again) */
 };
 
 /* Sets the sentence of this thread and returns `code`, so that a caller writes: return err_set(...). */
