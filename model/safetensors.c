@@ -25,7 +25,7 @@ static const struct {
     {"I16", 16, DTYPE_OTHER},        {"U16", 16, DTYPE_OTHER},    {"I32", 32, DTYPE_OTHER},
     {"U32", 32, DTYPE_OTHER},        {"F64", 64, DTYPE_OTHER},    {"I64", 64, DTYPE_OTHER},
     {"U64", 64, DTYPE_OTHER},        {"C64", 64, DTYPE_OTHER},    {"F8_E5M2", 8, DTYPE_OTHER},
-    {"F8_E4M3", 8, DTYPE_OTHER},     {"F8_E8M0", 8, DTYPE_OTHER}, {"F8_E4M3FNUZ", 8, DTYPE_OTHER},
+    {"F8_E4M3", 8, DTYPE_F8_E4M3},   {"F8_E8M0", 8, DTYPE_OTHER}, {"F8_E4M3FNUZ", 8, DTYPE_OTHER},
     {"F8_E5M2FNUZ", 8, DTYPE_OTHER}, {"F6_E2M3", 6, DTYPE_OTHER}, {"F6_E3M2", 6, DTYPE_OTHER},
     {"F4", 4, DTYPE_OTHER},
 };
@@ -254,11 +254,34 @@ uint16_t float_to_bfloat16(float x)
     return (uint16_t)((bits + 0x7FFF + (bits >> 16 & 1)) >> 16);
 }
 
+float e4m3_to_float(uint8_t bits)
+{
+    uint32_t sign = (uint32_t)(bits & 0x80) << 24, exponent = bits >> 3 & 15, mantissa = bits & 7;
+    if (exponent == 0) {
+        float value = (float)mantissa * 0x1p-9f;
+        return sign ? -value : value;
+    }
+    bool nan = (bits & 0x7F) == 0x7F;
+    return bits_to_float(nan ? sign | 0x7FC00000 : sign | (exponent + 120) << 23 | mantissa << 20);
+}
+
+size_t tensor_element_bytes(const struct tensor_view *tensor)
+{
+    BUG_ON(tensor->dtype == DTYPE_OTHER);
+    return tensor->dtype == DTYPE_F32 ? 4 : tensor->dtype == DTYPE_F8_E4M3 ? 1 : 2;
+}
+
 void tensor_to_float(const struct tensor_view *tensor, uint64_t at, uint64_t n, float *out)
 {
     BUG_ON(tensor->dtype == DTYPE_OTHER);
     if (tensor->dtype == DTYPE_F32) {
         memcpy(out, tensor->data + 4 * at, 4 * n);
+        return;
+    }
+    if (tensor->dtype == DTYPE_F8_E4M3) {
+        for (uint64_t i = 0; i < n; i++) {
+            out[i] = e4m3_to_float(tensor->data[at + i]);
+        }
         return;
     }
     const uint8_t *from = tensor->data + 2 * at;
@@ -277,21 +300,29 @@ struct ordered {
     const struct tensor_source *source;
 };
 
-static int by_name(const void *a, const void *b)
+/* The wide ones first, so that each begins at a multiple of its width. */
+static int by_width_and_name(const void *a, const void *b)
 {
     const struct ordered *x = a, *y = b;
-    return strcmp(x->source->name, y->source->name);
+    return x->source->wide != y->source->wide ? y->source->wide - x->source->wide
+                                              : strcmp(x->source->name, y->source->name);
+}
+
+static enum tensor_dtype source_dtype(const struct tensor_source *s, enum tensor_dtype dtype)
+{
+    return s->wide ? DTYPE_F32 : dtype;
 }
 
 static void write_header(struct strbuf *out, const struct ordered *sorted, int n, enum tensor_dtype dtype)
 {
-    uint64_t at = 0, width = dtype == DTYPE_F32 ? 4 : 2;
+    uint64_t at = 0;
     strbuf_add(out, "\0\0\0\0\0\0\0\0", 8);
     strbuf_puts(out, "{\"__metadata__\":{\"format\":\"pt\"}");
     for (int i = 0; i < n; i++) {
         const struct tensor_source *s = sorted[i].source;
-        uint64_t end = at + width * source_elements(s);
-        strbuf_printf(out, ",\"%s\":{\"dtype\":\"%s\",\"shape\":[%lld", s->name, dtype == DTYPE_F32 ? "F32" : "BF16",
+        bool whole = source_dtype(s, dtype) == DTYPE_F32;
+        uint64_t end = at + (whole ? 4 : 2) * source_elements(s);
+        strbuf_printf(out, ",\"%s\":{\"dtype\":\"%s\",\"shape\":[%lld", s->name, whole ? "F32" : "BF16",
                       (long long)s->shape[0]);
         if (s->n_dims > 1) {
             strbuf_printf(out, ",%lld", (long long)s->shape[1]);
@@ -340,14 +371,14 @@ enum err safetensors_write(const char *path, const struct tensor_source *sources
     for (int i = 0; i < n; i++) {
         sorted[i].source = &sources[i];
     }
-    qsort(sorted, (size_t)n, sizeof *sorted, by_name);
+    qsort(sorted, (size_t)n, sizeof *sorted, by_width_and_name);
     struct strbuf header = STRBUF_INIT;
     write_header(&header, sorted, n, dtype);
     float *values = mem_alloc(CHUNK * sizeof *values);
     enum err result = file_write_all(fd, header.data, header.length, path);
     for (int i = 0; i < n && result == ERR_NONE; i++) {
-        result =
-            write_tensor(fd, path, sorted[i].source, (int)(sorted[i].source - sources), dtype, read, context, values);
+        const struct tensor_source *s = sorted[i].source;
+        result = write_tensor(fd, path, s, (int)(s - sources), source_dtype(s, dtype), read, context, values);
     }
     if (result == ERR_NONE && fsync(fd) != 0) {
         result = err_set(ERR_IO, "cannot fsync %s: %s", path, strerror(errno));

@@ -16,7 +16,7 @@
 #include "base/file.h"
 #include "base/names.h"
 
-enum tensor_dtype { DTYPE_F32, DTYPE_F16, DTYPE_BF16, DTYPE_OTHER };
+enum tensor_dtype { DTYPE_F32, DTYPE_F16, DTYPE_BF16, DTYPE_F8_E4M3, DTYPE_OTHER };
 
 struct tensor_view {
     char *name;
@@ -41,10 +41,13 @@ enum err safetensors_parse(struct safetensors *out, const uint8_t *data, size_t 
 void safetensors_close(struct safetensors *file);
 const struct tensor_view *safetensors_find(const struct safetensors *file, const char *name);
 
+size_t tensor_element_bytes(const struct tensor_view *tensor); /* dtype is not DTYPE_OTHER */
 /* n elements from `at` on, as fp32. dtype is not DTYPE_OTHER. */
 void tensor_to_float(const struct tensor_view *tensor, uint64_t at, uint64_t n, float *out);
 float half_to_float(uint16_t half);
 float bfloat16_to_float(uint16_t bits);
+float e4m3_to_float(
+    uint8_t bits); /* of 8 bits, with NaN, without infinity (Micikevicius et al. 2022, arXiv 2209.05433) */
 uint16_t float_to_bfloat16(float x); /* to nearest, ties to even */
 
 /* One tensor to write. `read` gives n elements from `at` on, as fp32, and is called in ascending order. */
@@ -52,10 +55,11 @@ struct tensor_source {
     const char *name;
     int n_dims;
     int64_t shape[2];
+    bool wide; /* F32 in a file of BF16, too */
 };
 typedef void tensor_reader(void *context, int i_source, uint64_t at, uint64_t n, float *out);
 
-/* Writes all sources as F32 or BF16, sorted by name, with metadata format "pt"; fsynced. */
+/* Writes all sources as F32 or BF16, sorted by name, those of F32 first, with metadata format "pt"; fsynced. */
 enum err safetensors_write(const char *path, const struct tensor_source *sources, int n, enum tensor_dtype dtype,
                            tensor_reader *read, void *context);
 

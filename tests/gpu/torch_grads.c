@@ -34,7 +34,7 @@ struct dump {
 static void dump_add(struct dump *dump, const char *name, float *data, int rows, int cols)
 {
     BUG_ON(dump->n == MOST_TENSORS);
-    dump->sources[dump->n] = (struct tensor_source){name, cols ? 2 : 1, {rows, cols}};
+    dump->sources[dump->n] = (struct tensor_source){name, cols ? 2 : 1, {rows, cols}, false};
     dump->data[dump->n++] = data;
 }
 

@@ -67,7 +67,8 @@ static void folder_open(struct folder *f)
     FIXTURE_ASSERT(safetensors_open(&f->golden, GOLDEN "/model.safetensors"));
     for (int i = 0; i < f->golden.n; i++) {
         const struct tensor_view *t = &f->golden.tensors[i];
-        f->sources[f->n++] = (struct tensor_source){t->name, t->n_dims, {t->shape[0], t->n_dims > 1 ? t->shape[1] : 0}};
+        f->sources[f->n++] =
+            (struct tensor_source){t->name, t->n_dims, {t->shape[0], t->n_dims > 1 ? t->shape[1] : 0}, false};
     }
 }
 
@@ -157,10 +158,10 @@ static void tensors_must_be_those_of_the_config(void **state)
     folder_open(&f);
     write_tensors(&f, "model.safetensors", 1, f.n, DTYPE_F32);
     assert_refused(f.path, *state, ERR_FORMAT, f.sources[0].name);
-    f.sources[f.n] = (struct tensor_source){"model.layers.0.self_attn.q_norm.weight", 1, {16, 0}};
+    f.sources[f.n] = (struct tensor_source){"model.layers.0.self_attn.q_norm.weight", 1, {16, 0}, false};
     write_tensors(&f, "model.safetensors", 0, f.n + 1, DTYPE_F32);
     assert_refused(f.path, *state, ERR_FORMAT, "q_norm.weight' has no place");
-    f.sources[f.n] = (struct tensor_source){"model.layers.0.self_attn.rotary_emb.inv_freq", 1, {8, 0}};
+    f.sources[f.n] = (struct tensor_source){"model.layers.0.self_attn.rotary_emb.inv_freq", 1, {8, 0}, false};
     write_tensors(&f, "model.safetensors", 0, f.n + 1, DTYPE_F32);
     FIXTURE_ASSERT(model_open(&model, f.path, *state, 0));
     model_close(model);
@@ -175,7 +176,7 @@ static void a_head_that_differs_is_kept(void **state)
 {
     struct folder f;
     folder_open(&f);
-    f.sources[f.n++] = (struct tensor_source){"lm_head.weight", 2, {203, 64}};
+    f.sources[f.n++] = (struct tensor_source){"lm_head.weight", 2, {203, 64}, false};
     for (int i = 0; i < 3; i++) {
         struct model *model = NULL, *again = NULL;
         struct model_config config;

@@ -201,28 +201,31 @@ static void read_values(void *context, int tensor, uint64_t at, uint64_t n, floa
 static void written_files_are_read(void **state)
 {
     (void)state;
-    static const struct tensor_source sources[] = {{"z.weight", 2, {70001, 3}}, {"a", 1, {5, 0}}, {"m.0", 2, {1, 1}}};
+    static const struct tensor_source sources[] = {
+        {"z.weight", 2, {70001, 3}, false}, {"a", 1, {5, 0}, false}, {"m.0", 2, {1, 1}, false}, {"y", 1, {3, 0}, true}};
     char folder[] = "/tmp/strop_tensors_XXXXXX", path[64];
     assert_non_null(mkdtemp(folder));
     snprintf(path, sizeof path, "%s/x.safetensors", folder);
     for (int whole = 0; whole < 2; whole++) {
-        uint64_t next[3] = {0};
+        uint64_t next[4] = {0};
         struct safetensors file;
-        FIXTURE_ASSERT(safetensors_write(path, sources, 3, whole ? DTYPE_F32 : DTYPE_BF16, read_values, next));
+        FIXTURE_ASSERT(safetensors_write(path, sources, 4, whole ? DTYPE_F32 : DTYPE_BF16, read_values, next));
         FIXTURE_ASSERT(safetensors_open(&file, path));
-        assert_true(strcmp(file.tensors[0].name, "a") == 0 && strcmp(file.tensors[2].name, "z.weight") == 0);
+        assert_true(strcmp(file.tensors[0].name, "y") == 0 && strcmp(file.tensors[1].name, "a") == 0);
+        assert_true(strcmp(file.tensors[3].name, "z.weight") == 0);
         assert_int_equal(((uintptr_t)file.tensors[0].data - (uintptr_t)file.map.data) % 8, 0);
         assert_true(str_find((struct str){(const char *)file.map.data, file.map.size},
                              STR("\"__metadata__\":{\"format\":\"pt\"}"), 0) > 0);
-        for (int t = 0; t < 3; t++) {
+        for (int t = 0; t < 4; t++) {
             const struct tensor_view *v = safetensors_find(&file, sources[t].name);
-            uint64_t n = v->bytes / (whole ? 4 : 2);
-            assert_int_equal(n, t == 0 ? 210003 : t == 1 ? 5 : 1);
+            bool wide = whole || sources[t].wide;
+            uint64_t n = v->bytes / (wide ? 4 : 2);
+            assert_int_equal(n, t == 0 ? 210003 : t == 1 ? 5 : t == 2 ? 1 : 3);
             float *got = mem_alloc(n * sizeof *got);
             tensor_to_float(v, 0, n, got);
             for (uint64_t i = 0; i < n; i++) {
                 float want = written_value(t, i);
-                want = whole ? want : bfloat16_to_float(float_to_bfloat16(want));
+                want = wide ? want : bfloat16_to_float(float_to_bfloat16(want));
                 assert_memory_equal(&got[i], &want, sizeof want);
             }
             free(got);
