@@ -62,8 +62,22 @@ static enum err write_json(const json_t *document, const char *folder, const cha
     return result;
 }
 
-/* The config that the model was opened with, all its keys kept; only the number format and whether the head
- * is tied follow what is written. */
+/* The number of experts in both spellings: transformers 5 reads num_local_experts where 4 reads num_experts. */
+static bool add_spelling(json_t *document)
+{
+    static const char *const keys[] = {"num_experts", "num_local_experts"};
+    const json_t *is[2] = {json_object_get(document, keys[0]), json_object_get(document, keys[1])};
+    for (int i = 0; i < 2; i++) {
+        if (json_is_integer(is[i]) && !is[1 - i]) {
+            json_object_set_new(document, keys[1 - i], json_integer(json_integer_value(is[i])));
+            return true;
+        }
+    }
+    return false;
+}
+
+/* The config that the model was opened with, all its keys kept; only the number format, whether the head is tied, and how weights
+ * are quantised follow what is written. */
 static enum err save_opened_config(const char *from, const char *folder, const char *dtype, bool tied)
 {
     char path[FILE_PATH_BYTES];
@@ -73,7 +87,10 @@ static enum err save_opened_config(const char *from, const char *folder, const c
     const char *key = json_object_get(document, "dtype") ? "dtype" : "torch_dtype";
     const char *is = json_string_value(json_object_get(document, key));
     enum err result;
-    if (is && strcmp(is, dtype) == 0 && json_is_true(json_object_get(document, "tie_word_embeddings")) == tied) {
+    bool changed = json_object_del(document, "quantization_config") == 0;
+    changed = add_spelling(document) || changed;
+    if (!changed && is && strcmp(is, dtype) == 0 &&
+        json_is_true(json_object_get(document, "tie_word_embeddings")) == tied) {
         result = copy_file(from, folder, "config.json");
     } else {
         json_object_set_new(document, key, json_string(dtype));
@@ -215,7 +232,9 @@ enum err model_save(const struct model *model, const char *folder, const char *d
     for (int i = 0; i < params->n_parts; i++) {
         const struct param_part *part = &params->parts[i];
         int cols = params->table[part->param].cols;
-        sources[i] = (struct tensor_source){part->name, cols ? 2 : 1, {part->rows, cols}};
+        bool wide =
+            part->role == TENSOR_ROUTER_BIAS; /* in transformers' models a buffer of fp32, whatever the weights are */
+        sources[i] = (struct tensor_source){part->name, cols ? 2 : 1, {part->rows, cols}, wide};
         widest = cols > widest ? cols : widest;
     }
     struct export export = {

@@ -85,6 +85,37 @@ static void files_beside_the_weights_are_kept(void **state)
     FIXTURE_ASSERT(file_remove_folder(second));
 }
 
+/* Weights are written unquantised, and the number of experts for both readers of it. */
+static void keys_follow_what_is_written(void **state)
+{
+    char first[] = "/tmp/strop_save_XXXXXX", second[] = "/tmp/strop_save_XXXXXX", path[64];
+    struct model *model = NULL, *again = NULL;
+    json_t *document;
+    assert_non_null(mkdtemp(first));
+    assert_non_null(mkdtemp(second));
+    FIXTURE_ASSERT(model_open(&model, "tests/golden/models/llama3", *state, 0));
+    FIXTURE_ASSERT(model_save(model, first, "bfloat16"));
+    snprintf(path, sizeof path, "%s/config.json", first);
+    FIXTURE_ASSERT(json_parse_file(&document, path, 1 << 20));
+    json_object_set_new(document, "quantization_config", json_pack("{s:s}", "quant_method", "fp8"));
+    json_object_set_new(document, "num_local_experts", json_integer(4));
+    assert_int_equal(json_dump_file(document, path, 0), 0);
+    FIXTURE_ASSERT(model_open(&again, first, *state, 0));
+    FIXTURE_ASSERT(model_save(again, second, "bfloat16"));
+    json_object_del(document, "quantization_config");
+    json_object_set_new(document, "num_experts", json_integer(4));
+    snprintf(path, sizeof path, "%s/config.json", second);
+    json_t *is;
+    FIXTURE_ASSERT(json_parse_file(&is, path, 1 << 20));
+    assert_true(json_equal(is, document));
+    json_decref(is);
+    json_decref(document);
+    model_close(model);
+    model_close(again);
+    FIXTURE_ASSERT(file_remove_folder(first));
+    FIXTURE_ASSERT(file_remove_folder(second));
+}
+
 /* The last number of a tensor in the middle. */
 static void what_is_not_finite_is_not_saved(void **state)
 {
@@ -182,6 +213,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(new_models_come_back_bit_for_bit, fixture_open, fixture_close),
         cmocka_unit_test_setup_teardown(files_beside_the_weights_are_kept, fixture_open, fixture_close),
+        cmocka_unit_test_setup_teardown(keys_follow_what_is_written, fixture_open, fixture_close),
         cmocka_unit_test_setup_teardown(what_is_not_finite_is_not_saved, fixture_open, fixture_close),
         cmocka_unit_test_setup_teardown(gguf_models_become_folders, fixture_open, fixture_close),
         cmocka_unit_test_setup_teardown(tokenizers_follow_a_new_model, fixture_open, fixture_close),
