@@ -238,6 +238,7 @@ static enum err parse_widths(struct model_config *c, const json_t *document, con
     struct moe_config *m = &c->moe;
     TRY(get_count(document, "moe_intermediate_size", name, &m->F));
     TRY(check_width("moe_intermediate_size", m->F, name));
+    TRY(check_width("hidden_size", c->d, name));
     if (c->family->moe->shared_gated) {
         TRY(get_count(document, "shared_expert_intermediate_size", name, &m->shared_F));
         m->shared_gated = true;

@@ -41,6 +41,8 @@ static enum err parse(struct model_config *out, int family, const char *extra)
     out->D = 16;
     out->rope = (struct rope_config){.theta = 10000, .factor = 1};
     assert_int_equal(json_object_update(document, more), 0);
+    const json_t *d = json_object_get(document, "hidden_size");
+    out->d = d ? (int)json_integer_value(d) : out->d;
     TRY(rope_config_parse(&out->rope, document, 4096, "config.json"));
     enum err result = moe_config_parse(out, document, "config.json");
     json_decref(more);
@@ -198,6 +200,7 @@ static void what_cannot_be_is_refused(void **state)
         {QWEN3_MOE, "{\"num_experts_per_tok\": null}", "num_experts_per_tok"},
         {QWEN3_MOE, "{\"moe_intermediate_size\": null}", "moe_intermediate_size"},
         {QWEN3_MOE, "{\"moe_intermediate_size\": 50}", "'moe_intermediate_size' is 50, and only multiples of 16"},
+        {QWEN3_MOE, "{\"hidden_size\": 40}", "'hidden_size' is 40, and only multiples of 16"},
         {QWEN3_MOE, "{\"decoder_sparse_step\": 0}", "decoder_sparse_step"},
         {QWEN3_MOE, "{\"mlp_only_layers\": 3}", "mlp_only_layers"},
         {QWEN3_MOE, "{\"mlp_only_layers\": [1.5]}", "mlp_only_layers"},
