@@ -226,7 +226,7 @@ reward-check: $(OUT)/tests/reward_check ## (needs DATA=FOLDER) the math checker:
 	@$(OUT)/tests/reward_check $(DATA)
 
 BENCHES := $(OUT)/bench/kernels $(OUT)/bench/step $(OUT)/bench/decode
-$(OUT)/bench/kernels: $(OUT)/tests/bench/ops_bench.o
+$(OUT)/bench/kernels: $(OUT)/tests/bench/ops_bench.o $(OUT)/tests/bench/experts_bench.o
 $(OUT)/bench/%: $(OUT)/tests/bench/%.o $(call libs,rl)
 	@mkdir -p $(@D)
 	@$(CC) $(LDFLAGS) -o $@ $(filter %.o,$^) $(call libs,rl) $(LDLIBS)

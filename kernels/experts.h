@@ -18,9 +18,9 @@
  *   s = sigmoid(logits), or softmax over all E;   c = s + bias
  *   groups: E / n_groups experts in a row; a group's score is the sum of its group_best largest c; all but the top_groups groups
  *     with the largest scores get c = -inf
- *   the k experts with the largest c;  weight = scale s / (sum of the k s + epsilon), or scale s where not normalised
- * Equal numbers: the lower index first, of experts and of groups. Order of sums: the chosen experts ascending; softmax: 16 lanes as
- * in kernels/README.md, maximum first. */
+ *   the k experts with the largest c;  weight = scale (s / (sum of the k s + epsilon)), or scale s where not normalised
+ * Equal numbers: the lower index first, of experts and of groups. Order of sums: the chosen experts ascending, a group's largest c
+ * from the largest down; softmax: 16 lanes as in kernels/README.md, maximum first. */
 struct router {
     int E, k;
     bool sigmoid, normalised;
@@ -38,14 +38,15 @@ struct route_args {
     float *weights;        /* [T, k], of these experts */
 };
 
-/* dlogits through the weights and, for balance losses, the scores. */
+/* dlogits through the weights and, for balance losses, the shares: a row's scores divided by their sum over all E. */
 struct route_grad_args {
     struct router router;
     int T;
     const float *logits;
     const int32_t *experts;
     const float *dweights; /* [T, k] */
-    const float *dscores;  /* [E], added to the gradient of every row's s; or NULL */
+    const float *dshares;  /* [n, E], added to the gradient of each row's shares; or NULL */
+    const int32_t *sets;   /* [T]: which of the n a row has; NULL: the first */
     void *dlogits;         /* [T, E] */
 };
 

@@ -7,7 +7,8 @@
  * Each tile of an output has one owner, which walks the whole chain in blocks: threads change no bit.
  *
  * SPDX-License-Identifier: Apache-2.0 */
-#include "kernels/cpu/cpu.h"
+#include "kernels/cpu/matmul.h"
+
 #include "kernels/cpu/gemm.h"
 
 #define ROW_BLOCK     96   /* rows of x or dy that stay in the second-level cache while panels pass by */
@@ -92,7 +93,7 @@ static void matmul_finish_row(const struct matmul_args *a, int t, int n, int wid
 
 /* Rows t.. of panels p..: products over blocks of k. Through scratch where the output may not be written before it is
  * whole (a residual that is y itself), or where the last panel is wider than y. */
-static void matmul_block(const struct matmul_args *a, int t, int n_rows, int p, int n_panels)
+void ISA_NAME(matmul_block)(const struct matmul_args *a, int t, int n_rows, int p, int n_panels)
 {
     int n = p * CPU_PANEL, width = a->N - n < n_panels * CPU_PANEL ? a->N - n : n_panels * CPU_PANEL;
     float *y = (float *)a->y + (ptrdiff_t)t * a->y_stride + n;
@@ -124,22 +125,27 @@ static void matmul_block(const struct matmul_args *a, int t, int n_rows, int p, 
     }
 }
 
+struct cut ISA_NAME(matmul_cut)(int T, int N, int threads, int groups)
+{
+    int panels = div_up(N, CPU_PANEL), wanted = div_up(threads, groups);
+    int rows = div_up(div_up(T, 2 * wanted), GEMM_ROWS) * GEMM_ROWS;
+    rows = T <= TALL_ROWS ? T : min_int(rows, ROW_BLOCK); /* few rows: each panel is read once */
+    int row_blocks = div_up(T, rows);
+    int chunks = row_blocks >= 4 * wanted ? 1 : div_up(8 * wanted, row_blocks); /* of the panels */
+    int width = div_up(panels, chunks);
+    width = (width + 3) / 4 * 4;
+    return (struct cut){rows, row_blocks, width, div_up(panels, width)};
+}
+
 void ISA_NAME(matmul)(const struct matmul_args *a)
 {
     int panels = div_up(a->N, CPU_PANEL);
     int threads = cpu_threads_for((double)a->T * a->N * a->K);
-    int rows = (a->T + 2 * threads - 1) / (2 * threads);
-    rows = div_up(rows, GEMM_ROWS) * GEMM_ROWS;
-    rows = a->T <= TALL_ROWS ? a->T : min_int(rows, ROW_BLOCK); /* few rows: each panel is read once */
-    int row_blocks = div_up(a->T, rows);
-    int chunks = row_blocks >= 4 * threads ? 1 : div_up(8 * threads, row_blocks); /* of the panels */
-    int width = div_up(panels, chunks);
-    width = (width + 3) / 4 * 4;
-    chunks = div_up(panels, width);
+    struct cut cut = ISA_NAME(matmul_cut)(a->T, a->N, threads, 1);
 #pragma omp parallel for schedule(dynamic) num_threads(threads) if (threads > 1)
-    for (int i = 0; i < row_blocks * chunks; i++) {
-        int t = i / chunks * rows, p = i % chunks * width;
-        matmul_block(a, t, a->T - t < rows ? a->T - t : rows, p, panels - p < width ? panels - p : width);
+    for (int i = 0; i < cut.row_blocks * cut.chunks; i++) {
+        int t = i / cut.chunks * cut.rows, p = i % cut.chunks * cut.width;
+        ISA_NAME(matmul_block)(a, t, min_int(a->T - t, cut.rows), p, min_int(panels - p, cut.width));
     }
 }
 
@@ -195,26 +201,36 @@ static void input_grad_block(const struct matmul_input_grad_args *a, const float
     }
 }
 
+void ISA_NAME(input_grad_chunk)(const struct matmul_input_grad_args *a, int kp, int n_panels, int begin, int end)
+{
+    float *transposed = cpu_scratch(SCRATCH_PACK, (size_t)GRAD_PANELS * N_BLOCK * CPU_PANEL);
+    for (int n = 0; n < a->N && begin < end; n += N_BLOCK) {
+        for (int q = 0; q < n_panels; q++) {
+            transpose_panel(a, n, min_int(a->N - n, N_BLOCK), kp + q, transposed + (ptrdiff_t)q * N_BLOCK * CPU_PANEL);
+        }
+        for (int t = begin; t < end; t += ROW_BLOCK) {
+            input_grad_block(a, transposed, t, end, kp, n_panels, n);
+        }
+    }
+}
+
+struct cut ISA_NAME(input_grad_cut)(int T, int K, int threads, int groups)
+{
+    int panels = div_up(K, CPU_PANEL), chunks = div_up(panels, GRAD_PANELS), width = div_up(panels, chunks);
+    int wanted = threads > 1 ? div_up(4 * threads, chunks * groups) : 1;
+    int blocks = min_int(wanted, div_up(T, ROW_BLOCK));
+    int rows = div_up(div_up(T, blocks), GEMM_ROWS) * GEMM_ROWS;
+    return (struct cut){rows, blocks, width, chunks};
+}
+
 void ISA_NAME(matmul_input_grad)(const struct matmul_input_grad_args *a)
 {
     int threads = cpu_threads_for((double)a->T * a->N * a->K), panels = div_up(a->K, CPU_PANEL);
-    int chunks = div_up(panels, GRAD_PANELS), width = div_up(panels, chunks);
-    int groups = threads > 1 ? min_int(div_up(4 * threads, chunks), div_up(a->T, ROW_BLOCK)) : 1;
-    int rows = div_up(div_up(a->T, groups), GEMM_ROWS) * GEMM_ROWS;
+    struct cut cut = ISA_NAME(input_grad_cut)(a->T, a->K, threads, 1);
 #pragma omp parallel for schedule(dynamic) num_threads(threads) if (threads > 1)
-    for (int i = 0; i < chunks * groups; i++) {
-        int kp = i / groups * width, n_panels = min_int(panels - kp, width);
-        int begin = i % groups * rows, end = min_int(a->T, begin + rows);
-        float *transposed = cpu_scratch(SCRATCH_PACK, (size_t)GRAD_PANELS * N_BLOCK * CPU_PANEL);
-        for (int n = 0; n < a->N && begin < end; n += N_BLOCK) {
-            for (int q = 0; q < n_panels; q++) {
-                transpose_panel(a, n, min_int(a->N - n, N_BLOCK), kp + q,
-                                transposed + (ptrdiff_t)q * N_BLOCK * CPU_PANEL);
-            }
-            for (int t = begin; t < end; t += ROW_BLOCK) {
-                input_grad_block(a, transposed, t, end, kp, n_panels, n);
-            }
-        }
+    for (int i = 0; i < cut.chunks * cut.row_blocks; i++) {
+        int kp = i / cut.row_blocks * cut.width, begin = i % cut.row_blocks * cut.rows;
+        ISA_NAME(input_grad_chunk)(a, kp, min_int(panels - kp, cut.width), begin, min_int(a->T, begin + cut.rows));
     }
 }
 
@@ -280,8 +296,7 @@ static void weight_grad_block(const struct matmul_weight_grad_args *a, const flo
     }
 }
 
-/* Panels p .. and inputs from k to k_end: the whole sum over T. Who has k = 0 adds up dbias. */
-static void weight_grad_chunk(const struct matmul_weight_grad_args *a, int p, int n_panels, int k, int k_end)
+void ISA_NAME(weight_grad_chunk)(const struct matmul_weight_grad_args *a, int p, int n_panels, int k, int k_end)
 {
     float *strips = cpu_scratch(SCRATCH_PACK, (size_t)T_BLOCK * (STRIP_GROUP + GEMM_ROWS));
     float *dy = cpu_scratch(SCRATCH_TILE, (size_t)T_BLOCK * WEIGHT_PANELS * CPU_PANEL);
@@ -313,7 +328,7 @@ void ISA_NAME(matmul_weight_grad)(const struct matmul_weight_grad_args *a)
     for (int i = 0; i < chunks * k_chunks; i++) {
         int p = i / k_chunks * n_panels, k = i % k_chunks * width;
         if (k < k_needed) {
-            weight_grad_chunk(a, p, min_int(panels - p, n_panels), k, min_int(a->K, k + width));
+            ISA_NAME(weight_grad_chunk)(a, p, min_int(panels - p, n_panels), k, min_int(a->K, k + width));
         }
     }
 }

@@ -1,6 +1,6 @@
 /* tests/bench/kernels.c - speed of the operations: beside OpenBLAS, and beside what this machine can do.
  *
- *   kernels [wall|cpu] [THREADS ...]
+ *   kernels [wall|cpu|experts] [THREADS ...]
  *
  * First the machine: multiply-adds in registers, and a copy of more memory than the caches hold. Then a line each for
  * y = x W^T, dx = dy W and dW += dy^T x on the shapes of the tiny model, the 30M one and a Qwen 0.5B: GFLOP/s, the share of the
@@ -8,6 +8,7 @@
  *
  * Both run in turn, many times, with a pause in which the threads of the other fall asleep; the best time of each counts.
  * On a machine that others use, `cpu` counts processor time where one thread runs.
+ * `experts` prints the products of a mixture alone.
  * OpenBLAS is loaded when the program starts; without it its columns are empty.
  *
  * SPDX-License-Identifier: Apache-2.0 */
@@ -111,10 +112,9 @@ int main(int argc, char **argv)
 {
     struct device *device;
     struct machine machine;
-    int first = 1;
-    if (argc > 1 && (strcmp(argv[1], "cpu") == 0 || strcmp(argv[1], "wall") == 0)) {
-        bench_use_cpu_time(argv[first++][0] == 'c');
-    }
+    int first = argc > 1 && (argv[1][0] < '0' || argv[1][0] > '9') ? 2 : 1;
+    bool experts = first > 1 && strcmp(argv[1], "experts") == 0;
+    bench_use_cpu_time(first > 1 && strcmp(argv[1], "cpu") == 0);
     BUG_ON(device_open(&device, "auto") != ERR_NONE);
     /* its threads spin for 2^20 cycles after a call, not 2^28, which is 100 ms on our core */
     setenv("OPENBLAS_THREAD_TIMEOUT", "20", 0);
@@ -134,10 +134,13 @@ int main(int argc, char **argv)
         printf("\n%s, %d threads: %.0f GFLOP/s of multiply-adds, %.1f GB/s of copying\n", device->ops->name,
                device_threads(), machine.gflops, machine.gbytes);
         printf("threads, operation    T      N     K    GFLOP/s  of peak%s\n", library ? "   OpenBLAS   ratio" : "");
-        for (size_t s = 0; s < sizeof shapes / sizeof *shapes; s++) {
+        for (size_t s = 0; !experts && s < sizeof shapes / sizeof *shapes; s++) {
             bench_shape(device, &machine, shapes[s][0], shapes[s][1], shapes[s][2]);
         }
-        bench_ops(device, &machine);
+        if (!experts) {
+            bench_ops(device, &machine);
+        }
+        bench_experts(device, &machine);
     }
     device_close(device);
     return 0;

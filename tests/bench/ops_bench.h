@@ -19,5 +19,6 @@ double bench_best(void (*call)(void *), void *context);
 void bench_fill(float *x, size_t n, unsigned stream); /* uniform in [-0.5, 0.5) */
 void bench_machine(struct machine *machine);
 void bench_ops(const struct device *device, const struct machine *machine);
+void bench_experts(const struct device *device, const struct machine *machine);
 
 #endif
