@@ -131,7 +131,7 @@ const struct device_kind device_gpu = {
     .name = "cuda",
     .element_bytes = 2,
     .has_slots = true,
-    .limits = {.max_D = 128, .max_group = 64, .multiple_d = 2},
+    .limits = {.max_D = 128, .max_group = 64, .multiple_d = 2, .one_width = true},
 };
 
 /* ---- open and close ---- */

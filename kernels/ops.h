@@ -46,7 +46,9 @@ struct matmul_args {
     int y_stride;
 };
 
-/* dx[t, k] (+)= sum over n of dy[t, n] W[n, k] */
+/* dx[t, k] (+)= sum over n of dy[t, n] W[n, k]
+ * order, on the CPU: acc = 0, or dx; acc = fma(dy[n], W[n, k], acc) for n ascending. There it is a forward operation, too: a product
+ * with a matrix transposed, under the contract. */
 struct matmul_input_grad_args {
     int T, N, K;
     const void *dy; /* [T, N] */
@@ -107,13 +109,15 @@ struct rmsnorm_grad_args {
     float *dweight; /* [width]; NULL: not computed */
 };
 
-/* Rotary embedding (Su et al. 2021, eq. 34) in place on `n_heads` heads of width D of each row: the pair (a, b) at
+/* Rotary embedding (Su et al. 2021, eq. 34) of `n_heads` heads of width D of each row: the pair (a, b) at
  * position p becomes (a cos - b sin, b cos + a sin), each product rounded, then one fma. Pairs are (i, i + D/2) or,
- * interleaved, (2i, 2i + 1). `inverse` rotates back (the backward pass). */
+ * interleaved, (2i, 2i + 1), in x and in y. `inverse` rotates back (the backward pass). */
 struct rope_args {
     int T, n_heads, D;
     void *x;
-    int x_stride;
+    int x_stride, x_head; /* from row to row, from head to head; x_head 0: D */
+    void *y;              /* the result, an array of its own; NULL: x itself */
+    int y_stride, y_head;
     const int32_t *positions; /* [T] */
     const float *cos, *sin;   /* [positions, D/2] */
     bool interleaved, inverse;
@@ -128,7 +132,8 @@ struct span {
 
 /* The pool, one pair of arrays per layer:
  *   k: [page, J, D, 128]  keys transposed, so that 128 scores are one run of panels; on a GPU [page, J, 128, D]
- *   v: [page, J, 128, D] */
+ *   v: [page, J, 128, D]
+ * Values may have another width than keys, Dv, where a device takes that (struct ops_limits); Dv 0: D, everywhere below. */
 static inline size_t ops_page_elements(int J, int D)
 {
     return (size_t)J * (size_t)D * OPS_PAGE;
@@ -138,15 +143,15 @@ static inline size_t ops_page_elements(int J, int D)
 struct kv_store_args {
     int n_spans;
     const struct span *spans; /* host */
-    int J, D;
-    const void *k, *v; /* [T, J * D], rows kv_stride apart */
+    int J, D, Dv;
+    const void *k, *v; /* [T, J * D] and [T, J * Dv], rows kv_stride apart; may be one array */
     int kv_stride;
     void *k_pool, *v_pool;
 };
 
 /* Copies the first n positions of one page onto another. */
 struct kv_copy_args {
-    int J, D, n;
+    int J, D, Dv, n;
     int32_t from, to;
     void *k_pool, *v_pool;
 };
@@ -160,12 +165,12 @@ struct kv_copy_args {
 struct attention_args {
     int n_spans;
     const struct span *spans; /* host */
-    int H, J, D;
+    int H, J, D, Dv;
     float scale;
     const void *q; /* [T, H * D], rows q_stride apart */
     int q_stride;
     const void *k_pool, *v_pool;
-    void *out; /* [T, H * D] */
+    void *out; /* [T, H * Dv] */
     int out_stride;
     float *lse; /* [T, H] or NULL; kept for the backward pass */
 };
@@ -178,18 +183,19 @@ struct context {
 };
 
 /* dq, dk, dv from dout; q, k, v are the forward's inputs (after rotary embedding). The gradient of a shared prefix
- * is the sum over its sequences, in their order. */
+ * is the sum over its sequences, in their order. Where values are the first Dv columns of the keys of one head, v may be k, and
+ * dv dk: then it is the sum of both. */
 struct attention_grad_args {
     int n_contexts;
     const struct context *contexts; /* host */
-    int H, J, D;
+    int H, J, D, Dv;
     float scale;
-    const void *q, *k, *v; /* rows qkv_stride apart */
-    int qkv_stride;
-    const void *out, *dout; /* [T, H * D], rows out_stride apart */
+    const void *q, *k, *v;     /* rows qkv_stride apart, */
+    int qkv_stride, kv_stride; /* those of k and v kv_stride; 0: as q */
+    const void *out, *dout;    /* [T, H * Dv], rows out_stride apart */
     int out_stride;
     const float *lse;   /* [T, H] */
-    void *dq, *dk, *dv; /* rows qkv_stride apart; zeroed by the caller */
+    void *dq, *dk, *dv; /* rows as q, k, v; zeroed by the caller */
 };
 
 /* act = silu(gate) * up;  silu(g) = g / (1 + exp(-g)).  gate_up: [T, 2F], gate in the first F columns. */
@@ -304,6 +310,7 @@ struct ops_limits {
     int max_D;
     int max_group;  /* H / J: query heads that share a key/value head */
     int multiple_d; /* d is a multiple of it */
+    bool one_width; /* values are as wide as keys */
 };
 
 struct ops {

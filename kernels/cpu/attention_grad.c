@@ -12,10 +12,12 @@
 struct grad_task {
     const struct attention_grad_args *args;
     const struct context *context;
-    int j, heads, n_keys, width;   /* width: n_keys up to a multiple of 16 */
-    float *k, *v, *kt, *vt;        /* [n_keys, D], [n_keys, D], [D, width], [D, width] */
-    float *dk, *dv;                /* [n_keys, D] */
-    float *q, *dout, *dq, *s, *dp; /* [R, D] three times; [R, width] twice */
+    int Dv, kv_stride;
+    int j, n_keys, width;          /* key/value head; width: n_keys up to a multiple of 16 */
+    int head, heads;               /* query heads that use it, or a share of them, from `head` on */
+    float *k, *v, *kt, *vt;        /* [n_keys, D], [n_keys, Dv], [D, width], [Dv, width] */
+    float *dk, *dv;                /* as k and v */
+    float *q, *dout, *dq, *s, *dp; /* [R, D], [R, Dv], [R, D]; [R, width] twice */
     float lse[MAX_ROWS], delta[MAX_ROWS];
 };
 
@@ -24,45 +26,67 @@ static ptrdiff_t key_row(const struct context *c, int i)
     return i < c->n_prefix ? c->prefix_row + i : c->row + i - c->n_prefix;
 }
 
+/* Row i of a matrix [.., D] and column i of its transpose [D, width] */
+static void put_key(float *rows, float *columns, int i, int D, int width, const float *from)
+{
+    memcpy(rows + (ptrdiff_t)i * D, from, (size_t)D * sizeof *rows);
+    for (int d = 0; d < D; d++) {
+        columns[(ptrdiff_t)d * width + i] = from[d];
+    }
+}
+
 static void gather_keys(struct grad_task *t)
 {
     const struct attention_grad_args *a = t->args;
-    int D = a->D;
-    size_t n = (size_t)t->width * (size_t)D;
-    t->k = cpu_scratch(SCRATCH_KEYS, 6 * n);
+    int D = a->D, Dv = t->Dv;
+    size_t n = (size_t)t->width * (size_t)D, n_v = (size_t)t->width * (size_t)Dv;
+    t->k = cpu_scratch(SCRATCH_KEYS, 3 * (n + n_v));
     t->v = t->k + n;
-    t->kt = t->v + n;
+    t->kt = t->v + n_v;
     t->vt = t->kt + n;
-    t->dk = t->vt + n;
+    t->dk = t->vt + n_v;
     t->dv = t->dk + n;
-    memset(t->kt, 0, 4 * n * sizeof *t->kt);
+    memset(t->kt, 0, 2 * (n + n_v) * sizeof *t->kt);
     for (int i = 0; i < t->n_keys; i++) {
-        ptrdiff_t at = key_row(t->context, i) * a->qkv_stride + (ptrdiff_t)t->j * D;
-        memcpy(t->k + (ptrdiff_t)i * D, (const float *)a->k + at, (size_t)D * sizeof(float));
-        memcpy(t->v + (ptrdiff_t)i * D, (const float *)a->v + at, (size_t)D * sizeof(float));
-        for (int d = 0; d < D; d++) {
-            t->kt[(ptrdiff_t)d * t->width + i] = t->k[(ptrdiff_t)i * D + d];
-            t->vt[(ptrdiff_t)d * t->width + i] = t->v[(ptrdiff_t)i * D + d];
-        }
+        ptrdiff_t row = key_row(t->context, i) * t->kv_stride;
+        put_key(t->k, t->kt, i, D, t->width, (const float *)a->k + row + (ptrdiff_t)t->j * D);
+        put_key(t->v, t->vt, i, Dv, t->width, (const float *)a->v + row + (ptrdiff_t)t->j * Dv);
+    }
+}
+
+static void add_row(float *to, const float *from, int n)
+{
+    for (int i = 0; i < n; i++) {
+        to[i] += from[i];
+    }
+}
+
+static void scatter_keys(const struct grad_task *t)
+{
+    const struct attention_grad_args *a = t->args;
+    for (int i = 0; i < t->n_keys; i++) {
+        ptrdiff_t row = key_row(t->context, i) * t->kv_stride;
+        add_row((float *)a->dk + row + (ptrdiff_t)t->j * a->D, t->dk + (ptrdiff_t)i * a->D, a->D);
+        add_row((float *)a->dv + row + (ptrdiff_t)t->j * t->Dv, t->dv + (ptrdiff_t)i * t->Dv, t->Dv);
     }
 }
 
 static void gather_queries(struct grad_task *t, int row, int n_rows)
 {
     const struct attention_grad_args *a = t->args;
-    int D = a->D;
+    int D = a->D, Dv = t->Dv;
     for (int r = 0; r < n_rows * t->heads; r++) {
-        ptrdiff_t token = t->context->row + row + r / t->heads, head = (ptrdiff_t)t->j * t->heads + r % t->heads;
+        ptrdiff_t token = t->context->row + row + r / t->heads, head = t->head + r % t->heads;
         const float *q = (const float *)a->q + token * a->qkv_stride + head * D;
-        const float *out = (const float *)a->out + token * a->out_stride + head * D;
-        const float *dout = (const float *)a->dout + token * a->out_stride + head * D;
+        const float *out = (const float *)a->out + token * a->out_stride + head * Dv;
+        const float *dout = (const float *)a->dout + token * a->out_stride + head * Dv;
         vec sum = vec_zero();
-        for (int i = 0; i < D; i += VEC_LANES) {
+        for (int i = 0; i < Dv; i += VEC_LANES) {
             vec d = vec_load(dout + i);
             sum = vec_fma(d, vec_load(out + i), sum);
-            vec_store(t->dout + (ptrdiff_t)r * D + i, d);
-            vec_store(t->q + (ptrdiff_t)r * D + i, vec_load(q + i));
+            vec_store(t->dout + (ptrdiff_t)r * Dv + i, d);
         }
+        memcpy(t->q + (ptrdiff_t)r * D, q, (size_t)D * sizeof *q);
         t->delta[r] = vec_sum(sum);
         t->lse[r] = a->lse[token * a->H + head];
     }
@@ -106,19 +130,19 @@ static void product(int M, int n_panels, int K, const float *a, ptrdiff_t a_row,
 static void query_block(struct grad_task *t, int row, int n_rows)
 {
     const struct attention_grad_args *a = t->args;
-    int D = a->D, R = n_rows * t->heads, first = t->context->n_prefix + row, panels = D / VEC_LANES;
+    int D = a->D, Dv = t->Dv, R = n_rows * t->heads, first = t->context->n_prefix + row, panels = D / VEC_LANES;
     int n_keys = first + n_rows, width = div_up(n_keys, VEC_LANES) * VEC_LANES;
     gather_queries(t, row, n_rows);
     product(R, width / VEC_LANES, D, t->q, D, 1, t->kt, t->width, t->s, t->width, false);
-    product(R, width / VEC_LANES, D, t->dout, D, 1, t->vt, t->width, t->dp, t->width, false);
+    product(R, width / VEC_LANES, Dv, t->dout, Dv, 1, t->vt, t->width, t->dp, t->width, false);
     for (int r = 0; r < R; r++) {
         weights_row(t, r, first + r / t->heads + 1, width);
     }
-    product(n_keys, panels, R, t->s, 1, t->width, t->dout, D, t->dv, D, true);
+    product(n_keys, Dv / VEC_LANES, R, t->s, 1, t->width, t->dout, Dv, t->dv, Dv, true);
     product(n_keys, panels, R, t->dp, 1, t->width, t->q, D, t->dk, D, true);
     product(R, panels, n_keys, t->dp, t->width, 1, t->k, D, t->dq, D, false);
     for (int r = 0; r < R; r++) {
-        ptrdiff_t token = t->context->row + row + r / t->heads, head = (ptrdiff_t)t->j * t->heads + r % t->heads;
+        ptrdiff_t token = t->context->row + row + r / t->heads, head = t->head + r % t->heads;
         float *dq = (float *)a->dq + token * a->qkv_stride + head * D;
         for (int i = 0; i < D; i += VEC_LANES) {
             vec_store(dq + i, vec_add(vec_load(dq + i), vec_load(t->dq + (ptrdiff_t)r * D + i)));
@@ -126,29 +150,35 @@ static void query_block(struct grad_task *t, int row, int n_rows)
     }
 }
 
+/* The gradient through the query heads head .. head + heads - 1. */
+static void heads_grad(struct grad_task *t, int head, int heads)
+{
+    int rows = MAX_ROWS / heads;
+    t->head = head;
+    t->heads = heads;
+    for (int row = 0; row < t->context->n_rows; row += rows) {
+        query_block(t, row, min_int(t->context->n_rows - row, rows));
+    }
+}
+
 static void context_grad(const struct attention_grad_args *a, const struct context *context, int j)
 {
-    struct grad_task t = {.args = a, .context = context, .j = j, .heads = a->H / a->J};
+    struct grad_task t = {.args = a, .context = context, .j = j};
+    int group = a->H / a->J, heads = div_up(group, div_up(group, MAX_ROWS));
+    t.Dv = a->Dv > 0 ? a->Dv : a->D;
+    t.kv_stride = a->kv_stride > 0 ? a->kv_stride : a->qkv_stride;
     t.n_keys = context->n_prefix + context->n_rows;
     t.width = div_up(t.n_keys, VEC_LANES) * VEC_LANES;
-    int rows = MAX_ROWS / t.heads;
     gather_keys(&t);
-    t.q = cpu_scratch(SCRATCH_ROWS, (size_t)3 * MAX_ROWS * (size_t)a->D);
+    t.q = cpu_scratch(SCRATCH_ROWS, (size_t)MAX_ROWS * (size_t)(2 * a->D + t.Dv));
     t.dout = t.q + (ptrdiff_t)MAX_ROWS * a->D;
-    t.dq = t.dout + (ptrdiff_t)MAX_ROWS * a->D;
+    t.dq = t.dout + (ptrdiff_t)MAX_ROWS * t.Dv;
     t.s = cpu_scratch(SCRATCH_SCORES, (size_t)2 * MAX_ROWS * (size_t)t.width);
     t.dp = t.s + (ptrdiff_t)MAX_ROWS * t.width;
-    for (int row = 0; row < context->n_rows; row += rows) {
-        query_block(&t, row, context->n_rows - row < rows ? context->n_rows - row : rows);
+    for (int share = 0; share < group; share += heads) {
+        heads_grad(&t, j * group + share, min_int(group - share, heads));
     }
-    for (int i = 0; i < t.n_keys; i++) {
-        ptrdiff_t at = key_row(context, i) * a->qkv_stride + (ptrdiff_t)j * a->D;
-        float *dk = (float *)a->dk + at, *dv = (float *)a->dv + at;
-        for (int d = 0; d < a->D; d++) {
-            dk[d] += t.dk[(ptrdiff_t)i * a->D + d];
-            dv[d] += t.dv[(ptrdiff_t)i * a->D + d];
-        }
-    }
+    scatter_keys(&t);
 }
 
 void ISA_NAME(attention_grad)(const struct attention_grad_args *a)

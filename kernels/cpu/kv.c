@@ -5,16 +5,17 @@
 
 static void store_row(const struct kv_store_args *a, int row, int32_t page, int slot)
 {
-    size_t head = (size_t)a->D * OPS_PAGE;
+    int Dv = a->Dv > 0 ? a->Dv : a->D;
+    size_t head = (size_t)a->D * OPS_PAGE, v_head = (size_t)Dv * OPS_PAGE;
     for (int j = 0; j < a->J; j++) {
         const float *k = (const float *)a->k + (ptrdiff_t)row * a->kv_stride + (ptrdiff_t)j * a->D;
-        const float *v = (const float *)a->v + (ptrdiff_t)row * a->kv_stride + (ptrdiff_t)j * a->D;
+        const float *v = (const float *)a->v + (ptrdiff_t)row * a->kv_stride + (ptrdiff_t)j * Dv;
         float *k_page = (float *)a->k_pool + ((size_t)page * (size_t)a->J + (size_t)j) * head;
-        float *v_page = (float *)a->v_pool + ((size_t)page * (size_t)a->J + (size_t)j) * head;
+        float *v_page = (float *)a->v_pool + ((size_t)page * (size_t)a->J + (size_t)j) * v_head;
         for (int i = 0; i < a->D; i++) {
             k_page[(ptrdiff_t)i * OPS_PAGE + slot] = k[i];
         }
-        memcpy(v_page + (ptrdiff_t)slot * a->D, v, (size_t)a->D * sizeof *v);
+        memcpy(v_page + (ptrdiff_t)slot * Dv, v, (size_t)Dv * sizeof *v);
     }
 }
 
@@ -31,14 +32,13 @@ void ISA_NAME(kv_store)(const struct kv_store_args *a)
 
 void ISA_NAME(kv_copy)(const struct kv_copy_args *a)
 {
-    size_t head = (size_t)a->D * OPS_PAGE;
+    size_t Dv = (size_t)(a->Dv > 0 ? a->Dv : a->D), head = (size_t)a->D * OPS_PAGE, v_head = Dv * OPS_PAGE;
     for (int j = 0; j < a->J; j++) {
-        size_t from = ((size_t)a->from * (size_t)a->J + (size_t)j) * head;
-        size_t to = ((size_t)a->to * (size_t)a->J + (size_t)j) * head;
+        size_t from = (size_t)a->from * (size_t)a->J + (size_t)j, to = (size_t)a->to * (size_t)a->J + (size_t)j;
         float *k = a->k_pool, *v = a->v_pool;
-        for (int i = 0; i < a->D; i++) {
-            memcpy(k + to + (size_t)i * OPS_PAGE, k + from + (size_t)i * OPS_PAGE, (size_t)a->n * sizeof *k);
+        for (size_t i = 0; i < head; i += OPS_PAGE) {
+            memcpy(k + to * head + i, k + from * head + i, (size_t)a->n * sizeof *k);
         }
-        memcpy(v + to, v + from, (size_t)a->n * (size_t)a->D * sizeof *v);
+        memcpy(v + to * v_head, v + from * v_head, (size_t)a->n * Dv * sizeof *v);
     }
 }

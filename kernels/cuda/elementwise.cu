@@ -102,12 +102,14 @@ __global__ void rope_kernel(struct rope_args a)
     }
     size_t t = i / per_row;
     int h = (int)(i % per_row) / half, pair = (int)(i % per_row) % half;
-    bf16 *x = (bf16 *)a.x + t * (size_t)a.x_stride + (size_t)h * (size_t)a.D;
-    bf16 *first = x + (a.interleaved ? 2 * pair : pair), *second = a.interleaved ? first + 1 : first + half;
+    int i_first = a.interleaved ? 2 * pair : pair, i_second = a.interleaved ? i_first + 1 : i_first + half;
+    size_t x_head = a.x_head > 0 ? (size_t)a.x_head : (size_t)a.D;
+    bf16 *x = (bf16 *)a.x + t * (size_t)a.x_stride + (size_t)h * x_head;
+    bf16 *y = a.y ? (bf16 *)a.y + t * (size_t)a.y_stride + (size_t)h * (size_t)a.y_head : x;
     size_t at = (size_t)a.positions[t] * (size_t)half + (size_t)pair;
-    float c = a.cos[at], s = a.inverse ? -a.sin[at] : a.sin[at], u = to_float(*first), v = to_float(*second);
-    *first = to_bf16(__fmaf_rn(u, c, -__fmul_rn(v, s)));
-    *second = to_bf16(__fmaf_rn(v, c, __fmul_rn(u, s)));
+    float c = a.cos[at], s = a.inverse ? -a.sin[at] : a.sin[at], u = to_float(x[i_first]), v = to_float(x[i_second]);
+    y[i_first] = to_bf16(__fmaf_rn(u, c, -__fmul_rn(v, s)));
+    y[i_second] = to_bf16(__fmaf_rn(v, c, __fmul_rn(u, s)));
 }
 
 void cuda_rope(const struct rope_args *a)

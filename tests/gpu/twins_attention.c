@@ -103,8 +103,8 @@ static void check_copy(int J, int D)
     void *v_pool = gpu_elements(pool, 3 * page);
     const int32_t list[1] = {1};
     const struct span span = {0, OPS_PAGE, 0, list};
-    gpu->ops->kv_store(&(struct kv_store_args){1, &span, J, D, gk, gv, J * D, k_pool, v_pool});
-    gpu->ops->kv_copy(&(struct kv_copy_args){J, D, 77, 1, 2, k_pool, v_pool});
+    gpu->ops->kv_store(&(struct kv_store_args){1, &span, J, D, 0, gk, gv, J * D, k_pool, v_pool});
+    gpu->ops->kv_copy(&(struct kv_copy_args){J, D, 0, 77, 1, 2, k_pool, v_pool});
     float *got = host_elements(v_pool, 3 * page);
     size_t wrong = 0;
     for (int j = 0; j < J; j++) {

@@ -85,6 +85,48 @@ static void heads_turn_by_the_written_order(void **state)
     }
 }
 
+/* Parts of wider heads, into heads of yet another width, and nothing else is written. */
+static void a_part_of_each_head_goes_elsewhere(void **state)
+{
+    const struct tables *tables = *state;
+    enum { D = 16, FROM = 40, TO = 56, X_STRIDE = HEADS * FROM + GAP, Y_STRIDE = HEADS * TO };
+    float cosines[POSITIONS * D / 2], sines[POSITIONS * D / 2];
+    int32_t positions[T];
+    angles(cosines, sines, D / 2);
+    for (int t = 0; t < T; t++) {
+        positions[t] = t * 7 % POSITIONS;
+    }
+    for (int c = 0; c < 4 * tables->n; c++) {
+        const struct ops *ops = tables->ops[c / 4];
+        float *x = random_floats((size_t)T * X_STRIDE, 1, 1), *y = random_floats((size_t)T * Y_STRIDE, 1, 2);
+        float *want = copy_floats(y, (size_t)T * Y_STRIDE);
+        for (int i = 0; i < T * HEADS; i++) {
+            int t = i / HEADS, h = i % HEADS, at = positions[t] * D / 2;
+            float *to = want + (ptrdiff_t)t * Y_STRIDE + (ptrdiff_t)h * TO + 32;
+            memcpy(to, x + (ptrdiff_t)t * X_STRIDE + (ptrdiff_t)h * FROM + 24, D * sizeof *to);
+            turn(to, D, c & 1, c & 2, cosines + at, sines + at);
+        }
+        ops->rope(&(struct rope_args){.T = T,
+                                      .n_heads = HEADS,
+                                      .D = D,
+                                      .x = x + 24,
+                                      .x_stride = X_STRIDE,
+                                      .x_head = FROM,
+                                      .y = y + 32,
+                                      .y_stride = Y_STRIDE,
+                                      .y_head = TO,
+                                      .positions = positions,
+                                      .cos = cosines,
+                                      .sin = sines,
+                                      .interleaved = c & 1,
+                                      .inverse = c & 2});
+        assert_same_bits(y, want, (size_t)T * Y_STRIDE, ops->name);
+        free(x);
+        free(y);
+        free(want);
+    }
+}
+
 static void the_inverse_turns_back(void **state)
 {
     const struct tables *tables = *state;
@@ -108,6 +150,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(heads_turn_by_the_written_order),
+        cmocka_unit_test(a_part_of_each_head_goes_elsewhere),
         cmocka_unit_test(the_inverse_turns_back),
     };
     return cmocka_run_group_tests(tests, tables_open, tables_close);
