@@ -88,8 +88,8 @@ static enum err add_up(struct train_plan *plan, const struct model_config *confi
     return ERR_NONE;
 }
 
-static enum err make(struct train_plan *plan, struct recipe *recipe, const struct model_config *config,
-                     const char *source, const char *device, size_t memory)
+enum err train_plan_make_config(struct train_plan *plan, struct recipe *recipe, const struct model_config *config,
+                                const char *source, const char *device, size_t memory)
 {
     *plan = (struct train_plan){.made.recipe = recipe, .memory = memory};
     TRY(device_open_planning(&plan->made.device, device, memory));
@@ -102,7 +102,7 @@ enum err train_plan_make(struct train_plan *plan, struct recipe *recipe, const c
     struct model_config config;
     *plan = (struct train_plan){0};
     TRY(model_open_config(&config, path));
-    return make(plan, recipe, &config, path, device, memory);
+    return train_plan_make_config(plan, recipe, &config, path, device, memory);
 }
 
 void train_plan_release(struct train_plan *plan)
@@ -144,7 +144,8 @@ struct changes {
 static bool fits(const struct changes *c, size_t *bytes)
 {
     struct train_plan plan;
-    bool good = make(&plan, c->recipe, &c->config, "", c->device, c->memory) == ERR_NONE && train_plan_fits(&plan);
+    bool good = train_plan_make_config(&plan, c->recipe, &c->config, "", c->device, c->memory) == ERR_NONE &&
+                train_plan_fits(&plan);
     if (good) {
         *bytes = device_plan_bytes(plan.made.device);
     }

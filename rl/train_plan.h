@@ -22,6 +22,9 @@ struct train_plan {
  * train_plan_release, also after an error. */
 enum err train_plan_make(struct train_plan *plan, struct recipe *recipe, const char *path, const char *device,
                          size_t memory);
+/* The same for a config. */
+enum err train_plan_make_config(struct train_plan *plan, struct recipe *recipe, const struct model_config *config,
+                                const char *source, const char *device, size_t memory);
 void train_plan_release(struct train_plan *plan);
 bool train_plan_fits(const struct train_plan *plan);
 /* The table. */

@@ -1,10 +1,15 @@
-/* rl/cmd/check.c - strop check RECIPE: would it run, what would it take?
+/* rl/cmd/check.c - strop check RECIPE: would it run, what would it take? And of a model of any size: on how many GPUs?
  *
  * SPDX-License-Identifier: Apache-2.0 */
 #include <stdio.h>
 
+#include "base/file.h"
+#include "base/json.h"
 #include "rl/cmd/commands.h"
+#include "rl/shard_plan.h"
 #include "rl/train.h"
+
+#define CONFIG_MOST_BYTES ((size_t)16 << 20)
 
 static enum err print_keys(void)
 {
@@ -15,18 +20,82 @@ static enum err print_keys(void)
     return ERR_NONE;
 }
 
+/* ---- a model, by its config.json alone ---- */
+
+/* Whether the argument is a config.json, or a folder that has one; then its path. */
+static bool names_config(const char *target, char *path, size_t capacity)
+{
+    if (file_is_folder(target)) {
+        return file_join(path, capacity, target, "config.json") == ERR_NONE && file_exists(path);
+    }
+    snprintf(path, capacity, "%s", target);
+    return str_ends(str_of(target), STR(".json"));
+}
+
+static enum err open_config(struct model_config *config, const char *path)
+{
+    json_t *document;
+    TRY(json_parse_file(&document, path, CONFIG_MOST_BYTES));
+    enum err result = model_config_parse(config, document, path);
+    json_decref(document);
+    return result;
+}
+
+/* GRPO with the keys' defaults; --key=value says otherwise. */
+static enum err open_defaults(struct recipe *recipe, const struct cmd_args *args)
+{
+    static const char text[] = "model_name_or_path: model\ndataset_name: countdown\nreward_funcs: [countdown]\n"
+                               "device: cuda\noutput_dir: runs/plan\n";
+    TRY(recipe_parse(recipe, STR(text), "the plan"));
+    enum err result = cmd_override_recipe(args, recipe);
+    result = result == ERR_NONE ? recipe_finish(recipe) : result;
+    if (result != ERR_NONE) {
+        recipe_release(recipe);
+    }
+    return result;
+}
+
+static enum err check_model(const struct cmd_args *args, const char *path, double memory)
+{
+    struct model_config config;
+    struct gpu_kind gpu;
+    struct recipe recipe;
+    struct shard_plan plan;
+    int64_t n_gpus = cmd_int(args, "gpus");
+    if (n_gpus < 0 || n_gpus > 1 << 16) {
+        return err_set(ERR_USAGE, "--gpus is %lld; it can be 0, the fewest that do, to 65536", (long long)n_gpus);
+    }
+    TRY(gpu_kind_find(&gpu, cmd_text(args, "gpu")));
+    gpu.gib = memory > 0 ? memory : gpu.gib;
+    TRY(open_config(&config, path));
+    TRY(open_defaults(&recipe, args));
+    enum err result = shard_plan_make(&plan, &recipe, &config, path);
+    if (result == ERR_NONE) {
+        shard_plan_print(&plan, &gpu, (int)n_gpus, stdout);
+    }
+    shard_plan_release(&plan);
+    recipe_release(&recipe);
+    return result;
+}
+
+/* ---- a recipe ---- */
+
 static enum err check_command(const struct cmd_args *args)
 {
     struct recipe recipe;
+    char config[FILE_PATH_BYTES];
     if (cmd_flag(args, "keys")) {
         return print_keys();
     }
     if (cmd_positional_count(args) == 0) {
-        return err_set(ERR_USAGE, "usage: strop check RECIPE [--KEY=VALUE ...], or strop check --keys");
+        return err_set(ERR_USAGE, "usage: strop check RECIPE|MODEL [--KEY=VALUE ...], or strop check --keys");
     }
     double memory = cmd_number(args, "memory");
     if (!(memory >= 0 && memory < 1e6)) {
         return err_set(ERR_USAGE, "--memory is in GiB: a number of 0 to 1000000, such as --memory=24");
+    }
+    if (names_config(cmd_positional(args, 0), config, sizeof config)) {
+        return check_model(args, config, memory);
     }
     TRY(cmd_open_training(&recipe, args));
     struct strbuf changes = STRBUF_INIT;
@@ -42,18 +111,26 @@ static const struct cmd_option check_options[] = {
     {"keys", CMD_FLAG, NULL, NULL, "print every key of a recipe, as Markdown"},
     {"memory", CMD_NUMBER, "GIB", "0",
      "memory that the device is taken to have; 0: what it has, or 80 if it is not here"},
+    {"gpu", CMD_TEXT, "NAME", "h100", "of MODEL: kind of GPU (a100, h100, h200, b200, rtx4090)"},
+    {"gpus", CMD_INT, "N", "0", "of MODEL: GPUs that share the run; 0: the fewest that hold it, for each way to share"},
     {0},
 };
 
 const struct command command_check = {
     .name = "check",
-    .arguments = "RECIPE [--KEY=VALUE ...]",
+    .arguments = "RECIPE|MODEL [--KEY=VALUE ...]",
     .summary = "validate a recipe: model, data, rewards, memory",
     .details =
         "Lays out all memory that a run would take, prints the table, and opens the run's model, data and rewards,\n"
         "without training or writing anything; weights are only looked at, for numbers that are none. A recipe that\n"
         "does not fit is refused, with three changes each of which would make it fit. It needs no GPU:\n\n"
-        "  strop check my.yaml --device=cuda --memory=24\n",
+        "  strop check my.yaml --device=cuda --memory=24\n\n"
+        "MODEL is a config.json, or a folder that has one; weights are not needed. Counts its parameters, and plans "
+        "GRPO on\n"
+        "it for any number of GPUs, divided as data, by ZeRO, and by experts: the fewest GPUs, and tokens per second "
+        "at the\n"
+        "machine's limits. Keys of a recipe say what the run is like:\n\n"
+        "  strop check DeepSeek-V3/config.json --gpu=h200 --gpus=256 --max_completion_length=32768\n",
     .options = check_options,
     .min_positional = 0,
     .max_positional = 1,
