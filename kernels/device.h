@@ -102,7 +102,7 @@ struct device_shapes {
         int n_heads, width;
     } norms[DEVICE_MAX_SHAPES];
     struct device_attention {
-        int H, J, D;
+        int H, J, D, Dv;
     } attentions[DEVICE_MAX_SHAPES];
     struct device_experts {
         int E, k, d, F; /* k of E experts of width F */

@@ -90,6 +90,6 @@ struct block {
     void (*copy_page)(const struct model *model, void *const *pages, int32_t from, int32_t to, int n);
 };
 
-extern const struct block block_gqa, block_mlp;
+extern const struct block block_gqa, block_mla, block_mlp;
 
 #endif

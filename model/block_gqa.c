@@ -87,7 +87,7 @@ static void list_shapes(const struct model_config *config, struct device_shapes 
 {
     shapes_add_product(shapes, width_of(config), config->d, model_family_has(config->family, TENSOR_Q_BIAS));
     shapes_add_product(shapes, config->d, config->H * config->D, false);
-    shapes_add_attention(shapes, config->H, config->J, config->D);
+    shapes_add_attention(shapes, config->H, config->J, config->D, config->D);
     if (has_norm(config)) {
         shapes_add_norm(shapes, config->H, config->D);
         shapes_add_norm(shapes, config->J, config->D);
@@ -102,13 +102,15 @@ static float softmax_scale(const struct model_config *config)
 static struct norm query_norm(const struct block_io *io)
 {
     const struct model_config *config = &io->model->config;
-    return (struct norm){io->weights[Q_NORM], config->H, config->D, width_of(config)};
+    int width = width_of(config);
+    return (struct norm){io->weights[Q_NORM], config->H, config->D, width, width, config->norm_eps};
 }
 
 static struct norm key_norm(const struct block_io *io)
 {
     const struct model_config *config = &io->model->config;
-    return (struct norm){io->weights[K_NORM], config->J, config->D, width_of(config)};
+    int width = width_of(config);
+    return (struct norm){io->weights[K_NORM], config->J, config->D, width, width, config->norm_eps};
 }
 
 /* q and k after norm and rotation, in rows of [q|k|v]: in place where the backward pass does not need them as projected */

@@ -32,6 +32,37 @@ static const struct tensor_names llama_names = {
         },
 };
 
+static const struct tensor_names deepseek_names = {
+    .layer = {"model.layers.", "blk."},
+    .of =
+        {
+            [TENSOR_EMBEDDING] = {"model.embed_tokens.weight", "token_embd.weight"},
+            [TENSOR_FINAL_NORM] = {"model.norm.weight", "output_norm.weight"},
+            [TENSOR_HEAD] = {"lm_head.weight", "output.weight"},
+            [TENSOR_INPUT_NORM] = {"input_layernorm.weight", "attn_norm.weight"},
+            [TENSOR_POST_NORM] = {"post_attention_layernorm.weight", "ffn_norm.weight"},
+            [TENSOR_Q] = {"self_attn.q_proj.weight", "attn_q.weight"},
+            [TENSOR_Q_A] = {"self_attn.q_a_proj.weight", "attn_q_a.weight"},
+            [TENSOR_Q_A_NORM] = {"self_attn.q_a_layernorm.weight", "attn_q_a_norm.weight"},
+            [TENSOR_Q_B] = {"self_attn.q_b_proj.weight", "attn_q_b.weight"},
+            [TENSOR_KV_A] = {"self_attn.kv_a_proj_with_mqa.weight", "attn_kv_a_mqa.weight"},
+            [TENSOR_KV_A_NORM] = {"self_attn.kv_a_layernorm.weight", "attn_kv_a_norm.weight"},
+            [TENSOR_KV_B] = {"self_attn.kv_b_proj.weight", "attn_kv_b.weight"},
+            [TENSOR_O] = {"self_attn.o_proj.weight", "attn_output.weight"},
+            [TENSOR_GATE] = {"mlp.gate_proj.weight", "ffn_gate.weight"},
+            [TENSOR_UP] = {"mlp.up_proj.weight", "ffn_up.weight"},
+            [TENSOR_DOWN] = {"mlp.down_proj.weight", "ffn_down.weight"},
+            [TENSOR_ROUTER] = {"mlp.gate.weight", "ffn_gate_inp.weight"},
+            [TENSOR_ROUTER_BIAS] = {"mlp.gate.e_score_correction_bias", "exp_probs_b.bias"},
+            [TENSOR_EXPERT_GATE] = {"mlp.experts.#.gate_proj.weight", "ffn_gate_exps.weight"},
+            [TENSOR_EXPERT_UP] = {"mlp.experts.#.up_proj.weight", "ffn_up_exps.weight"},
+            [TENSOR_EXPERT_DOWN] = {"mlp.experts.#.down_proj.weight", "ffn_down_exps.weight"},
+            [TENSOR_SHARED_GATE] = {"mlp.shared_experts.gate_proj.weight", "ffn_gate_shexp.weight"},
+            [TENSOR_SHARED_UP] = {"mlp.shared_experts.up_proj.weight", "ffn_up_shexp.weight"},
+            [TENSOR_SHARED_DOWN] = {"mlp.shared_experts.down_proj.weight", "ffn_down_shexp.weight"},
+        },
+};
+
 enum {
     QKV_BIAS = 1 << TENSOR_Q_BIAS | 1 << TENSOR_K_BIAS | 1 << TENSOR_V_BIAS,
     QK_NORM = 1 << TENSOR_Q_NORM | 1 << TENSOR_K_NORM,
@@ -41,6 +72,20 @@ const struct model_family model_families[] = {
     {"qwen2", "Qwen2ForCausalLM", {&block_gqa, &block_mlp}, &llama_names, QK_NORM, false, NULL},
     {"qwen3", "Qwen3ForCausalLM", {&block_gqa, &block_mlp}, &llama_names, QKV_BIAS, false, NULL},
     {"llama", "LlamaForCausalLM", {&block_gqa, &block_mlp}, &llama_names, QKV_BIAS | QK_NORM, true, NULL},
+    {"deepseek_v2",
+     "DeepseekV2ForCausalLM",
+     {&block_mla, &block_mlp},
+     &deepseek_names,
+     1 << TENSOR_ROUTER_BIAS,
+     false,
+     &moe_rules_deepseek_v2},
+    {"deepseek_v3",
+     "DeepseekV3ForCausalLM",
+     {&block_mla, &block_mlp},
+     &deepseek_names,
+     0,
+     false,
+     &moe_rules_deepseek_v3},
 };
 const int n_model_families = sizeof model_families / sizeof *model_families;
 

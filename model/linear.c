@@ -23,7 +23,8 @@ void linear_forward(const struct model *model, int T, int weight, int bias, cons
 
 struct norm norm_of_rows(const struct model *model, int weight)
 {
-    return (struct norm){weight, 1, model->config.d, model->config.d};
+    int d = model->config.d;
+    return (struct norm){weight, 1, d, d, d, model->config.norm_eps};
 }
 
 void norm_forward(const struct model *model, const struct norm *norm, int T, const void *x, void *y)
@@ -32,12 +33,12 @@ void norm_forward(const struct model *model, const struct norm *norm, int T, con
         .T = T,
         .n_heads = norm->n_heads,
         .width = norm->width,
-        .eps = model->config.norm_eps,
+        .eps = norm->eps,
         .x = x,
-        .x_stride = norm->stride,
+        .x_stride = norm->x_stride,
         .weight = params_at(&model->params, norm->weight),
         .y = y,
-        .y_stride = norm->stride,
+        .y_stride = norm->y_stride,
     });
 }
 
@@ -87,14 +88,14 @@ void norm_backward(const struct backward *b, const struct norm *norm, const void
         .T = b->T,
         .n_heads = norm->n_heads,
         .width = norm->width,
-        .eps = b->model->config.norm_eps,
+        .eps = norm->eps,
         .x = x,
-        .x_stride = norm->stride,
+        .x_stride = norm->x_stride,
         .weight = params_at(&b->model->params, norm->weight),
         .dy = dy,
-        .dy_stride = norm->stride,
+        .dy_stride = norm->y_stride,
         .dx = dx,
-        .dx_stride = norm->stride,
+        .dx_stride = norm->x_stride,
         .accumulate = accumulate,
         .dweight = grad_at(b, norm->weight),
     });

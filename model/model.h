@@ -150,7 +150,7 @@ void model_backward(struct model *model, const struct train_batch *batch, struct
 /* The operations of its layers, for struct device_limits. */
 void model_shapes(const struct model_config *config, struct device_shapes *out);
 /* Forward floating-point operations of `n_tokens` new tokens after `n_context` cached ones: 2 per weight that multiplies,
- * 4 H D per pair of positions and layer. Training costs three times as much. */
+ * 2 H (D + Dv) per pair of positions and layer. Training costs three times as much. */
 double model_flops(const struct model_config *config, double n_tokens, double n_context);
 
 #endif

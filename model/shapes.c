@@ -17,10 +17,10 @@ void shapes_add_norm(struct device_shapes *shapes, int n_heads, int width)
     shapes->norms[shapes->n_norms++] = (struct device_norm){n_heads, width};
 }
 
-void shapes_add_attention(struct device_shapes *shapes, int H, int J, int D)
+void shapes_add_attention(struct device_shapes *shapes, int H, int J, int D, int Dv)
 {
     BUG_ON(shapes->n_attentions == DEVICE_MAX_SHAPES);
-    shapes->attentions[shapes->n_attentions++] = (struct device_attention){H, J, D};
+    shapes->attentions[shapes->n_attentions++] = (struct device_attention){H, J, D, Dv};
 }
 
 void shapes_add_experts(struct device_shapes *shapes, int E, int k, int d, int F)
@@ -56,7 +56,7 @@ double model_flops(const struct model_config *config, double n_tokens, double n_
                 weights += 3.0 * shapes.experts[i].k * shapes.experts[i].d * shapes.experts[i].F;
             }
             for (int i = 0; i < shapes.n_attentions; i++) {
-                of_pair += 4.0 * shapes.attentions[i].H * shapes.attentions[i].D;
+                of_pair += 2.0 * shapes.attentions[i].H * (shapes.attentions[i].D + shapes.attentions[i].Dv);
             }
         }
     }

@@ -9,6 +9,6 @@
 void shapes_add_product(struct device_shapes *shapes, int N, int K, bool bias);
 void shapes_add_norm(struct device_shapes *shapes, int n_heads, int width);
 void shapes_add_experts(struct device_shapes *shapes, int E, int k, int d, int F);
-void shapes_add_attention(struct device_shapes *shapes, int H, int J, int D);
+void shapes_add_attention(struct device_shapes *shapes, int H, int J, int D, int Dv);
 
 #endif

@@ -95,6 +95,27 @@ static const struct shape shapes[] = {
                .original_max_positions = 512},
       .max_positions = MAX_POSITIONS,
       .bos_id = -1}},
+    {"deepseek_v3",
+     {.n_layers = 2,
+      .d = 40,
+      .F = 48,
+      .H = 3,
+      .J = 3,
+      .D = 16,
+      .V = 149,
+      .norm_eps = 1e-6f,
+      .rope = {.type = ROPE_YARN,
+               .theta = 1e4,
+               .factor = 8,
+               .original_max_positions = 128,
+               .beta_fast = 32,
+               .beta_slow = 1,
+               .mscale = 1,
+               .mscale_all_dim = 0.7},
+      .mla =
+          {.q_rank = 32, .kv_rank = 32, .nope = 16, .rope = 16, .v = 16, .interleaved = true, .softmax_scale = 0.25f},
+      .max_positions = MAX_POSITIONS,
+      .bos_id = -1}},
 };
 
 #define N_SHAPES ((int)(sizeof shapes / sizeof *shapes))

@@ -6,8 +6,8 @@
 
 #include "model/model.h"
 
-/* Rows of model_families. */
-enum fixture_family { FAMILY_QWEN2, FAMILY_QWEN3, FAMILY_LLAMA };
+/* The first three are rows of model_families. */
+enum fixture_family { FAMILY_QWEN2, FAMILY_QWEN3, FAMILY_LLAMA, FAMILY_DEEPSEEK, FIXTURE_FAMILIES };
 
 /* Part i of a model's parameters; offset and n: in arrays with the layout of the parameters. */
 struct part {

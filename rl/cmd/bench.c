@@ -50,11 +50,11 @@ static void print_exact_json(const struct exact_result *r)
 
 static void print_exact_table(const struct exact_result *r)
 {
-    printf("%-10s %-11s %-11s %-30s %10s %10s %12s %10s %10s\n", "model", "rollout", "training", "setup", "compared",
+    printf("%-11s %-11s %-11s %-30s %10s %10s %12s %10s %10s\n", "model", "rollout", "training", "setup", "compared",
            "different", "hidden rows", "different", "pre-empted");
     for (int i = 0; i < r->n_rows; i++) {
         const struct exact_row *row = &r->rows[i];
-        printf("%-10s %-11s %-11s %-30s %10lld %10lld %12lld %10lld %10lld\n", row->model, row->rollout_device,
+        printf("%-11s %-11s %-11s %-30s %10lld %10lld %12lld %10lld %10lld\n", row->model, row->rollout_device,
                row->train_device, row->setup, (long long)row->compared, (long long)row->different,
                (long long)row->hidden_compared, (long long)row->hidden_different, (long long)row->preempted);
     }

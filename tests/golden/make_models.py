@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """make_models.py - tiny random models, and what transformers computes with them.
 
-    make_models.py [FOLDER]      (default: the folder of this script)
+    make_models.py [FOLDER [NAME ...]]      (default: the folder of this script, all cases)
 
 Writes models/NAME/ for each case below:
     config.json, generation_config.json, model.safetensors   a Hugging Face directory, bfloat16 weights without a tokenizer
@@ -22,6 +22,7 @@ import json, os, struct, sys
 import numpy as np
 import torch
 from safetensors.torch import save_file
+from transformers import DeepseekV2Config, DeepseekV2ForCausalLM, DeepseekV3Config, DeepseekV3ForCausalLM
 from transformers import LlamaConfig, LlamaForCausalLM, Qwen2Config, Qwen2ForCausalLM, Qwen3Config, Qwen3ForCausalLM
 
 COMMON = dict(vocab_size=203, max_position_embeddings=512, rms_norm_eps=1e-6, num_hidden_layers=2,
@@ -48,6 +49,19 @@ CASES = {
     "qwen2-yarn": (Qwen2Config, Qwen2ForCausalLM, dict(
         hidden_size=64, num_attention_heads=2, num_key_value_heads=2, intermediate_size=64, tie_word_embeddings=True,
         rope_theta=10000.0, rope_scaling=dict(rope_type="yarn", factor=4.0, original_max_position_embeddings=128))),
+    # latent attention: all layers dense; an eps that shows where the config's is not used; both mscale of YaRN
+    "mla": (DeepseekV3Config, DeepseekV3ForCausalLM, dict(
+        hidden_size=64, num_attention_heads=4, num_key_value_heads=4, intermediate_size=96, tie_word_embeddings=False,
+        q_lora_rank=32, kv_lora_rank=48, qk_nope_head_dim=32, qk_rope_head_dim=16, v_head_dim=16,
+        first_k_dense_replace=2, n_routed_experts=8, n_group=2, topk_group=1, num_experts_per_tok=2,
+        moe_intermediate_size=32, rope_theta=10000.0, rms_norm_eps=1e-2,
+        rope_scaling=dict(rope_type="yarn", factor=8.0, original_max_position_embeddings=64, mscale=1.0,
+                          mscale_all_dim=0.7, beta_fast=32, beta_slow=1))),
+    "mla-direct": (DeepseekV2Config, DeepseekV2ForCausalLM, dict(
+        hidden_size=80, num_attention_heads=5, num_key_value_heads=5, intermediate_size=64, tie_word_embeddings=True,
+        q_lora_rank=None, kv_lora_rank=32, qk_nope_head_dim=16, qk_rope_head_dim=32, v_head_dim=32,
+        first_k_dense_replace=2, n_routed_experts=8, num_experts_per_tok=2, moe_intermediate_size=32,
+        rope_theta=10000.0)),
 }
 INV_TEMPERATURE = 1.25
 SAMPLES = 160  # entries of a large tensor
@@ -128,8 +142,11 @@ def write_golden(path, model, sequences, rng):
 
 def main():
     root = os.path.join(sys.argv[1] if len(sys.argv) > 1 else os.path.dirname(os.path.abspath(__file__)), "models")
+    wanted = sys.argv[2:] or CASES
     torch.set_num_threads(1)
     for seed, (name, (config_class, model_class, options)) in enumerate(CASES.items(), 1):
+        if name not in wanted:
+            continue
         folder = os.path.join(root, name)
         os.makedirs(folder, exist_ok=True)
         config, model = build(config_class, model_class, options, seed)

@@ -42,6 +42,21 @@ static inline int fixture_close(void **state)
 
 /* ---- models ---- */
 
+/* Latent attention, its layers dense. */
+static inline void fixture_make_latent(struct model_config *config)
+{
+    config->family = model_family_find(STR("deepseek_v3"));
+    config->J = config->H;
+    config->D = 16;
+    config->mla = (struct mla_config){.q_rank = 32,
+                                      .kv_rank = 48,
+                                      .nope = 16,
+                                      .rope = config->D,
+                                      .v = 32,
+                                      .interleaved = true,
+                                      .softmax_scale = 0.2f};
+}
+
 static inline struct model_config fixture_config(enum fixture_family family)
 {
     struct model_config config = {
@@ -54,11 +69,14 @@ static inline struct model_config fixture_config(enum fixture_family family)
         .D = 16,
         .V = 203,
         .norm_eps = 1e-6f,
-        .tied = family != FAMILY_QWEN3,
+        .tied = family != FAMILY_QWEN3 && family != FAMILY_DEEPSEEK,
         .rope = {.type = ROPE_DEFAULT, .theta = 10000},
         .max_positions = 512,
         .bos_id = -1,
     };
+    if (family == FAMILY_DEEPSEEK) {
+        fixture_make_latent(&config);
+    }
     return config;
 }
 
@@ -422,8 +440,8 @@ static inline struct golden fixture_golden(const char *name, struct arena *arena
     return golden;
 }
 
-static const char *const fixture_golden_names[] = {"qwen2",  "qwen3",        "llama-tied",
-                                                   "llama3", "llama-linear", "qwen2-yarn"};
-#define FIXTURE_GOLDENS 6
+static const char *const fixture_golden_names[] = {"qwen2",        "qwen3",      "llama-tied", "llama3",
+                                                   "llama-linear", "qwen2-yarn", "mla",        "mla-direct"};
+#define FIXTURE_GOLDENS 8
 
 #endif

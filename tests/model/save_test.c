@@ -28,7 +28,7 @@ static void assert_same_file(const char *a, const char *b, const char *name)
 
 static void new_models_come_back_bit_for_bit(void **state)
 {
-    for (int family = 0; family < 3; family++) {
+    for (int family = 0; family < FIXTURE_FAMILIES; family++) {
         for (int whole = 0; whole < 2; whole++) {
             char folder[] = "/tmp/strop_save_XXXXXX";
             struct model *again = NULL, *model = fixture_model((enum fixture_family)family, *state);

@@ -60,7 +60,7 @@ static void all_is_compared_and_equal(void **state)
         assert_true(r.rows[i].compared > 0);
     }
     assert_int_equal(compared, r.compared);
-    assert_true(mentions(&r, "qwen2") && mentions(&r, "qwen3") && mentions(&r, "llama"));
+    assert_true(mentions(&r, "qwen2") && mentions(&r, "qwen3") && mentions(&r, "llama") && mentions(&r, "deepseek_v3"));
     assert_true(mentions(&r, "2 threads") && mentions(&r, "pre-empted") && mentions(&r, "1 row"));
 #if defined(__x86_64__)
     assert_true(mixed); /* rollout on one instruction set, training on another */
