@@ -84,6 +84,20 @@ static size_t contexts_bytes(const struct device_limits *l)
     return 16 * (contexts + blocks + (blocks + key_parts(l)) + blocks) + 64;
 }
 
+/* ---- experts ---- */
+
+/* expert_order: a count per block and expert, where one block is not enough */
+static size_t sorting_bytes(const struct device_limits *l, int rows)
+{
+    size_t bytes = 0;
+    for (int i = 0; i < l->shapes.n_experts; i++) {
+        const struct device_experts *experts = &l->shapes.experts[i];
+        size_t blocks = div_up_size((size_t)rows * (size_t)experts->k, CUDA_SORT_PAIRS);
+        bytes = max_size(bytes, blocks > 1 ? blocks * (size_t)experts->E * sizeof(int) : 0);
+    }
+    return bytes;
+}
+
 /* ---- the head ---- */
 
 static size_t tiles_bytes(const struct device_limits *l, int n_rows)
@@ -121,9 +135,9 @@ static size_t trial_bytes(size_t M, size_t N, size_t K, size_t line_a, size_t li
     return a + b + 2 * N + 3 * element * M * N + 5 * 256 + 16;
 }
 
-static size_t forward_trial(size_t T, size_t N, size_t K)
+static size_t forward_trial(size_t T, size_t N, size_t K, size_t element)
 {
-    return trial_bytes(min_size(T, CUDA_TRIAL_TOKENS), N, K, K, K, false, false, 2);
+    return trial_bytes(min_size(T, CUDA_TRIAL_TOKENS), N, K, K, K, false, false, element);
 }
 
 static size_t backward_trial(size_t T, size_t N, size_t K)
@@ -141,7 +155,12 @@ static size_t trials(const struct device_limits *l, size_t n_rows, bool backward
     size_t bytes = backward ? backward_trial(rows, (size_t)l->V, (size_t)l->d) : 0;
     for (int i = 0; i < l->shapes.n_products; i++) {
         size_t N = (size_t)l->shapes.products[i].N, K = (size_t)l->shapes.products[i].K;
-        bytes = max_size(bytes, forward_trial(rows, N, K));
+        bytes = max_size(bytes, forward_trial(rows, N, K, 2));
+        bytes = max_size(bytes, backward ? backward_trial(rows, N, K) : 0);
+    }
+    for (int i = 0; i < l->shapes.n_experts; i++) { /* the router */
+        size_t N = (size_t)l->shapes.experts[i].E, K = (size_t)l->shapes.experts[i].d;
+        bytes = max_size(bytes, forward_trial(rows, N, K, 4));
         bytes = max_size(bytes, backward ? backward_trial(rows, N, K) : 0);
     }
     return bytes;
@@ -155,6 +174,9 @@ static size_t wide_bytes(const struct device_limits *l)
     int widest = l->d;
     for (int i = 0; i < l->shapes.n_products; i++) {
         widest = max_int(widest, l->shapes.products[i].K);
+    }
+    for (int i = 0; i < l->shapes.n_experts; i++) {
+        widest = max_int(widest, max_int(l->shapes.experts[i].d, l->shapes.experts[i].F));
     }
     for (int i = 0; i < l->shapes.n_attentions; i++) {
         const struct device_attention *a = &l->shapes.attentions[i];
@@ -197,7 +219,7 @@ void cuda_slots_plan(const struct device_limits *l, size_t bytes[][CUDA_SLOTS])
         always[i] = l->rollout_rows ? rollout_plan_bytes(l) : 0;
     }
     if (l->rollout_rows > 0) {
-        rollout[CUDA_SLOT_ROWS] = sizeof(long long);
+        rollout[CUDA_SLOT_ROWS] = max_size(sorting_bytes(l, l->rollout_rows), sizeof(long long));
         rollout[CUDA_SLOT_TILES] = tiles_bytes(l, l->rollout_sequences);
         rollout[CUDA_SLOT_LOGITS] = logits_bytes(l);
         rollout[CUDA_SLOT_SAMPLING] = sampling_bytes(l);
@@ -205,7 +227,7 @@ void cuda_slots_plan(const struct device_limits *l, size_t bytes[][CUDA_SLOTS])
     }
     if (l->tokens > 0) {
         always[CUDA_SLOT_CONTEXTS] = contexts_bytes(l);
-        training[CUDA_SLOT_ROWS] = rows_bytes(l);
+        training[CUDA_SLOT_ROWS] = max_size(sorting_bytes(l, l->tokens), rows_bytes(l));
         training[CUDA_SLOT_PARTS] = parts_bytes(l);
         training[CUDA_SLOT_DELTA] = delta_bytes(l);
         training[CUDA_SLOT_TILES] = tiles_bytes(l, l->targets);

@@ -38,6 +38,8 @@ enum cuda_slot {
 #define CUDA_PART_ROWS     64   /* rows whose sum is a part: norms, biases, keys of attention */
 #define CUDA_PART_TILES    160  /* most tiles of a product that is summed in parts */
 #define CUDA_SQUARES       4096 /* elements of a partial sum of squares */
+#define CUDA_MOST_EXPERTS  512
+#define CUDA_SORT_PAIRS    4096 /* pairs of a row and an expert that a block sorts */
 #define CUDA_BLAS_BYTES    ((size_t)64 << 20)
 #define CUDA_TRIAL_TOKENS  2048  /* at most: rows of a trial, */
 #define CUDA_TRIAL_OUTPUTS 16384 /* and outputs, of a weight's gradient */

@@ -139,6 +139,24 @@ __device__ __forceinline__ float exact_log(float x)
     return __fmaf_rn(e, 0.693359375f, __fadd_rn(y, p));
 }
 
+/* vec_exp of kernels/cpu/vec.h */
+__device__ __forceinline__ float exact_exp(float x)
+{
+    const float magic = 12582912.0f; /* 1.5 * 2^23 */
+    float y = fmaxf(fminf(x, 88.3f), -87.3f), shifted = __fmaf_rn(y, 1.44269504f, magic), n = __fsub_rn(shifted, magic);
+    y = __fmaf_rn(n, -0.693359375f, y);
+    y = __fmaf_rn(n, 2.12194440e-4f, y);
+    float p = 1.9875691500e-4f;
+    p = __fmaf_rn(p, y, 1.3981999507e-3f);
+    p = __fmaf_rn(p, y, 8.3334519073e-3f);
+    p = __fmaf_rn(p, y, 4.1665795894e-2f);
+    p = __fmaf_rn(p, y, 1.6666665459e-1f);
+    p = __fmaf_rn(p, y, 5.0000001201e-1f);
+    p = __fmaf_rn(p, __fmul_rn(y, y), __fadd_rn(y, 1.0f));
+    float power = __uint_as_float((__float_as_uint(shifted) + 127u - 0x4B400000u) << 23); /* 2^n */
+    return x < -87.3f ? 0.0f : __fmul_rn(p, power);
+}
+
 /* Sum over the lanes of a warp, in all of them. */
 __device__ __forceinline__ float warp_sum(float x)
 {

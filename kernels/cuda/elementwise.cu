@@ -228,6 +228,85 @@ void cuda_swiglu_grad(const struct swiglu_args *a)
     cuda_launched("swiglu_grad");
 }
 
+/* ---- the gradient of SwiGLU for rows that are weighted later: a warp per row ---- */
+
+__device__ __forceinline__ void weighted_eight(float weight, const struct eight &g, const struct eight &u,
+                                               const struct eight &d, struct eight &dg, struct eight &du,
+                                               struct eight &act, float &dot)
+{
+#pragma unroll
+    for (int k = 0; k < 8; k++) {
+        float value = to_float(to_bf16(gated(g.x[k], u.x[k]))); /* as swiglu keeps it */
+        dot = __fmaf_rn(d.x[k], value, dot);
+        gated_grad(g.x[k], u.x[k], __fmul_rn(weight, d.x[k]), &dg.x[k], &du.x[k]);
+        act.x[k] = __fmul_rn(weight, value);
+    }
+}
+
+/* Up to eight elements, zeros after them. */
+__device__ __forceinline__ struct eight load_some(const bf16 *p, int n)
+{
+    struct eight e;
+#pragma unroll
+    for (int k = 0; k < 8; k++) {
+        e.x[k] = k < n ? to_float(p[k]) : 0;
+    }
+    return e;
+}
+
+__device__ __forceinline__ void store_some(bf16 *p, const struct eight &e, int n)
+{
+#pragma unroll
+    for (int k = 0; k < 8; k++) {
+        if (k < n) {
+            p[k] = to_bf16(e.x[k]);
+        }
+    }
+}
+
+/* WHOLE: F is a multiple of 8. */
+template <bool WHOLE> __global__ void weighted_swiglu_grad_kernel(struct weighted_swiglu_grad_args a)
+{
+    size_t row = (size_t)blockIdx.x * (THREADS / LANES) + threadIdx.x / LANES, F = (size_t)a.F;
+    if (row >= (size_t)a.n_rows) {
+        return;
+    }
+    size_t pair = a.pairs ? (size_t)a.pairs[row] : row;
+    const bf16 *gate = (const bf16 *)a.gate_up + row * 2 * F, *dact = (const bf16 *)a.dact + row * F;
+    bf16 *dgate = (bf16 *)a.dgate_up + row * 2 * F, *to = (bf16 *)a.act + row * F;
+    float weight = a.weights[pair], dot = 0;
+    for (size_t i = threadIdx.x % LANES * 8; i < F; i += LANES * 8) {
+        int n = F - i < 8 ? (int)(F - i) : 8;
+        struct eight g = WHOLE ? load8(gate + i) : load_some(gate + i, n),
+                     u = WHOLE ? load8(gate + F + i) : load_some(gate + F + i, n),
+                     d = WHOLE ? load8(dact + i) : load_some(dact + i, n), dg, du, act;
+        weighted_eight(weight, g, u, d, dg, du, act, dot);
+        if (WHOLE) {
+            store8(dgate + i, dg), store8(dgate + F + i, du), store8(to + i, act);
+        } else {
+            store_some(dgate + i, dg, n), store_some(dgate + F + i, du, n), store_some(to + i, act, n);
+        }
+    }
+    dot = warp_sum(dot);
+    if (threadIdx.x % LANES == 0) {
+        a.dweights[pair] = dot;
+    }
+}
+
+void cuda_weighted_swiglu_grad(const struct weighted_swiglu_grad_args *a)
+{
+    unsigned blocks = (unsigned)ceil_div(a->n_rows, THREADS / LANES);
+    if (a->n_rows == 0) {
+        return;
+    }
+    if (a->F % 8 == 0) {
+        weighted_swiglu_grad_kernel<true><<<blocks, THREADS, 0, cuda.stream>>>(*a);
+    } else {
+        weighted_swiglu_grad_kernel<false><<<blocks, THREADS, 0, cuda.stream>>>(*a);
+    }
+    cuda_launched("weighted_swiglu_grad");
+}
+
 /* ---- pages: k and v are [page, J, 128, D] ---- */
 
 __global__ void kv_store_kernel(struct kv_store_args a, const int2 *stores)

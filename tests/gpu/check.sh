@@ -18,6 +18,7 @@ run ./products
 run ./twins
 run ./twins_attention
 run ./twins_head
+run ./twins_experts
 run ./model_grads
 run ./strop bench exact --device=cuda --tokens="${EXACT_TOKENS:-1000000}"
 if python3 -c 'import safetensors, torch, transformers' 2>/dev/null; then
