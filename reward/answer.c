@@ -8,10 +8,12 @@
 
 #include "reward/answer_phrase.h"
 #include "reward/number.h"
+#include "reward/number_doubt.h"
 #include "reward/tags.h"
 
-#define MAX_BETWEEN       60 /* bytes between two boxes of a run */
-#define MAX_WORDS_BETWEEN 40 /* with words */
+#define MAX_BETWEEN       60  /* bytes between two boxes of a run */
+#define MAX_WORDS_BETWEEN 40  /* with words */
+#define MAX_AROUND        200 /* bytes of the sentence on either side of a box */
 
 static bool is_space(char c)
 {
@@ -259,6 +261,28 @@ static bool changed_after(struct str after)
     return false;
 }
 
+/* A sentence ends at `stop` '.', a clause at ',' too; what "?" asks belongs to the clause. */
+static bool ends_clause(char c, char stop)
+{
+    bool comma = c == ',' || c == ':' || c == '(';
+    return c == '\n' || c == ';' || (stop == ',' ? comma : c == '.' || c == '!' || c == '?');
+}
+
+/* "\\boxed{18} seems off", "\\boxed{18}?", "my previous answer was \\boxed{18}", "\\boxed{18}th": the two rules of
+ * number_doubt.h for the box [begin, end). After a comma a remark begins. */
+static bool doubted_box(struct str text, size_t begin, size_t end)
+{
+    size_t from = begin, to = end;
+    while (from > 0 && begin - from < MAX_AROUND && !ends_clause(text.data[from - 1], '.')) {
+        from--;
+    }
+    while (to < text.length && to - end < MAX_AROUND && !ends_clause(text.data[to], ',')) {
+        to++;
+    }
+    return number_hedged(str_slice(text, from, begin)) || number_taken_back(str_slice(text, end, to), false) ||
+           number_glued_after(text, begin, end);
+}
+
 /* Does what is around the box with this inside say that another value is meant? */
 static bool changed_box(struct str text, struct str first, struct str last)
 {
@@ -273,7 +297,7 @@ static bool changed_box(struct str text, struct str first, struct str last)
     }
     size_t end =
         box_before(to_last, to_last.length, &begin, &after) ? box_inside(text, after, text.length, &inside) : 0;
-    return end && changed_after(str_slice(text, end, text.length));
+    return end && (changed_after(str_slice(text, end, text.length)) || doubted_box(text, begin, end));
 }
 
 static bool has_box(struct str text)

@@ -7,6 +7,7 @@
 #include <strings.h>
 
 #include "reward/number.h"
+#include "reward/number_doubt.h"
 
 #define MAX_OPEN 16
 
@@ -116,6 +117,9 @@ static bool formula_at(struct str text, size_t at, size_t *end, struct str *insi
     size_t length;
     const char *close = text.data[at] == '$' || text.data[at] == '\\' ? formula_close(text, at, &length) : NULL;
     ptrdiff_t after = close ? str_find(text, str_of(close), at + length) : -1;
+    if (after > 0 && length == 1 && text.data[after - 1] == '\\') { /* "$\$18$" */
+        after = str_find(text, str_of(close), (size_t)after + 1);
+    }
     if (after < 0 || (length == 1 && memchr(text.data + at, '\n', (size_t)after - at))) {
         return false;
     }
@@ -192,8 +196,8 @@ static bool full_stop(struct str text, size_t i)
     if (text.data[i] == '!') {
         return ends && !is_digit(before) && !is_in(before, ")}");
     }
-    bool rupees = i >= 2 && word_at(text, i - 2, "rs");
-    return text.data[i] == '.' && ends && before != '.' && !rupees;
+    bool short_form = (i >= 2 && word_at(text, i - 2, "rs")) || (i >= 6 && word_at(text, i - 6, "approx"));
+    return text.data[i] == '.' && ends && before != '.' && !short_form;
 }
 
 /* Where the sentence ends: at a full stop, a line end, or a special token. Formulas are stepped over. */
@@ -215,23 +219,51 @@ static struct str sentence(struct str text)
     return text;
 }
 
+/* `said` up to `at`, for the remark there; nothing, if the remark takes the answer back: "38, which fails", "38, not
+ * really". With a number it is about that: "38, not 39". */
+static struct str without_remark(struct str said, size_t at)
+{
+    struct str remark = str_slice(said, at, said.length), other;
+    static const char *const subjects[] = {"she", "he", "they", "we", "you", "i", "it", "the", "his", "her", NULL};
+    bool said_of_it = true; /* not "which she has not sold", "which Tom has not sold" */
+    size_t next = word_at(remark, 0, "which") ? 6 : remark.length;
+    for (int i = 0; subjects[i] && next < remark.length && said_of_it; i++) {
+        said_of_it = !word_at(remark, next, subjects[i]) && !(remark.data[next] >= 'A' && remark.data[next] <= 'Z');
+    }
+    bool back =
+        number_taken_back(remark, false) || (said_of_it && number_denied(remark) && !number_last(remark, &other));
+    return back ? (struct str){0} : strip(str_slice(said, 0, at));
+}
+
 /* Without what is said about it: "38, not 39", "38 (see above)", "38 because ...". */
 static struct str without_remarks(struct str said)
 {
-    static const char *const why[] = {"because", "since", "which", NULL};
+    static const char *const why[] = {"because", "since", NULL}, *const which[] = {"which", NULL};
     static const struct str remarks[] = {{", as ", 5}, {", not ", 6}, {", rather than ", 14}, {", and not ", 10}};
     size_t begin, end;
     if (last_word(said, why, &begin, &end) && begin > 0) {
         said = strip(str_slice(said, 0, begin));
     }
+    if (last_word(said, which, &begin, &end) && begin > 0) {
+        said = without_remark(said, begin);
+    }
     for (size_t i = 0; i < sizeof remarks / sizeof *remarks; i++) {
         ptrdiff_t at = str_find(said, remarks[i], 0);
-        said = at > 0 ? strip(str_slice(said, 0, (size_t)at)) : said;
+        said = at > 0 ? without_remark(said, (size_t)at) : said;
     }
     ptrdiff_t open = str_ends(said, STR(")")) ? str_find_last(said, STR(" (")) : -1;
     bool remark = open > 0 && is_letter(at_or(said, (size_t)open + 2)) &&
                   count_words(str_slice(said, (size_t)open, said.length)) >= 2;
-    return remark ? strip(str_slice(said, 0, (size_t)open)) : said;
+    return remark ? without_remark(said, (size_t)open) : said;
+}
+
+/* "That is wrong.", "It fails the check.", "No.": a short sentence about the answer before it. */
+static bool revokes(struct str next)
+{
+    struct str number;
+    bool it = word_at(next, 0, "it"), about = it || word_at(next, 0, "that") || word_at(next, 0, "this") ||
+                                              word_at(next, 0, "but") || word_at(next, 0, "no");
+    return about && !number_last(next, &number) && (number_taken_back(next, false) || (!it && number_denied(next)));
 }
 
 /* Does the sentence that follows name another candidate: "Or 17."? */
@@ -247,6 +279,9 @@ static bool another_follows(struct str said, struct str rest)
             (number_denied(next) || (number_last(next, &number) && str_find(next, STR("="), 0) < 0))) {
             return true;
         }
+    }
+    if (revokes(sentence(rest))) {
+        return true;
     }
     if (said.length && is_digit(said.data[0]) && rest.length && is_digit(rest.data[0]) &&
         count_words(sentence(rest)) == 0) { /* "18. 19." */
@@ -274,7 +309,8 @@ static bool has_value(struct str text)
 /* "that the sum is 18": does what comes after "is" name the answer, more than what comes before? */
 static bool names_more(struct str before, struct str after)
 {
-    return str_trim(after).length && !number_denied(before) && (has_value(after) || !has_value(before));
+    return str_trim(after).length && !number_denied(before) && !number_hedged(before) &&
+           (has_value(after) || !has_value(before));
 }
 
 /* The answer in what comes after a phrase. */
@@ -311,14 +347,14 @@ static bool phrase_answer(struct str text, size_t after, struct answer *out)
 }
 
 /* Is the phrase at `at` denied by what comes before it: "it is not true that the answer is"? */
-static bool denied(struct str text, size_t at)
+static bool denied(struct str text, size_t at, size_t end)
 {
     size_t begin = at;
     while (begin > 0 && !is_in(text.data[begin - 1], ".,;:!?\n")) {
         begin--;
     }
     struct str clause = str_slice(text, begin, at);
-    return number_denied(clause) || word_at(str_trim(clause), 0, "if");
+    return number_denied(clause) || number_hedged(str_slice(text, begin, end)) || word_at(str_trim(clause), 0, "if");
 }
 
 /* A line that is nothing but "Final Answer", with marks of Markdown: where the next begins; 0: it is something else. */
@@ -436,7 +472,7 @@ static bool marked(struct str text, const struct answer_options *options, struct
         }
         size_t after = options->phrases ? phrase_at(text, i) : 0;
         if (after && strip(sentence(strip(str_slice(text, after, text.length)))).length) {
-            *refused = denied(text, i) || !phrase_answer(text, after, out);
+            *refused = denied(text, i, after) || !phrase_answer(text, after, out);
             return !*refused;
         }
     }
@@ -479,6 +515,9 @@ static bool bare(struct str text, const struct answer_options *options, struct a
     }
     bool last = options->last_number && number_last(text, &found);
     bool concluded = !last && options->bare && said.length && concludes(said) && number_last(said, &found);
+    if ((last || concluded) && number_revoked(text, found)) {
+        return false;
+    }
     if ((last && !number_doubted(number_sentence(text, found), found)) || (concluded && !number_doubted(said, found))) {
         *out = (struct answer){.text = found, .path = "number"};
         return true;

@@ -8,6 +8,7 @@
 
 #include "reward/math/pair.h"
 #include "reward/math/text.h"
+#include "reward/number_doubt.h"
 #include "reward/number_scan.h"
 #include "reward/number_words.h"
 
@@ -103,22 +104,6 @@ static int read_before(const struct number_scan *s, bool *negative, bool *bare)
     return i < s->n && names_number(s, words) ? i : -1;
 }
 
-/* "18 and up", "18 and a quarter", "18 is an error": does the word at `i` take the number further, or back? */
-static bool goes_on(const struct number_scan *s, int i)
-{
-    static const char *const further[] = {"up", "more", "over", "upward", "quarter", NULL}, *const wrong[] = {
-                                                                                                "error",    "mistake",
-                                                                                                "excluded", "ruled",
-                                                                                                "off",      NULL};
-    int k = i > 0 && is_word(s, i - 1) && str_equal(s->pieces[i - 1].text, STR("a")) ? i - 2 : i - 1;
-    bool judged = false;
-    for (int j = i - 1; is_word(s, j); j--) {
-        judged |= number_word(s->pieces[j].text) == NUMBER_WORD_IS;
-    }
-    return (is_word(s, k) && str_equal(s->pieces[k].text, STR("and")) && is_one_of(s->pieces[i].text, further)) ||
-           (judged && is_one_of(s->pieces[i].text, wrong));
-}
-
 /* The units after the number: words that say nothing of its value. */
 static bool read_after(const struct number_scan *s, int i, bool *bare)
 {
@@ -128,7 +113,7 @@ static bool read_after(const struct number_scan *s, int i, bool *bare)
         *bare &= stop && i + 1 == s->n;
         switch (p->kind) {
         case NUMBER_PIECE_WORD:
-            if (p->text.length && (!number_word_unit(p->text, !p->spaced) || goes_on(s, i))) {
+            if (p->text.length && !number_word_unit(p->text, !p->spaced)) {
                 return false;
             }
             break;
@@ -136,6 +121,10 @@ static bool read_after(const struct number_scan *s, int i, bool *bare)
         case NUMBER_PIECE_SIGN:
             if (stop ? is_sign(s, i + 1, ".") && !s->pieces[i + 1].spaced : !is_in(p->sign, "%,:;/-")) {
                 return false;
+            }
+            if (p->sign == '/' && is_word(s, i - 1) && is_word(s, i + 1) &&
+                str_find(STR("h s m"), s->pieces[i + 1].text, 0) >= 0) {
+                break; /* km/h */
             }
             if ((p->sign == '/' || p->sign == '-') && !(is_word(s, i + 1) && s->pieces[i + 1].text.length > 1)) {
                 return false;
@@ -213,8 +202,20 @@ static bool mixed_number(struct arena *arena, const struct number_piece *whole, 
     return proper && !whole->more.length && !whole->exponent;
 }
 
-/* One side of an equation, or all. */
-static bool read_side(struct str text, struct arena *arena, struct number *out)
+/* Is the number at piece `i` cut out of something else, or taken back by the words around it? */
+static bool doubted(const struct number_scan *s, int i, int last, bool computed)
+{
+    size_t begin = s->pieces[i].begin, end = s->pieces[last].end;
+    struct str before = str_slice(s->text, 0, begin);
+    if (begin == 0 && end == s->text.length) {
+        return false;
+    }
+    return number_glued(s->text, begin, end) || number_hedged(before) ||
+           number_clause(str_slice(s->text, end, s->text.length), computed || number_needed(before));
+}
+
+/* One side of an equation, or all. `computed`: another side has a value. */
+static bool read_side(struct str text, bool computed, struct arena *arena, struct number *out)
 {
     struct number_scan s;
     bool scanned = number_scan(&s, text, arena);
@@ -235,7 +236,7 @@ static bool read_side(struct str text, struct arena *arena, struct number *out)
         whole_number(arena, p, out);
     }
     settle(out);
-    return out->bottom.length && read_after(&s, i + 1 + mixed, &out->bare);
+    return out->bottom.length && read_after(&s, i + 1 + mixed, &out->bare) && !doubted(&s, i, i + mixed, computed);
 }
 
 /* Up to the same value: top_a * bottom_b * 10^exponent_a against top_b * bottom_a * 10^exponent_b. */
@@ -382,10 +383,17 @@ bool number_read(struct str text, struct arena *arena, struct number *out)
     while (value > 0 && !has_digit(sides[value])) {
         value--;
     }
-    if (n == 0 || !read_side(sides[value], arena, out)) {
+    bool computed = false;
+    for (int i = 0; i < value; i++) {
+        computed |= !is_name(sides[i]);
+    }
+    if (n == 0 || !read_side(sides[value], computed, arena, out)) {
         return false;
     }
     for (int i = 0; i < n; i++) {
+        if (i != value && number_hedged(sides[i])) { /* "suppose x = 18" */
+            return false;
+        }
         if (i != value && !is_name(sides[i]) && (i > value || !has_value(sides[i], out, arena))) {
             return false;
         }

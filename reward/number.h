@@ -11,7 +11,9 @@
  *   equation  "x = 18", "9 \times 2 = 18": each other side is a name, or an expression with this value
  * It is no number, and never guessed, where anything says that another value is meant or none: a negation (not, never,
  * isn't), a comparison (<, more than, at least), a factor (thousand, k, dozen, half), a power, root, factorial, index,
- * function or letter at the number, an equation with another value, or a second number.
+ * function or letter at the number, an equation with another value, or a second number; and where the number is said
+ * to fail, is hedged, compared or of the past ("18 seems off", "my previous answer was 18", "18 more"), or is cut out of
+ * something else ("18th", "18'", "18:1"): number_doubt.h.
  *
  * SPDX-License-Identifier: Apache-2.0 */
 #ifndef REWARD_NUMBER_H
@@ -45,6 +47,8 @@ bool number_read_prose(struct str text, struct arena *arena, struct number *out)
 /* Does the sentence take back the number in it (a slice of the sentence; it may be a formula): by a negation before or
  * after it, or by a comparison, factor or operation next to it? For a number that is cut out of prose. */
 bool number_doubted(struct str sentence, struct str number);
+/* Is the number, a slice of the text and the last in it, taken back by a sentence after its own: "That fails."? */
+bool number_revoked(struct str text, struct str number);
 /* Does a word of the text negate: "not", "never", "wrong"? */
 bool number_denied(struct str text);
 

@@ -5,6 +5,7 @@
 #include <strings.h>
 
 #include "reward/number.h"
+#include "reward/number_doubt.h"
 #include "reward/number_words.h"
 
 #define MAX_AROUND 200 /* bytes of a formula on either side of a number */
@@ -92,11 +93,17 @@ static const char next_to[] = BLANKS "\n$*_(){}[]\\";
 /* "twice 18", "the square root of 18", "up to 18", "divided by 18" */
 static bool changed_before(struct str text, size_t begin)
 {
+    static const char *const in[] = {"in", NULL}, *const out[] = {"out", NULL};
     static const char *const joints[] = {"of", "to", "the", "by", "from", NULL},
                              *const next[] = {"up", "after", "before", NULL}, *const equal[] = {"equal", NULL};
     size_t end = skip_back(text, begin, next_to);
     bool joined = false;
     struct str word = end < begin ? word_before(text, end) : (struct str){0};
+    if (is_one_of(word, in)) { /* "1 in 18" */
+        end = skip_back(text, (size_t)(word.data - text.data), BLANKS);
+        word = word_before(text, end);
+        return (end > 0 && is_digit(text.data[end - 1])) || (word.length && number_word(word) == NUMBER_WORD_CHANGES);
+    }
     for (int n = 0; n < 2 && is_one_of(word, joints); n++) {
         end = skip_back(text, (size_t)(word.data - text.data), BLANKS);
         word = word_before(text, end);
@@ -106,43 +113,8 @@ static bool changed_before(struct str text, size_t begin)
         word = word_before(text, skip_back(text, (size_t)(word.data - text.data), BLANKS));
     }
     enum number_word kind = word.length ? number_word(word) : NUMBER_WORD_OTHER;
-    return kind == NUMBER_WORD_CHANGES || (joined && kind == NUMBER_WORD_MINUS) || is_one_of(word, next);
-}
-
-/* "18 thousand", "18 more than", "18 and a half", "18 at least", "18 to the second power" */
-static bool changed_after(struct str text, size_t end)
-{
-    static const char
-        *const later[] = {"half",    "halves",  "quarter", "quarters",  "least",     "most",     "thousand",
-                          "million", "hundred", "billion", "thousands", "dozen",     "millions", "maximum",
-                          "minimum", "power",   "powers",  "root",      "factorial", "base",     "hexadecimal",
-                          "hex",     "binary",  "octal",   "too",       "some",      "counting", "take",
-                          "zero",    "error",   "mistake", "excluded",  "ruled",     NULL},
-               *const times[] = {"times", "over", NULL}, *const than[] = {"than", NULL},
-               *const compared[] = {"more", "less", "fewer", NULL}, *const joint[] = {"and", NULL},
-               *const only[] = {"only", NULL}, *const when[] = {"if", NULL}, *const up[] = {"up", "more", "over", NULL};
-    size_t at = end;
-    struct str first = {0};
-    for (int n = 0; n < 4; n++) {
-        size_t begin = at;
-        while (is_in(at_or(text, at), n ? BLANKS : next_to)) {
-            at++;
-        }
-        struct str word = word_at(text, at);
-        bool factor = n == 1 && ((word.length == 1 && word.data[0] != 'a' && is_one_of(first, times)) ||
-                                 (is_one_of(first, compared) && is_one_of(word, than)) ||
-                                 (is_one_of(first, joint) && is_one_of(word, up)) ||
-                                 (is_one_of(first, only) && is_one_of(word, when)));
-        if (!word.length) {
-            return false;
-        }
-        if (n == 0 ? !number_word_unit(word, begin == at) : factor || is_one_of(word, later)) {
-            return true;
-        }
-        first = n ? first : word;
-        at += word.length;
-    }
-    return false;
+    return kind == NUMBER_WORD_CHANGES || (joined && kind == NUMBER_WORD_MINUS) || is_one_of(word, next) ||
+           (joined && is_one_of(word, out));
 }
 
 /* "9 * 2 = 18": it says where the value comes from, so that a "not" elsewhere in the sentence is about something
@@ -161,13 +133,16 @@ static bool is_computed(struct str formula)
 bool number_doubted(struct str sentence, struct str number)
 {
     size_t begin = (size_t)(number.data - sentence.data), end = begin + number.length;
-    if (!is_computed(number) &&
-        (number_denied(str_slice(sentence, 0, begin)) || number_denied(str_slice(sentence, end, sentence.length)))) {
+    struct str before = str_slice(sentence, 0, begin), after = str_slice(sentence, end, sentence.length);
+    bool computed = is_computed(number);
+    if (!computed && (number_denied(before) || number_denied(after) || number_hedged(before))) {
         return true;
     }
     size_t word = skip_back(sentence, begin, BLANKS);
+    bool equals = memchr(number.data, '=', number.length) || (word > 0 && sentence.data[word - 1] == '=');
     return is_in(at_or(sentence, end), "!^_") || number_denied(word_before(sentence, word)) ||
-           changed_before(sentence, begin) || changed_after(sentence, end);
+           changed_before(sentence, begin) || number_clause(after, computed || number_needed(before) || equals) ||
+           number_glued(sentence, begin, end);
 }
 
 /* ---- the last number ---- */
@@ -321,7 +296,17 @@ struct str number_sentence(struct str text, struct str part)
     while (end < text.length && !is_in(text.data[end], "\n.?;")) {
         end++;
     }
+    end += at_or(text, end) == '?' ||
+           (at_or(text, end) == '.' && (at_or(text, end + 1) == '.' || at_or(text, end - 1) == '.'));
     return str_slice(text, begin, end);
+}
+
+bool number_revoked(struct str text, struct str number)
+{
+    struct str sentence = number_sentence(text, number);
+    size_t end = (size_t)(sentence.data - text.data) + sentence.length;
+    struct str rest = str_slice(text, end, text.length);
+    return number_denied(rest) || number_taken_back(rest, false);
 }
 
 static bool is_prose(struct str text)
@@ -345,7 +330,5 @@ bool number_read_prose(struct str text, struct arena *arena, struct number *out)
         return false;
     }
     struct str sentence = number_sentence(text, formula);
-    size_t end = (size_t)(sentence.data - text.data) + sentence.length;
-    return !number_denied(str_slice(text, end, text.length)) && !number_doubted(sentence, formula) &&
-           number_read(formula, arena, out);
+    return !number_revoked(text, formula) && !number_doubted(sentence, formula) && number_read(formula, arena, out);
 }

@@ -44,6 +44,8 @@ static struct number_piece *push(struct number_scan *s, struct number_piece piec
         return NULL;
     }
     piece.spaced = s->spaced;
+    piece.begin = s->begin;
+    piece.end = s->at;
     s->spaced = false;
     s->pieces[s->n] = piece;
     return &s->pieces[s->n++];
@@ -260,6 +262,20 @@ static bool scan_command(struct number_scan *s)
                                           : one_of(name, fonts);
 }
 
+/* "18^\circ C", "18^{\circ}\text{C}": the scale of a temperature. */
+static void skip_scale(struct number_scan *s)
+{
+    static const struct str fonts[] = {{"\\text{", 6}, {"\\mathrm{", 8}};
+    size_t at = skip(s->text, s->at);
+    at = skip(s->text, at + (at_or(s->text, at) == '}'));
+    for (size_t i = 0; i < sizeof fonts / sizeof *fonts; i++) {
+        at += str_starts(str_slice(s->text, at, s->text.length), fonts[i]) ? fonts[i].length : 0;
+    }
+    char c = at_or(s->text, at);
+    bool scale = (c == 'C' || c == 'F' || c == 'K') && !is_letter(at_or(s->text, at + 1));
+    s->at = scale ? at + 1 : s->at;
+}
+
 /* "^\circ" is a unit; any other power must follow a unit: its digits go with it. */
 static bool scan_power(struct number_scan *s)
 {
@@ -267,6 +283,7 @@ static bool scan_power(struct number_scan *s)
     at = skip(s->text, at + (at_or(s->text, at) == '{'));
     if (str_starts(str_slice(s->text, at, s->text.length), STR("\\circ"))) {
         s->at = at + strlen("\\circ");
+        skip_scale(s);
         return true;
     }
     const struct number_piece *last = s->n ? &s->pieces[s->n - 1] : NULL;
@@ -301,9 +318,10 @@ static bool scan_word(struct number_scan *s)
         s->at++;
     }
     struct str word = str_slice(s->text, begin, s->at);
-    bool rs = word.length == 2 && strncasecmp(word.data, "rs", 2) == 0 && at_or(s->text, s->at) == '.';
-    s->at += rs;
-    enum number_word kind = number_word(word);
+    bool rs = word.length == 2 && strncasecmp(word.data, "rs", 2) == 0 && at_or(s->text, s->at) == '.',
+         us = str_equal(word, STR("US")) && at_or(s->text, s->at) == '$';
+    s->at += rs || us;
+    enum number_word kind = us ? NUMBER_WORD_CURRENCY : number_word(word);
     return push(s, (struct number_piece){
                        .kind = kind == NUMBER_WORD_CURRENCY ? NUMBER_PIECE_CURRENCY : NUMBER_PIECE_WORD, .text = word});
 }
@@ -338,6 +356,7 @@ static bool scan_emphasis(struct number_scan *s, char sign)
 static bool scan_piece(struct number_scan *s)
 {
     char c = s->text.data[s->at];
+    s->begin = s->at;
     if (is_digit(c) || (c == '.' && is_digit(at_or(s->text, s->at + 1)))) {
         return scan_number(s);
     }

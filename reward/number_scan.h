@@ -25,6 +25,7 @@ struct number_piece {
     struct str text; /* NUMBER_PIECE_WORD; a number's whole digits, or a fraction's top */
     struct str more; /* a number's digits after the point, or a fraction's bottom */
     int exponent;
+    size_t begin, end; /* in the text */
 };
 
 struct number_scan {
@@ -33,6 +34,7 @@ struct number_scan {
     struct arena *arena;
     struct number_piece pieces[NUMBER_MAX_PIECES];
     int n;
+    size_t begin; /* of the piece at hand */
     bool spaced;
     bool plain; /* no quotes, square brackets or HTML are in it */
 };

@@ -16,7 +16,7 @@ static const struct {
     {"between either not never no nor none neither nobody nothing cannot cant wont isnt arent wasnt dont doesnt didnt "
      "without wrong "
      "wrongly "
-     "false falsely incorrect incorrectly untrue mistaken mistakenly unlikely unequal differs differ different doubt "
+     "false falsely incorrect incorrectly untrue mistaken mistakenly unlikely unequal differs differ doubt "
      "doubtful "
      "doubtfully "
      "hardly barely scarcely deny denied denies reject rejected refuse disagree contrary opposite unknown unsure "
@@ -27,8 +27,8 @@ static const struct {
     {"negation bil mio mrd milliard milliards mille tausend tsd doz some counting give multiple multiples factor "
      "factors "
      "divisor divisors "
-     "divisible couple but far away "
-     "hundred hundreds thousand thousands thousandfold million millions mil mill mln mm billion billions bn bln "
+     "divisible couple but far "
+     "hundred hundreds thousand thousands thousandfold million millions mil mill mln billion billions bn bln "
      "trillion "
      "trillions tn quadrillion quadrillions dozen dozens score scores gross grand lakh lakhs crore crores myriad "
      "googol tens "
@@ -48,30 +48,102 @@ static const struct {
      "surpasses surpass surpassing bounded halved increased decreased reduced than more less fewer greater larger "
      "bigger higher lower smaller least most minimum maximum under above "
      "below beyond exceeds exceed exceeding exceeded within until till upto upwards almost nearly close near "
-     "short too or versus vs another other others plusminus infinity infinite "
+     "short too or versus vs another other others plusminus infinity infinite different "
      "if scratch wait zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen "
      "sixteen seventeen "
      "eighteen nineteen twenty thirty forty fifty sixty seventy eighty ninety",
      NUMBER_WORD_CHANGES},
     {"minus negative", NUMBER_WORD_MINUS},
     {"usd eur gbp jpy inr cad aud rs dollar dollars euro euros rupee rupees pound pounds yen", NUMBER_WORD_CURRENCY},
-    {"is are was were be equals equal", NUMBER_WORD_IS},
-    {"the a an final answer answers total result solution value sum amount number it its he she they there we you know "
+    {"is are was were be equals equal it's that's there's", NUMBER_WORD_IS},
+    {"the a an i approx gives give yields leaves found find obtain obtained final answer answers total result solution "
+     "value sum amount number "
+     "it its he she they there we you know "
      "get gets "
      "got have has had so thus hence therefore exactly precisely approximately about around roughly just only simply "
      "all of "
-     "that this which makes make made earns earn pays pay paid costs cost needs need spends spend spent will would in "
+     "that this which makes make made earns earn pays pay paid costs cost needs need spends spend spent sold bought "
+     "made earned saved gave received will would in "
      "and altogether",
      NUMBER_WORD_NEUTRAL},
 };
 
+/* Roles of words in a clause about a number. */
+static const struct {
+    const char *words;
+    unsigned roles;
+} role_lists[] = {
+    {"probably presumably supposedly allegedly apparently arguably hypothetically conceivably seemingly tentatively "
+     "purportedly ostensibly theoretically guess guesses guessed guessing guesswork hunch erroneous erroneously "
+     "miscounted miscalculated miscalculation misread mistyped typo placeholder decoy naively bound bounds ceiling "
+     "previously formerly",
+     NUMBER_ROLE_HEDGE},
+    {"seems appears fails contradicts overshoots undershoots overcounts undercounts overestimates underestimates "
+     "violates conflicts disagrees misleads errs invalid bogus nonsense flawed faulty unverified unconfirmed unproven "
+     "unchecked untested dubious questionable debatable disproved disproven refuted retracted retract inaccurate "
+     "inaccurately improbable implausible flops backfires misfires falters collapses deceives misrepresents "
+     "exaggerates miscounts misstates mismatches clashes unfounded unsupported fallacious spurious",
+     NUMBER_ROLE_DENIES},
+    {"seem seemed appear appeared looked sounded felt fail failing contradict contradicted contradicting "
+     "overshot overshooting undershot violated violating broke ignores "
+     "ignored forgets forgot omits omitted neglects neglected overlooks overlooked varies "
+     "becomes became gets goes went comes came fell proves proved ceases lacks deserves something "
+     "somehow ish max limit cap bound ceiling tbd tba unclear unlikely needs wants begs",
+     NUMBER_ROLE_VERB},
+    {"looks sounds feels smells misses breaks changes falls lies turns stops raises doubles triples leaves rests hides "
+     "rises drops grows shrinks counts",
+     NUMBER_ROLE_NOUN},
+    {"the a an his her its our my your their this that one two short out down up apart to be like as off from by after "
+     "because for too checking work wrong into against beyond outside onto over past under",
+     NUMBER_ROLE_OBJECT},
+    {"rejected excluded eliminated discarded deleted erased removed crossed struck scratched scrapped withdrawn "
+     "revoked cancelled canceled voided void null overruled overturned superseded replaced corrected revised dismissed "
+     "disputed contested debated doubted challenged tentative pending provisional preliminary suspicious suspect fishy "
+     "imprecise inexact incomplete infeasible inadmissible unreachable absurd ridiculous silly ruled outdated obsolete "
+     "unfounded unjustified unreasonable inconsistent incompatible insufficient exceeded different failed missed "
+     "changed turned stopped",
+     NUMBER_ROLE_STATE},
+    {"off high low big small large close old odd bad used past gone history based out too", NUMBER_ROLE_ADJECTIVE},
+    {"has had does did can could may might must shall should would will ought tends happens gives gave says said means "
+     "meant implies implied assumes assumed requires depends",
+     NUMBER_ROLE_AUXILIARY},
+    {"the his her their our my your its it how that who all left leftover remaining correct right true exactly "
+     "for needed required enough sufficient available given because when where valid fine good ok okay final done "
+     "spent worth per in on at to of saved paid earned sold made counted more",
+     NUMBER_ROLE_AFFIRMS},
+    {"just really actually clearly still also simply surely certainly definitely indeed quite very rather so then thus "
+     "therefore obviously again even way far",
+     NUMBER_ROLE_ADVERB},
+    {"it this that which but yet and answer result value", NUMBER_ROLE_PRONOUN},
+    {"answer answers guess attempt response thought reply estimate submission", NUMBER_ROLE_ANSWER},
+    {"result results solution calculation output value idea try", NUMBER_ROLE_RESULT},
+    {"older first initial original last common usual obvious intuitive provisional preliminary tentative trick "
+     "alternative draft discarded rejected withdrawn",
+     NUMBER_ROLE_OLD_ANSWER},
+    {"previous prior earlier former old starting naive tempting", NUMBER_ROLE_OLD_ANSWER | NUMBER_ROLE_OLD_RESULT},
+    {"was were had used ought might may could", NUMBER_ROLE_PAST},
+    {"thought ignore disregard discard forget dismiss scrap suppose assume imagine claim claims claimed",
+     NUMBER_ROLE_DISMISSES},
+    {"need needs needed require requires required find save earn buy get add wait", NUMBER_ROLE_NEED},
+    {"half halves quarter quarters least most thousand million hundred billion thousands dozen millions maximum "
+     "minimum "
+     "power powers root factorial base hexadecimal hex binary octal too some counting take zero error mistake excluded "
+     "ruled",
+     NUMBER_ROLE_CHANGES},
+    {"more less fewer", NUMBER_ROLE_COMPARES},
+    {"to have could might may well initially originally first earlier i we rule rules ruling ruled cross skip avoid "
+     "omit",
+     NUMBER_ROLE_PHRASE},
+};
+
 /* ---- a table of the words above, made once ---- */
 
-#define SLOTS 1024
+#define SLOTS 2048
 
 static struct slot {
     struct str word;
     enum number_word kind;
+    unsigned roles;
 } slots[SLOTS];
 static pthread_once_t slots_made = PTHREAD_ONCE_INIT;
 
@@ -99,18 +171,38 @@ static struct slot *slot_of(struct str word)
     }
 }
 
+/* The slots of a list of words, one after another; NULL: the list is at its end. */
+static struct slot *next_slot(const char **list)
+{
+    struct str word = {*list, strcspn(*list, " ")};
+    struct slot *slot = word.length ? slot_of(word) : NULL;
+    *list += word.length + ((*list)[word.length] == ' ');
+    if (slot && !slot->word.length) {
+        *slot = (struct slot){.word = word, .kind = word.length == 1 ? NUMBER_WORD_LETTERS : NUMBER_WORD_OTHER};
+    }
+    return slot;
+}
+
 static void make_slots(void)
 {
+    struct slot *slot;
     for (size_t i = 0; i < sizeof classes / sizeof *classes; i++) {
-        for (const char *name = classes[i].words; *name;) {
-            struct str word = {name, strcspn(name, " ")};
-            struct slot *slot = slot_of(word);
-            if (!slot->word.length) {
-                *slot = (struct slot){word, classes[i].kind};
-            }
-            name += word.length + (name[word.length] == ' ');
+        for (const char *list = classes[i].words; (slot = next_slot(&list));) {
+            slot->kind =
+                slot->kind == NUMBER_WORD_OTHER || slot->kind == NUMBER_WORD_LETTERS ? classes[i].kind : slot->kind;
         }
     }
+    for (size_t i = 0; i < sizeof role_lists / sizeof *role_lists; i++) {
+        for (const char *list = role_lists[i].words; (slot = next_slot(&list));) {
+            slot->roles |= role_lists[i].roles;
+        }
+    }
+}
+
+unsigned number_word_roles(struct str word)
+{
+    pthread_once(&slots_made, make_slots);
+    return word.length ? slot_of(word)->roles : 0;
 }
 
 enum number_word number_word(struct str word)
@@ -141,7 +233,7 @@ bool number_word_unit(struct str word, bool attached)
     enum number_word kind = number_word(word);
     if (kind == NUMBER_WORD_NEGATION || kind == NUMBER_WORD_CHANGES || kind == NUMBER_WORD_MINUS) {
         /* "18 more", "18 less": the answer to "how many more"; what follows "than" is refused with it */
-        return !attached && listed("more less fewer times over square squares", word);
+        return !attached && listed("more less fewer times over square squares different sec", word);
     }
     if (word.length == 1) {
         return (strchr(letters, word.data[0]) && word.data[0] != ' ') || (!attached && word.data[0] == 'a');

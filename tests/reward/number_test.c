@@ -295,6 +295,9 @@ static const char *const others[] = {
     "\302\27123",
     "\342\201\27323",
     "23\342\201\273\302\271",
+    "23 more",
+    "23 less",
+    "23 fewer",
 };
 
 /* Each of these is. */
@@ -368,7 +371,7 @@ static const char *const same[] = {
     "$23 per hour",
     "23 miles per hour",
     "23-inch",
-    "23 more",
+    "23 more apples",
     "23 left",
     "23 people",
     "23 students are left",
