@@ -6,6 +6,9 @@
 #include "reward/answer.h"
 #include "reward/gold.h"
 #include "reward/math/pair.h"
+#include "reward/math/text.h"
+#include "reward/number.h"
+#include "reward/number_doubt.h"
 #include "reward/rewards.h"
 #include "reward/tags.h"
 
@@ -113,6 +116,34 @@ static bool scaled(struct str text)
     return str_find(text, STR("(base "), 0) >= 0 || str_find(text, STR("\xe2\x80\xb0"), 0) >= 0;
 }
 
+/* Is the reference a plain number, and the answer one that is cut out of something else or taken back? */
+static bool spoilt(struct str said, struct str gold, struct arena *scratch)
+{
+    struct number number;
+    return !str_equal(str_trim(said), gold) && number_spoilt(math_text_clean(said, scratch)) &&
+           number_read(gold, scratch, &number);
+}
+
+static bool has_word(struct str text)
+{
+    int letters = 0;
+    for (size_t i = 0; i < text.length && letters < 2; i++) {
+        char c = text.data[i];
+        bool letter = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
+        letters = letter ? letters + 1 : 0;
+        letters = c == '\\' ? -(int)text.length : letters; /* a command */
+    }
+    return letters >= 2;
+}
+
+/* "She has $18 left": of an answer with words in it, its number (number.h), if the reference is nothing but a number. */
+static bool says_number(struct str said, struct str gold, struct arena *scratch)
+{
+    struct number g, s;
+    return has_word(said) && number_read(gold, scratch, &g) && g.bare && number_read_prose(said, scratch, &s) &&
+           number_equal(&g, &s);
+}
+
 static struct verdict judge_golds(const struct math *math, const struct judging *judging, const struct str *golds,
                                   int n)
 {
@@ -121,10 +152,18 @@ static struct verdict judge_golds(const struct math *math, const struct judging 
     for (int i = 0; i < n; i++) {
         struct str said = said_for(judging, golds[i]);
         struct math_outcome outcome = math_pair_judge(&math->compare, golds[i], said, judging->scratch);
+        bool differs = outcome.kind == MATH_SAID_UNREAD || outcome.kind == MATH_DIFFERENT;
+        if (differs && !math->compare.same_form && says_number(said, golds[i], judging->scratch)) {
+            outcome = (struct math_outcome){MATH_EQUAL, "number"};
+        }
         switch (outcome.kind) {
         case MATH_EQUAL:
             if (scaled(said) && !scaled(golds[i])) {
                 verdict = verdict_ok(0, "in another base", said);
+                break;
+            }
+            if (strcmp(outcome.path, "number") != 0 && spoilt(said, golds[i], judging->scratch)) {
+                verdict = verdict_ok(0, "not one number", said);
                 break;
             }
             return verdict_ok(1, arena_printf(arena, "right: %s", outcome.path), said);

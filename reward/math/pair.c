@@ -44,10 +44,10 @@ static struct str join_boxes(const struct answer *answer, struct arena *arena)
     return (struct str){data, length - 2};
 }
 
-/* "'5'", "*5*", "`5`" */
+/* "'5'", "*5*", "_5_", "`5`" */
 static struct str without_quotes(struct str text)
 {
-    while (text.length > 2 && strchr("'\"`*", text.data[0]) && text.data[0] == text.data[text.length - 1]) {
+    while (text.length > 2 && strchr("'\"`*_", text.data[0]) && text.data[0] == text.data[text.length - 1]) {
         text = str_trim(str_slice(text, 1, text.length - 1));
     }
     return text;
@@ -382,6 +382,29 @@ static bool same_number(struct str gold, struct str said, struct arena *arena)
            number_read(gold, arena, &g) && g.bare && number_equal(&g, &s);
 }
 
+/* "9 x 2 = 18": an "x" between numbers, in an equation. */
+static bool multiplies_with_x(struct str text)
+{
+    char before = ' ';
+    bool equals = memchr(text.data, '=', text.length) != NULL;
+    for (size_t i = 0; i + 1 < text.length && equals; i++) {
+        size_t next = i + 1 + (text.data[i + 1] == ' ');
+        bool digit = next < text.length && strchr("0123456789.$", text.data[next]);
+        if ((text.data[i] == 'x' || text.data[i] == 'X') && digit && before && strchr("0123456789)%", before)) {
+            return true;
+        }
+        before = text.data[i] == ' ' ? before : text.data[i];
+    }
+    return false;
+}
+
+/* The same, of an answer whose "x" is a sign of multiplication, which number.h knows. */
+static bool same_product(struct str gold, struct str said, struct arena *arena)
+{
+    struct number g, s;
+    return number_read(gold, arena, &g) && number_read_prose(said, arena, &s) && number_equal(&g, &s);
+}
+
 struct math_outcome math_pair_judge(const struct math_options *options, struct str gold, struct str said,
                                     struct arena *arena)
 {
@@ -390,6 +413,10 @@ struct math_outcome math_pair_judge(const struct math_options *options, struct s
         return (struct math_outcome){MATH_EQUAL, "text"};
     }
     if (!options->same_form && counts[0].length && counts[1].length && same_number(counts[0], counts[1], arena)) {
+        return (struct math_outcome){MATH_EQUAL, "number"};
+    }
+    if (!options->same_form && counts[1].length && multiplies_with_x(counts[1]) &&
+        same_product(counts[0], counts[1], arena)) {
         return (struct math_outcome){MATH_EQUAL, "number"};
     }
     if (is_integer(counts[0]) && is_integer(counts[1]) && !options->same_form && options->rel_tol <= 0) {

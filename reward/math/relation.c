@@ -55,6 +55,35 @@ static bool computes(const struct math_node *left)
            (math_node_constant(left) && left->op != OP_TUPLE);
 }
 
+/* The symbol that a product, power or root of numbers and one symbol is about; empty: there is none, or several. */
+static struct str only_symbol(const struct math_node *node)
+{
+    bool product =
+        node->op == OP_NEG || node->op == OP_ROOT || node->op == OP_POW || node->op == OP_MUL || node->op == OP_DIV;
+    struct str found = node->op == OP_SYMBOL ? node->text : (struct str){0};
+    int n = found.length > 0;
+    for (int i = 0; i < node->n && product; i++) {
+        if (!math_node_constant(node->kids[i])) {
+            found = only_symbol(node->kids[i]);
+            n += 1 + !found.length;
+        }
+    }
+    return n == 1 ? found : (struct str){0};
+}
+
+/* "2x", "x^2", "x/2", "x + x": an equation that is yet to be solved for x. "xy" and "x^2 + 1/x^2" are quantities. */
+static bool unsolved(const struct math_node *left)
+{
+    bool linear = left->op == OP_ADD;
+    for (int i = 0; i < left->n && linear; i++) {
+        enum math_op op = (enum math_op)left->kids[i]->op;
+        struct str first = only_symbol(left->kids[0]);
+        linear = (op == OP_SYMBOL || op == OP_MUL || op == OP_NEG) && first.length &&
+                 str_equal(only_symbol(left->kids[i]), first);
+    }
+    return linear || (left->op != OP_SYMBOL && only_symbol(left).length);
+}
+
 struct math_node *math_relation_value(struct math_node *relation, bool given)
 {
     if (!math_relation_is(relation, '=') && !math_relation_is(relation, 'A')) {
@@ -69,8 +98,10 @@ struct math_node *math_relation_value(struct math_node *relation, bool given)
     }
     int64_t zero;
     bool restates = math_node_small(right, &zero) && zero == 0;
-    return given && math_node_constant(right) && !math_node_constant(left) && computes(left) && !restates ? right
-                                                                                                          : NULL;
+    return given && math_node_constant(right) && !math_node_constant(left) && computes(left) && !unsolved(left) &&
+                   !restates
+               ? right
+               : NULL;
 }
 
 /* ---- chains ---- */
