@@ -18,6 +18,7 @@
 #define ROW_FLOATS (1 << 18) /* floats converted at once */
 
 struct load {
+    char *path;
     bool is_gguf;
     struct gguf gguf;
     struct model_config config;
@@ -74,42 +75,6 @@ static enum err open_gguf(struct load *load, const char *path)
     return gguf_model_config(&load->gguf, &load->config);
 }
 
-static enum err open_folder(struct load *load, const char *path)
-{
-    TRY(model_config_open(&load->config, path));
-    TRY(shards_open(&load->shards, path));
-    untie_if_different(load);
-    return ERR_NONE;
-}
-
-enum err load_open(struct load **out, const char *path)
-{
-    if (!file_exists(path)) {
-        return err_set(
-            ERR_IO,
-            "%s: no such model; name a folder with config.json and model.safetensors, or a .gguf file. strop "
-            "downloads nothing: 'huggingface-cli download ORG/NAME --local-dir FOLDER' does",
-            path);
-    }
-    struct load *load = mem_zero(sizeof *load);
-    enum err result = file_is_folder(path) ? open_folder(load, path) : open_gguf(load, path);
-    if (result != ERR_NONE) {
-        load_close(load);
-        return result;
-    }
-    *out = load;
-    return ERR_NONE;
-}
-
-void load_close(struct load *load)
-{
-    shards_close(&load->shards);
-    if (load->is_gguf) {
-        gguf_close(&load->gguf);
-    }
-    free(load);
-}
-
 static bool has_weights(const char *folder)
 {
     static const char *const names[] = {"model.safetensors", "model.safetensors.index.json"};
@@ -122,13 +87,61 @@ static bool has_weights(const char *folder)
     return false;
 }
 
+static enum err open_folder(struct load *load, const char *path, bool weights)
+{
+    TRY(model_config_open(&load->config, path));
+    if (!weights && !has_weights(path)) {
+        return ERR_NONE;
+    }
+    TRY(shards_open(&load->shards, path)); /* its tensors may correct the config */
+    untie_if_different(load);
+    return ERR_NONE;
+}
+
+static enum err open_path(struct load **out, const char *path, bool weights)
+{
+    if (!file_exists(path)) {
+        return err_set(
+            ERR_IO,
+            "%s: no such model; name a folder with config.json and model.safetensors, or a .gguf file. strop "
+            "downloads nothing: 'huggingface-cli download ORG/NAME --local-dir FOLDER' does",
+            path);
+    }
+    struct load *load = mem_zero(sizeof *load);
+    load->path = mem_strdup(path);
+    enum err result = file_is_folder(path) ? open_folder(load, path, weights) : open_gguf(load, path);
+    if (result != ERR_NONE) {
+        load_close(load);
+        return result;
+    }
+    *out = load;
+    return ERR_NONE;
+}
+
+enum err load_open(struct load **out, const char *path)
+{
+    return open_path(out, path, true);
+}
+
+enum err load_open_shape(struct load **out, const char *path)
+{
+    return open_path(out, path, false);
+}
+
+void load_close(struct load *load)
+{
+    shards_close(&load->shards);
+    if (load->is_gguf) {
+        gguf_close(&load->gguf);
+    }
+    free(load->path);
+    free(load);
+}
+
 enum err load_config_of(struct model_config *out, const char *path)
 {
     struct load *load;
-    if (file_is_folder(path) && !has_weights(path)) {
-        return model_config_open(out, path);
-    }
-    TRY(load_open(&load, path)); /* its tensors may correct the config */
+    TRY(load_open_shape(&load, path));
     *out = load->config;
     load_close(load);
     return ERR_NONE;
@@ -185,7 +198,7 @@ enum err load_tokenizer(const struct load *load, struct tokenizer **out)
     if (load->is_gguf) {
         return gguf_model_tokenizer(&load->gguf, out);
     }
-    TRY(file_join(path, sizeof path, load->shards.folder, "tokenizer.json"));
+    TRY(file_join(path, sizeof path, load->path, "tokenizer.json"));
     if (!file_exists(path)) {
         *out = NULL;
         return ERR_NONE;

@@ -12,6 +12,8 @@ struct load;
 
 /* A folder with config.json and model.safetensors or its shards, or a GGUF file. Checks the headers; reads no weights yet. */
 enum err load_open(struct load **out, const char *path);
+/* The same, also of a folder without weights, for all but load_weights. */
+enum err load_open_shape(struct load **out, const char *path);
 void load_close(struct load *load);
 
 /* The config alone: of a folder without weights, too. */

@@ -152,13 +152,13 @@ enum err model_plan(struct model **out, const struct model_config *config, const
 /* ---- from files ---- */
 
 static enum err open_from(struct model **out, const struct load *load, const char *path, struct device *device,
-                          int max_positions, bool trainable)
+                          int max_positions, bool trainable, bool weights)
 {
     struct model_config config;
     struct model *model;
     TRY(load_config(load, &config));
     TRY(make(&model, &config, path, device, max_positions, trainable));
-    enum err result = load_weights(load, &model->params, device);
+    enum err result = weights ? load_weights(load, &model->params, device) : ERR_NONE;
     if (result == ERR_NONE) {
         result = load_tokenizer(load, &model->tokenizer);
     }
@@ -176,7 +176,7 @@ static enum err open_path(struct model **out, const char *path, struct device *d
 {
     struct load *load;
     TRY(load_open(&load, path));
-    enum err result = open_from(out, load, path, device, max_positions, trainable);
+    enum err result = open_from(out, load, path, device, max_positions, trainable, true);
     load_close(load);
     return result;
 }
@@ -189,6 +189,18 @@ enum err model_open(struct model **out, const char *path, struct device *device,
 enum err model_open_trainable(struct model **out, const char *path, struct device *device, int max_positions)
 {
     return open_path(out, path, device, max_positions, true);
+}
+
+enum err model_open_random(struct model **out, const char *path, struct device *device, int max_positions,
+                           bool trainable, uint64_t seed)
+{
+    struct load *load;
+    TRY(load_open_shape(&load, path));
+    enum err result = open_from(out, load, path, device, max_positions, trainable, false);
+    load_close(load);
+    TRY(result);
+    model_init_random(*out, seed);
+    return ERR_NONE;
 }
 
 enum err model_open_config(struct model_config *out, const char *path)

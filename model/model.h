@@ -55,6 +55,9 @@ struct model {
 enum err model_open(struct model **out, const char *path, struct device *device, int max_positions);
 /* Like model_open, with fp32 master weights where the device's elements are narrower: for a model that is trained by fp32 steps. */
 enum err model_open_trainable(struct model **out, const char *path, struct device *device, int max_positions);
+/* The shape and the tokenizer of `path`, which may be a folder without weights, with weights drawn as by model_new. */
+enum err model_open_random(struct model **out, const char *path, struct device *device, int max_positions,
+                           bool trainable, uint64_t seed);
 /* Random weights of the given shape (normal, deviation 0.02; output projections / sqrt(2 layers); norms 1), for training from
  * nothing and for tests; trainable. Takes the tokenizer over (may be NULL). */
 enum err model_new(struct model **out, const struct model_config *config, struct tokenizer *tokenizer,

@@ -16,13 +16,13 @@ enum err train_open_policy(struct train *t, const char *files)
 {
     struct recipe *r = t->recipe;
     const char *path = files ? files : recipe_path(r, r->model.model_name_or_path);
-    enum err (*open)(struct model **, const char *, struct device *, int) =
-        train_has_masters(r) ? model_open_trainable : model_open;
-    TRY(open(&t->policy, path, t->device, method_of(r)->max_length(r)));
+    int positions = method_of(r)->max_length(r);
+    bool masters = train_has_masters(r);
     if (!files && r->model.init_weights == INIT_RANDOM) {
-        model_init_random(t->policy, r->run.seed);
+        return model_open_random(&t->policy, path, t->device, positions, masters, r->run.seed);
     }
-    return ERR_NONE;
+    return masters ? model_open_trainable(&t->policy, path, t->device, positions)
+                   : model_open(&t->policy, path, t->device, positions);
 }
 
 static enum err open_reference(struct train *t, const char *checkpoint)

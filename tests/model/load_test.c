@@ -249,6 +249,34 @@ static void pipes_in_place_of_files_are_refused(void **state)
     folder_close(&f);
 }
 
+/* For drawn weights a folder with a config and a tokenizer is enough. */
+static void a_shape_needs_no_weights(void **state)
+{
+    char folder[] = "/tmp/strop_shape_XXXXXX", from[128], to[128];
+    static const char *const names[] = {"config.json", "tokenizer.json"};
+    struct model *model = NULL, *again = NULL, *whole = NULL;
+    struct model_config config;
+    assert_non_null(mkdtemp(folder));
+    for (int i = 0; i < 2; i++) {
+        snprintf(from, sizeof from, "recipes/tiny/base/%s", names[i]);
+        snprintf(to, sizeof to, "%s/%s", folder, names[i]);
+        FIXTURE_ASSERT(file_copy(from, to));
+    }
+    assert_int_equal(model_open(&model, folder, *state, 0), ERR_IO);
+    FIXTURE_ASSERT(model_open_config(&config, folder));
+    FIXTURE_ASSERT(model_open_random(&model, folder, *state, 64, true, 5));
+    FIXTURE_ASSERT(model_new(&again, &config, NULL, *state, 64, 5));
+    FIXTURE_ASSERT(model_open_random(&whole, "recipes/tiny/base", *state, 64, true, 5));
+    assert_memory_equal(model->params.data, again->params.data, model->params.n * sizeof(float));
+    assert_memory_equal(model->params.data, whole->params.data, model->params.n * sizeof(float));
+    assert_non_null(model->tokenizer);
+    assert_string_equal(model->source, folder);
+    model_close(model);
+    model_close(again);
+    model_close(whole);
+    FIXTURE_ASSERT(file_remove_folder(folder));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -258,6 +286,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(tensors_must_be_those_of_the_config, fixture_open, fixture_close),
         cmocka_unit_test_setup_teardown(a_head_that_differs_is_kept, fixture_open, fixture_close),
         cmocka_unit_test_setup_teardown(pipes_in_place_of_files_are_refused, fixture_open, fixture_close),
+        cmocka_unit_test_setup_teardown(a_shape_needs_no_weights, fixture_open, fixture_close),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
