@@ -57,7 +57,7 @@ LDLIBS     += -L$(CUDA_HOME)/lib64 -lcudart_static -ldl -lrt
 endif
 
 REWARDS := $(patsubst %,reward/%,code http math sandbox)
-ROOMS   := $(patsubst %,rl/%,cmd data recipe report run) model/jinja
+ROOMS   := $(patsubst %,rl/%,cmd data ranks recipe report run) model/jinja
 SOURCES := $(filter-out rl/cmd/main.c,$(foreach f,$(FOLDERS) $(REWARDS) $(ROOMS),$(wildcard $(f)/*.c)))
 ISA_SRC := $(wildcard kernels/cpu/*.c)
 TESTS   := $(foreach f,$(FOLDERS) $(REWARDS) $(ROOMS),$(wildcard tests/$(f)/*_test.c))

@@ -13,6 +13,7 @@
 #define LOG_TEXT_BYTES 8192
 
 static enum log_level log_min_level = LOG_INFO;
+static char log_name[32];
 static void (*log_before)(void);
 static void (*log_after)(void);
 static pthread_mutex_t log_lock = PTHREAD_MUTEX_INITIALIZER;
@@ -20,6 +21,11 @@ static pthread_mutex_t log_lock = PTHREAD_MUTEX_INITIALIZER;
 void log_set_level(enum log_level min)
 {
     log_min_level = min;
+}
+
+void log_set_name(const char *name)
+{
+    snprintf(log_name, sizeof log_name, "%s", name);
 }
 
 void log_set_hooks(void (*before)(void), void (*after)(void))
@@ -35,7 +41,7 @@ static void log_text(enum log_level level, const char *text)
     if (log_before) {
         log_before();
     }
-    fprintf(stderr, "strop: %s%s\n", prefix[level], text);
+    fprintf(stderr, "strop: %s%s%s\n", log_name, prefix[level], text);
     if (log_after) {
         log_after();
     }

@@ -10,6 +10,7 @@
 enum log_level { LOG_DEBUG, LOG_INFO, LOG_WARNING, LOG_ERROR };
 
 void log_set_level(enum log_level min);
+void log_set_name(const char *name); /* after "strop: ", at most 31 bytes; "": none, as at first */
 void log_message(enum log_level level, const char *format, ...) __attribute__((format(printf, 2, 3)));
 /* log_message, but a text that was shown before is not shown again: for what is found each time a file is opened. */
 void log_message_once(enum log_level level, const char *format, ...) __attribute__((format(printf, 2, 3)));
