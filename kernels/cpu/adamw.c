@@ -121,6 +121,15 @@ double ISA_NAME(sum_squares)(const float *x, size_t n)
     return total;
 }
 
+void ISA_NAME(add)(float *to, const float *from, size_t n)
+{
+    int threads = cpu_threads_for((double)n * 4);
+#pragma omp parallel for num_threads(threads) if (threads > 1)
+    for (size_t i = 0; i < n; i++) {
+        to[i] += from[i];
+    }
+}
+
 void ISA_NAME(mix)(void *to, const void *from, size_t n, float share)
 {
     float *x = to, rest = 1 - share;

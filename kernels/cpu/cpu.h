@@ -50,5 +50,6 @@ void ISA_NAME(head_grad)(const struct head_grad_args *);
 void ISA_NAME(adamw)(const struct adamw_args *);
 double ISA_NAME(sum_squares)(const float *x, size_t n);
 void ISA_NAME(mix)(void *to, const void *from, size_t n, float share);
+void ISA_NAME(add)(float *to, const float *from, size_t n);
 
 #endif

@@ -57,4 +57,5 @@ const struct ops ISA_NAME(ops_cpu) = {
     .adamw = ISA_NAME(adamw),
     .sum_squares = ISA_NAME(sum_squares),
     .mix = ISA_NAME(mix),
+    .add = ISA_NAME(add),
 };

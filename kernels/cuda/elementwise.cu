@@ -365,3 +365,21 @@ void cuda_mix(void *to, const void *from, size_t n, float share)
         cuda_launched("mix");
     }
 }
+
+/* ---- adding ---- */
+
+__global__ void add_kernel(float *to, const float *from, size_t n)
+{
+    size_t i = (size_t)blockIdx.x * THREADS + threadIdx.x;
+    if (i < n) {
+        to[i] = __fadd_rn(to[i], from[i]);
+    }
+}
+
+void cuda_add(float *to, const float *from, size_t n)
+{
+    if (n > 0) {
+        add_kernel<<<blocks_of(n), THREADS, 0, cuda.stream>>>(to, from, n);
+        cuda_launched("add");
+    }
+}

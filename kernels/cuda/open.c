@@ -56,6 +56,7 @@ static const struct ops ops_cuda = {
     .adamw = cuda_adamw,
     .sum_squares = cuda_sum_squares,
     .mix = cuda_mix,
+    .add = cuda_add,
     .repeat = cuda_repeat,
 };
 
