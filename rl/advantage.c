@@ -7,8 +7,6 @@
 #include <math.h>
 #include <stdlib.h>
 
-#include "rl/dist.h"
-
 #define ADVANTAGE_EPSILON 1e-4 /* TRL's; keeps nearly equal rewards from being blown up */
 
 enum { TOTAL = -1 }; /* the weighted sum instead of one of the rewards */
@@ -33,8 +31,8 @@ static double reward_of(const struct sample *sample, int part)
     return v->kind == VERDICT_OK ? v->score : v->kind == VERDICT_ERROR ? 0 : (double)NAN;
 }
 
-/* Takes the moments of the values that are numbers: over all ranks, or over this rank alone (a group is never cut). */
-static struct moments moments_of(const double *values, int n, bool all_ranks)
+/* Takes the moments of the values that are numbers. */
+static struct moments moments_of(const double *values, int n)
 {
     struct moments m = {.all_equal = true};
     double sum = 0, squares = 0, first = 0;
@@ -46,27 +44,22 @@ static struct moments moments_of(const double *values, int n, bool all_ranks)
             m.n++;
         }
     }
-    if (all_ranks) {
-        m.n = (int)dist_sum_count(m.n);
-        sum = dist_sum(sum);
-    }
     m.mean = m.n ? sum / m.n : 0;
     for (int i = 0; i < n; i++) {
         double d = isnan(values[i]) ? 0 : values[i] - m.mean;
         squares += d * d;
     }
-    squares = all_ranks ? dist_sum(squares) : squares;
     m.std = m.n > 1 && !m.all_equal ? sqrt(squares / (m.n - 1)) : 0;
     return m;
 }
 
-static struct moments reward_moments(const struct sample *samples, int n, int part, bool all_ranks)
+static struct moments reward_moments(const struct sample *samples, int n, int part)
 {
     double *values = mem_alloc((size_t)n * sizeof *values);
     for (int i = 0; i < n; i++) {
         values[i] = reward_of(&samples[i], part);
     }
-    struct moments m = moments_of(values, n, all_ranks);
+    struct moments m = moments_of(values, n);
     free(values);
     return m;
 }
@@ -74,11 +67,11 @@ static struct moments reward_moments(const struct sample *samples, int n, int pa
 bool advantage_is_flat(const struct advantage_options *options, const struct sample *group, int n)
 {
     if (options->aggregation == AGGREGATE_SUMMED) {
-        return reward_moments(group, n, TOTAL, false).all_equal;
+        return reward_moments(group, n, TOTAL).all_equal;
     }
     bool flat = true;
     for (int part = 0; part < reward_set_count(options->rewards); part++) {
-        flat = flat && reward_moments(group, n, part, false).all_equal;
+        flat = flat && reward_moments(group, n, part).all_equal;
     }
     return flat;
 }
@@ -97,10 +90,10 @@ static double baseline_of(enum advantage_baseline baseline, const struct moments
 
 static void from_sums(const struct advantage_options *options, struct iteration *it)
 {
-    struct moments all = reward_moments(it->samples, it->n_samples, TOTAL, true);
+    struct moments all = reward_moments(it->samples, it->n_samples, TOTAL);
     for (int p = 0; p < it->n_prompts; p++) {
         struct sample *samples = it->samples + (size_t)p * (size_t)it->G;
-        struct moments group = reward_moments(samples, it->G, TOTAL, false);
+        struct moments group = reward_moments(samples, it->G, TOTAL);
         bool no_signal = group.all_equal && options->baseline != BASELINE_NONE;
         double scale = options->scale == SCALE_NONE    ? 1
                        : options->scale == SCALE_BATCH ? all.std + ADVANTAGE_EPSILON
@@ -117,7 +110,7 @@ static void from_sums(const struct advantage_options *options, struct iteration 
 /* Adds what one reward says of a group, scaled. */
 static void add_scaled(const struct sample *group, int n, int part, double weight, double *sums)
 {
-    struct moments m = reward_moments(group, n, part, false);
+    struct moments m = reward_moments(group, n, part);
     for (int i = 0; i < n; i++) {
         double reward = reward_of(&group[i], part);
         sums[i] += isnan(reward) || m.all_equal ? 0 : weight * (reward - m.mean) / (m.std + ADVANTAGE_EPSILON);
@@ -135,7 +128,7 @@ static void from_scaled(const struct advantage_options *options, struct iteratio
     for (int i = 0; i < it->n_samples; i++) {
         sums[i] = it->samples[i].dropped ? (double)NAN : sums[i];
     }
-    struct moments all = moments_of(sums, it->n_samples, true);
+    struct moments all = moments_of(sums, it->n_samples);
     for (int p = 0; p < it->n_prompts; p++) {
         struct sample *samples = &it->samples[p * it->G];
         bool flat = advantage_is_flat(options, samples, it->G);
@@ -159,7 +152,7 @@ void advantage_compute(const struct advantage_options *options, struct iteration
 struct advantage_stats advantage_stats_of(const struct advantage_options *options, const struct sample *samples,
                                           int n_groups, int G)
 {
-    struct moments all = reward_moments(samples, n_groups * G, TOTAL, true);
+    struct moments all = reward_moments(samples, n_groups * G, TOTAL);
     struct advantage_stats stats = {.n_groups = n_groups,
                                     .n_judged = all.n,
                                     .reward_mean = all.n ? all.mean : (double)NAN,

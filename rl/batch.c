@@ -5,11 +5,16 @@
 #include "rl/batch.h"
 
 #include "kernels/rng.h"
-#include "rl/dist.h"
+#include "rl/shards.h"
 
 static bool batch_masks(const struct batch_options *options, const struct sample *sample)
 {
     return options->mask_truncated && sample->completion->finish == FINISH_LENGTH;
+}
+
+static int batch_shards(const struct batch_options *options)
+{
+    return options->n_shards > 0 ? options->n_shards : 1;
 }
 
 /* Completion tokens in the loss. */
@@ -31,6 +36,8 @@ struct packer {
     int32_t *tokens, *positions, *target_rows, *targets, *sample, *index;
     struct context *contexts;
     int T, n_targets, n_contexts;
+    int shard;               /* that is under construction */
+    int64_t n_packed, total; /* completion tokens so far, and of all that will be packed */
 };
 
 static void packer_begin(struct packer *p, int max_rows, int max_targets, int max_contexts)
@@ -64,6 +71,21 @@ static void packer_flush(struct packer *p)
     p->index += p->n_targets;
     p->contexts += p->n_contexts;
     p->T = p->n_targets = p->n_contexts = 0;
+}
+
+/* Closes shards up to the one that the next n completion tokens belong to. */
+static bool packer_shard(struct packer *p, int n)
+{
+    int shard = shards_of(batch_shards(p->options), p->n_packed, n, p->total);
+    bool next = shard > p->shard;
+    if (next) {
+        packer_flush(p);
+    }
+    while (p->shard < shard) {
+        p->minibatch->shards[++p->shard] = p->minibatch->n_micro_batches;
+    }
+    p->n_packed += n;
+    return next;
 }
 
 static void packer_row(struct packer *p, int32_t token, int32_t position)
@@ -114,6 +136,9 @@ static void packer_group(struct packer *p, int group)
         if (!batch_wants(p->options, s)) {
             continue;
         }
+        if (packer_shard(p, s->completion->n_tokens)) {
+            prompt_row = -1;
+        }
         int more = s->completion->n_tokens - 1 + (prompt_row < 0 ? s->prompt->n_tokens : 0);
         if (p->T > 0 && p->T + more > p->options->max_tokens) {
             packer_flush(p);
@@ -129,24 +154,30 @@ static void packer_group(struct packer *p, int group)
 static void pack_minibatch(const struct batch_options *options, struct iteration *it, struct minibatch *mb,
                            const int *groups, int n_groups)
 {
-    int rows = 0, targets = 0, n_samples = n_groups * it->G;
+    int rows = 0, targets = 0, n_samples = n_groups * it->G, n_shards = batch_shards(options);
+    int64_t total = 0;
     for (int g = 0; g < n_groups; g++) {
         for (int i = 0; i < it->G; i++) {
             const struct sample *s = &it->samples[groups[g] * it->G + i];
             rows += s->prompt->n_tokens + s->completion->n_tokens; /* at worst the prompt is packed once per sample */
             targets += s->completion->n_tokens;
+            total += batch_wants(options, s) ? s->completion->n_tokens : 0;
         }
     }
     *mb = (struct minibatch){.micro_batches = ARENA_NEW(&it->arena, struct micro_batch, n_samples + 1),
+                             .shards = ARENA_NEW(&it->arena, int, n_shards + 1),
                              .samples = ARENA_NEW(&it->arena, int32_t, n_samples),
                              .n_samples = n_samples,
                              .n_groups = n_groups};
-    struct packer p = {.options = options, .it = it, .minibatch = mb};
+    struct packer p = {.options = options, .it = it, .minibatch = mb, .total = total};
     packer_begin(&p, rows, targets, 2 * n_samples);
     for (int g = 0; g < n_groups; g++) {
         packer_group(&p, groups[g]);
     }
     packer_flush(&p);
+    while (p.shard < n_shards) {
+        mb->shards[++p.shard] = mb->n_micro_batches;
+    }
 }
 
 /* Shuffles (Fisher and Yates, inside out); the order stays as it is where all groups are in one minibatch. */
@@ -177,7 +208,7 @@ void batch_pack(const struct batch_options *options, struct iteration *it)
             struct minibatch *minibatch = &it->minibatches[pass * per_pass + m];
             int first = m * per_step, n = it->n_prompts - first < per_step ? it->n_prompts - first : per_step;
             pack_minibatch(options, it, minibatch, order + first, n);
-            minibatch->mean_tokens = (double)dist_sum_count(n_tokens) * n / it->n_prompts;
+            minibatch->mean_tokens = (double)n_tokens * n / it->n_prompts;
         }
     }
 }

@@ -6,6 +6,8 @@
  *     row      0 1 2 3 | 4 5 6 7 | 8 9 ...      rows 0-3: prompt; 4-7: completion A; 8-..: completion B
  *     position 0 1 2 3 | 4 5 6 7 | 4 5 ...      both continue the prompt's keys and values
  *
+ * A minibatch is cut into n_shards shards of about as many tokens each (rl/shards.h); no micro-batch is of two shards.
+ *
  * The last row of a prompt predicts the first token of each completion; a completion's last token predicts nothing
  * and has no row. Samples without a gradient (advantage 0 and no KL or entropy term) are left out, but still count
  * in the normalisers. Masked samples (mask_truncated: cut off by max_completion_length) are left out, and their
@@ -21,6 +23,7 @@ struct batch_options {
     int prompts_per_step;
     int num_iterations;
     int max_tokens; /* rows of a micro-batch; a sample that is longer gets one of its own */
+    int n_shards;   /* 0: one */
     bool keep_all;  /* also samples with advantage 0: a KL or entropy term reaches them, or the batch must hold them */
     bool mask_truncated;
     uint64_t seed;

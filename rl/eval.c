@@ -167,6 +167,7 @@ enum err eval_run(const struct eval_options *options, struct dataset *dataset, s
     it->first_sequence = EVAL_SEQUENCES;
     it->max_tokens = options->max_tokens;
     it->temperature = (float)options->temperature;
+    it->dist = options->dist;
     it->progress = progress;
     it->progress_context = context;
     dataset_seek(dataset, 0);

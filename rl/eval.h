@@ -25,6 +25,7 @@ struct eval_options {
     int n_prompts, n_samples, max_tokens;
     double temperature;
     uint64_t seed;
+    struct dist *dist; /* the ranks that share the work; NULL: this one alone */
 };
 
 /* Samples and judges; fills `it` (prompts, groups, samples) and

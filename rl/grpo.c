@@ -6,6 +6,8 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "rl/dist.h"
+#include "rl/exchange.h"
 #include "rl/method.h"
 #include "rl/train_internal.h"
 
@@ -20,7 +22,7 @@ static bool on_rollout(void *context, int64_t tokens, int finished, int total)
     } else {
         progress_phase(&t->record.progress, "rollout %d%%", 100 * finished / total);
     }
-    return train_stops_now();
+    return train_stops_now() || dist_check(t->dist) != ERR_NONE;
 }
 
 /* Notes the keys that shape the iteration, for a run that continues inside it. */
@@ -45,6 +47,7 @@ void iteration_begin(struct train *t, struct iteration *it)
     it->n_steps = recipe_steps_per_iteration(r);
     it->max_tokens = recipe_schedule_at(&r->rollout.max_completion_length, it->first_step);
     it->temperature = (float)r->rollout.temperature;
+    it->dist = t->dist;
     it->progress = on_rollout;
     it->progress_context = t;
     it->keys = keys_between(t, it);
@@ -78,7 +81,8 @@ static enum err check_resumed_bits(struct train *t, const struct iteration *it)
 /* Continues inside an iteration that a checkpoint cut: its rollouts are in run.db. */
 enum err iteration_resume(struct train *t, struct iteration *it)
 {
-    TRY(store_load_rollout(t->record.store, it, t->policy->config.V));
+    TRY(t->record.store ? store_load_rollout(t->record.store, it, t->policy->config.V) : ERR_NONE);
+    TRY(exchange_rollout(it));
     batch_pack(&t->batch, it);
     if (t->state.minibatch >= it->n_minibatches) {
         return err_set(ERR_STATE, "%s: iteration %lld has %d steps, and the checkpoint says that %lld of them are done",

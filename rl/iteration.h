@@ -48,6 +48,7 @@ struct micro_batch {
 struct minibatch {
     struct micro_batch *micro_batches;
     int n_micro_batches;
+    int *shards;      /* [n_shards + 1]: shard s (rl/shards.h) has micro-batches shards[s] .. shards[s + 1] - 1 */
     int32_t *samples; /* [n_unmasked], whether they have a gradient or not */
     int n_unmasked;
     int n_samples, n_groups;
@@ -65,6 +66,7 @@ struct iteration {
     int n_steps;    /* that it feeds */
     int max_tokens; /* of a completion */
     float temperature;
+    struct dist *dist;          /* the ranks that share its work (rl/dist.h); NULL: this one alone */
     rollout_progress *progress; /* called while completions are drawn; may be NULL */
     void *progress_context;
     const char *keys;       /* of the recipe, that shape it: lines "key: value"; NULL for none */

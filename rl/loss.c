@@ -8,6 +8,7 @@
 #include <xxhash.h>
 
 #include "base/log.h"
+#include "base/num.h"
 #include "model/finite.h"
 #include "rl/method.h"
 
@@ -19,6 +20,8 @@ void loss_init(struct loss *loss, const struct loss_options *o)
         .acts = activations_new(o->policy, o->max_tokens, o->max_targets, o->max_contexts, o->max_length,
                                 o->recipe->run.gradient_checkpointing),
     };
+    shards_init(&loss->shards, o->policy, max_int(o->n_shards, max_int(o->n_ranks, 1)), o->rank, max_int(o->n_ranks, 1),
+                o->dist);
     float **arrays[] = {&loss->logprob,   &loss->old,       &loss->lse,           &loss->entropy,  &loss->ref,
                         &loss->d_logprob, &loss->d_entropy, &loss->other_logprob, &loss->other_lse};
     for (size_t i = 0; i < sizeof arrays / sizeof *arrays; i++) {
@@ -31,6 +34,7 @@ void loss_release(struct loss *loss)
 {
     if (loss->acts) {
         activations_free(loss->acts, loss->options.policy);
+        shards_release(&loss->shards);
     }
     float *arrays[] = {loss->logprob,   loss->old,       loss->lse,           loss->entropy,  loss->ref,
                        loss->d_logprob, loss->d_entropy, loss->other_logprob, loss->other_lse};
@@ -78,29 +82,55 @@ static void count_bits(struct loss *loss, const struct micro_batch *mb, struct l
     stats->bits_compared += mb->batch.n_targets;
 }
 
-/* Entropies of all tokens of a minibatch, for the quantile; NULL if none is taken. The caller frees them. */
-static float *minibatch_entropies(struct loss *loss, const struct iteration *it, const struct minibatch *minibatch,
-                                  bool on_policy)
+/* Those that this rank's micro-batches have under the present weights, which the rollout's are not. */
+static void compute_entropies(struct loss *loss, const struct minibatch *minibatch, struct strbuf *out)
 {
-    int64_t n = 0;
-    if (loss->options.recipe->loss.top_entropy_quantile >= 1) {
-        return NULL;
-    }
-    float *all = mem_alloc((size_t)(minibatch->n_tokens + 1) * sizeof *all);
-    for (int i = 0; on_policy && i < minibatch->n_unmasked; i++) {
-        const struct completion *c = it->samples[minibatch->samples[i]].completion;
-        memcpy(all + n, c->entropy, (size_t)c->n_tokens * sizeof *all);
-        n += c->n_tokens;
-    }
-    for (int i = 0; !on_policy && i < minibatch->n_micro_batches; i++) {
+    const struct shards *shards = &loss->shards;
+    for (int i = minibatch->shards[shards->first]; i < minibatch->shards[shards->first + shards->n_own]; i++) {
         const struct train_batch *batch = &minibatch->micro_batches[i].batch;
         model_forward(loss->options.policy, batch, loss->acts);
         logprobs_of(loss, loss->options.policy, batch, loss->other_logprob, loss->other_lse, loss->entropy);
-        memcpy(all + n, loss->entropy, (size_t)batch->n_targets * sizeof *all);
-        n += batch->n_targets;
+        strbuf_add(out, loss->entropy, (size_t)batch->n_targets * sizeof(float));
     }
-    BUG_ON(n != minibatch->n_tokens); /* off policy, all must be packed: loss_needs_all */
-    return all;
+}
+
+/* Entropies of all tokens of a minibatch, for the quantile; *out NULL if none is taken. The caller frees them. */
+static enum err minibatch_entropies(struct loss *loss, const struct iteration *it, const struct minibatch *minibatch,
+                                    bool on_policy, float **out)
+{
+    struct strbuf own = STRBUF_INIT;
+    struct arena scratch = ARENA_INIT;
+    int n_ranks = dist_ranks(loss->options.dist);
+    struct str *all = ARENA_NEW(&scratch, struct str, n_ranks);
+    size_t n = 0;
+    *out = NULL;
+    if (loss->options.recipe->loss.top_entropy_quantile >= 1) {
+        arena_release(&scratch);
+        return ERR_NONE;
+    }
+    enum err result = ERR_NONE;
+    if (on_policy) {
+        for (int i = 0; i < minibatch->n_unmasked; i++) {
+            const struct completion *c = it->samples[minibatch->samples[i]].completion;
+            strbuf_add(&own, c->entropy, (size_t)c->n_tokens * sizeof(float));
+        }
+        all[0] = strbuf_view(&own);
+        n_ranks = 1;
+    } else {
+        compute_entropies(loss, minibatch, &own);
+        result = dist_gather(loss->options.dist, strbuf_view(&own), &scratch, all);
+    }
+    char *bytes = mem_alloc((size_t)(minibatch->n_tokens + 1) * sizeof(float));
+    for (int r = 0; r < n_ranks && result == ERR_NONE; r++) {
+        BUG_ON(n + all[r].length > (size_t)minibatch->n_tokens * sizeof(float));
+        memcpy(bytes + n, all[r].length ? all[r].data : "", all[r].length);
+        n += all[r].length;
+    }
+    BUG_ON(result == ERR_NONE && n != (size_t)minibatch->n_tokens * sizeof(float)); /* off policy all are packed */
+    *out = (float *)(void *)bytes;
+    strbuf_release(&own);
+    arena_release(&scratch);
+    return result;
 }
 
 /* ---- the gradient ---- */
@@ -170,19 +200,50 @@ enum err loss_check_finite(int64_t step, bool is_finite)
                          (long long)step);
 }
 
+/* The gradient of one shard, from zero, into the tree; what it measured to `stats`. */
+static enum err shard_backward(struct loss *loss, const struct objective *objective, int i, bool on_policy,
+                               struct loss_stats *stats)
+{
+    const struct model *policy = loss->options.policy;
+    const struct minibatch *minibatch = objective->minibatch;
+    int shard = loss->shards.first + i, first = minibatch->shards[shard];
+    device_zero(policy->device, policy->params.grads, policy->params.n * sizeof(float));
+    for (int k = first; k < minibatch->shards[shard + 1]; k++) {
+        TRY(dist_check(loss->options.dist));
+        micro_batch_backward(loss, objective, &minibatch->micro_batches[k], on_policy, on_policy && k == first, stats);
+    }
+    shards_add(&loss->shards, i);
+    return ERR_NONE;
+}
+
+/* The gradients of all shards; `each` [n_shards]: what they measured. */
+static enum err all_backward(struct loss *loss, const struct objective *objective, bool on_policy,
+                             struct loss_stats *each)
+{
+    struct shards *shards = &loss->shards;
+    for (int i = 0; i < shards->n_own; i++) {
+        TRY(shard_backward(loss, objective, i, on_policy, &each[shards->first + i]));
+    }
+    TRY(shards_gather(shards, each, sizeof *each));
+    return shards_sum(shards);
+}
+
 enum err loss_backward(struct loss *loss, const struct iteration *it, const struct minibatch *minibatch, bool on_policy,
                        struct loss_stats *stats)
 {
-    const struct model *policy = loss->options.policy;
-    *stats = (struct loss_stats){0};
-    device_use(policy->device, DEVICE_TRAINING);
-    device_zero(policy->device, policy->params.grads, policy->params.n * sizeof(float));
-    float *entropies = minibatch_entropies(loss, it, minibatch, on_policy);
-    struct objective objective = objective_of(loss->options.recipe, it, minibatch, entropies);
-    for (int i = 0; i < minibatch->n_micro_batches; i++) {
-        micro_batch_backward(loss, &objective, &minibatch->micro_batches[i], on_policy, on_policy && i == 0, stats);
+    float *entropies = NULL;
+    struct loss_stats *each = mem_zero((size_t)loss->shards.n * sizeof *each);
+    device_use(loss->options.policy->device, DEVICE_TRAINING);
+    enum err result = minibatch_entropies(loss, it, minibatch, on_policy, &entropies);
+    if (result == ERR_NONE) {
+        struct objective objective = objective_of(loss->options.recipe, it, minibatch, entropies);
+        result = all_backward(loss, &objective, on_policy, each);
     }
+    objective_sum(each, loss->shards.n);
+    *stats = each[0];
     free(entropies);
+    free(each);
+    TRY(result);
     int64_t step = it->first_step + (minibatch - it->minibatches);
     TRY(check_bits(loss, step, stats));
     return loss_check_finite(step, stats->n_not_finite == 0);
@@ -214,4 +275,24 @@ double loss_backward_likelihood(struct loss *loss, const struct train_batch *bat
     }
     model_backward(loss->options.policy, batch, loss->acts, 1.0f, loss->lse, NULL, loss->d_logprob, NULL);
     return sum;
+}
+
+enum err loss_backward_shards(struct loss *loss, loss_add_shard *add, void *context, double *sum)
+{
+    struct shards *shards = &loss->shards;
+    double sums[SHARDS_MAX];
+    for (int i = 0; i < shards->n_own; i++) {
+        TRY(dist_check(loss->options.dist));
+        optim_zero_grads(loss->options.policy);
+        sums[shards->first + i] = add(context, shards->first + i);
+        shards_add(shards, i);
+    }
+    TRY(shards_gather(shards, sums, sizeof *sums));
+    for (int distance = 1; distance < shards->n; distance *= 2) {
+        for (int i = 0; i + distance < shards->n; i += 2 * distance) {
+            sums[i] += sums[i + distance];
+        }
+    }
+    *sum = sums[0];
+    return shards_sum(shards);
 }

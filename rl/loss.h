@@ -10,18 +10,22 @@
 #define RL_LOSS_H
 
 #include "rl/objective.h"
+#include "rl/shards.h"
 
 struct loss_options {
     const struct recipe *recipe;               /* as long as the loss */
     struct model *policy, *reference;          /* reference NULL when beta is 0 */
     int max_tokens, max_targets, max_contexts; /* rows, targets and contexts of a micro-batch at most */
     int max_length;                            /* positions */
+    int n_shards, rank, n_ranks; /* rl/shards.h; 0: one of one, and n_shards that of struct batch_options */
+    struct dist *dist;
 };
 
 struct loss {
     struct loss_options options;
     double temperature;
     struct activations *acts;
+    struct shards shards;
     /* host, one per target of a micro-batch */
     float *logprob, *old, *lse, *entropy, *ref, *d_logprob, *d_entropy;
     float *other_logprob, *other_lse; /* scratch: what is computed to be compared, or not used */
@@ -31,8 +35,8 @@ struct loss {
 void loss_init(struct loss *loss, const struct loss_options *options);
 void loss_release(struct loss *loss);
 
-/* Computes the gradient of a minibatch of `it`. `on_policy`: the weights are unchanged since the rollout; the bits
- * of the first micro-batch are then compared, and ERR_STATE is returned if they differ (bits_check: warn only says
+/* Computes the gradient of a minibatch of `it`, on every rank. `on_policy`: the weights are unchanged since the rollout; the
+ * bits of the first micro-batch of each shard are then compared, and ERR_STATE is returned if they differ (bits_check: warn only says
  * so); ERR_NUMBERS if a log-probability is not finite. */
 enum err loss_backward(struct loss *loss, const struct iteration *it, const struct minibatch *minibatch, bool on_policy,
                        struct loss_stats *stats);
@@ -47,6 +51,10 @@ bool loss_needs_all(const struct recipe *recipe);
 /* XXH3 of the log-probabilities, under the present weights, of the first micro-batch of a minibatch (0: it has
  * none). */
 int64_t loss_bits(struct loss *loss, const struct minibatch *minibatch);
+/* SFT: the gradient of the texts of a step, on every rank, from its shards: `add` adds that of one shard and returns the sum of
+ * its losses. *sum: that of all. */
+typedef double loss_add_shard(void *context, int shard);
+enum err loss_backward_shards(struct loss *loss, loss_add_shard *add, void *context, double *sum);
 /* SFT: adds the gradient of mean negative log-likelihood, each target weighing `weight`; returns the sum of the
  * losses. */
 double loss_backward_likelihood(struct loss *loss, const struct train_batch *batch, double weight);

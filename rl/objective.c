@@ -5,8 +5,6 @@
 
 #include <math.h>
 
-#include "rl/dist.h"
-
 /* Hoare's selection: the k-th smallest comes to its place, none that is greater is before it and none that is
  * smaller after. */
 static float select_value(float *v, int64_t n, int64_t k)
@@ -55,8 +53,8 @@ struct objective objective_of(const struct recipe *recipe, const struct iteratio
         .max_completion_length = recipe_schedule_max(&recipe->rollout.max_completion_length),
         .it = it,
         .minibatch = minibatch,
-        .n_samples = dist_sum_count(minibatch->n_samples),
-        .n_tokens = dist_sum_count(minibatch->n_tokens),
+        .n_samples = minibatch->n_samples,
+        .n_tokens = minibatch->n_tokens,
         .min_entropy = -INFINITY,
         .n_uncertain = minibatch->n_tokens,
     };
@@ -150,4 +148,27 @@ void objective_add(const struct objective *o, const struct micro_batch *mb, cons
         add_sample(o, mb, targets, i, n, stats);
     }
     stats->n_tokens = o->n_tokens;
+}
+
+static void add_stats(struct loss_stats *to, const struct loss_stats *from)
+{
+    if (from->sums.n_tokens > 0) {
+        add_sums(&to->sums, &from->sums);
+    }
+    to->loss += from->loss;
+    to->clip_low += from->clip_low;
+    to->clip_high += from->clip_high;
+    to->n_tokens = from->n_tokens > to->n_tokens ? from->n_tokens : to->n_tokens; /* each has the minibatch's, or 0 */
+    to->bits_compared += from->bits_compared;
+    to->bits_different += from->bits_different;
+    to->n_not_finite += from->n_not_finite;
+}
+
+void objective_sum(struct loss_stats *stats, int n)
+{
+    for (int distance = 1; distance < n; distance *= 2) {
+        for (int i = 0; i + distance < n; i += 2 * distance) {
+            add_stats(&stats[i], &stats[i + distance]);
+        }
+    }
 }

@@ -34,7 +34,7 @@ struct objective {
     int max_completion_length; /* that dr_grpo divides by */
     const struct iteration *it;
     const struct minibatch *minibatch;
-    int64_t n_samples, n_tokens; /* of the minibatch, over all ranks */
+    int64_t n_samples, n_tokens; /* of the minibatch */
     double min_entropy;          /* tokens below have neither policy nor entropy term */
     int64_t n_uncertain;         /* tokens of the minibatch that are not below */
 };
@@ -63,5 +63,8 @@ struct objective objective_of(const struct recipe *recipe, const struct iteratio
 /* Adds the share of a micro-batch to stats, which begins as zeroes. */
 void objective_add(const struct objective *o, const struct micro_batch *mb, const struct objective_targets *targets,
                    struct loss_stats *stats);
+
+/* stats[0] = the sum of n stats of parts of a minibatch, n a power of two, as a binary tree; the others are lost. */
+void objective_sum(struct loss_stats *stats, int n);
 
 #endif

@@ -9,7 +9,6 @@
 #include "base/num.h"
 #include "kernels/rng.h"
 #include "model/finite.h"
-#include "rl/dist.h"
 
 #define OPTIM_MAX_SKIPPED 3
 
@@ -138,7 +137,7 @@ static enum err check_weights(const struct model *model, int64_t schedule_step, 
 enum err optim_step(struct optim *optim, struct model *model, int64_t schedule_step, struct optim_stats *stats)
 {
     const struct optim_options *o = &optim->options;
-    double norm = sqrt(dist_sum(model->device->ops->sum_squares(model->params.grads, model->params.n)));
+    double norm = sqrt(model->device->ops->sum_squares(model->params.grads, model->params.n));
     double learning_rate = optim_learning_rate(o, schedule_step);
     *stats = (struct optim_stats){.grad_norm = norm, .learning_rate = learning_rate, .skipped = !isfinite(norm)};
     if (stats->skipped) {

@@ -93,6 +93,7 @@ static enum err replace_flat(struct train *t, struct iteration *it, int round, c
                              .first_step = it->first_step,
                              .max_tokens = it->max_tokens,
                              .temperature = it->temperature,
+                             .dist = it->dist,
                              .progress = it->progress,
                              .progress_context = it->progress_context};
     more.first_sequence = it->first_sequence + (uint64_t)round * (uint64_t)(it->n_prompts * it->G);

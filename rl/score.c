@@ -1,4 +1,5 @@
-/* rl/score.c - one reward item per sample, judged in one batch; the verdicts come back in the same order.
+/* rl/score.c - one reward item per sample, judged in one batch; the verdicts come back in the same order. Each rank
+ * judges what it drew.
  *
  * SPDX-License-Identifier: Apache-2.0 */
 #include "rl/score.h"
@@ -11,6 +12,7 @@
 
 #include "base/log.h"
 #include "rl/data/survey.h"
+#include "rl/exchange.h"
 
 const char *const aha_words[AHA_WORDS] = {"wait",  "mistake", "however", "but",      "retry",
                                           "error", "verify",  "wrong",   "evaluate", "check"};
@@ -58,33 +60,46 @@ enum err score_check_rows(struct reward_set *rewards, struct dataset *dataset, c
     return ERR_NONE;
 }
 
+/* Judges this rank's samples. */
+static enum err judge_own(struct reward_set *rewards, struct iteration *it)
+{
+    int n = exchange_own(it) * it->G;
+    struct reward_item *items = ARENA_NEW(&it->arena, struct reward_item, n);
+    struct judgement *judgements = ARENA_NEW(&it->arena, struct judgement, n);
+    for (int i = 0; i < n; i++) {
+        const struct sample *s = &it->samples[exchange_prompt(it, i / it->G) * it->G + i % it->G];
+        items[i] = (struct reward_item){.prompt = s->prompt->text,
+                                        .completion = s->completion->text,
+                                        .fields = s->prompt->fields,
+                                        .n_tokens = s->completion->n_tokens,
+                                        .max_tokens = it->max_tokens,
+                                        .truncated = s->completion->finish == FINISH_LENGTH};
+    }
+    TRY(reward_judge(rewards, items, n, &it->arena, judgements));
+    const char *dead = reward_set_dead(rewards, &it->arena);
+    if (dead) {
+        return err_set(ERR_STATE, "%s; mend it and run the same command again", dead);
+    }
+    for (int i = 0; i < n; i++) {
+        it->samples[exchange_prompt(it, i / it->G) * it->G + i % it->G].judgement = judgements[i];
+    }
+    return ERR_NONE;
+}
+
 enum err score_groups(struct reward_set *rewards, struct iteration *it)
 {
     double start = clock_seconds();
     it->n_samples = it->n_prompts * it->G;
     it->samples = ARENA_NEW(&it->arena, struct sample, it->n_samples);
-    struct reward_item *items = ARENA_NEW(&it->arena, struct reward_item, it->n_samples);
-    struct judgement *judgements = ARENA_NEW(&it->arena, struct judgement, it->n_samples);
     for (int i = 0; i < it->n_samples; i++) {
-        const struct prompt *prompt = &it->prompts[i / it->G];
-        const struct completion *c = &it->groups[i / it->G].completions[i % it->G];
-        it->samples[i] = (struct sample){.prompt = prompt, .completion = c};
-        items[i] = (struct reward_item){.prompt = prompt->text,
-                                        .completion = c->text,
-                                        .fields = prompt->fields,
-                                        .n_tokens = c->n_tokens,
-                                        .max_tokens = it->max_tokens,
-                                        .truncated = c->finish == FINISH_LENGTH};
+        it->samples[i] = (struct sample){.prompt = &it->prompts[i / it->G],
+                                         .completion = &it->groups[i / it->G].completions[i % it->G]};
     }
-    TRY(reward_judge(rewards, items, it->n_samples, &it->arena, judgements));
-    const char *dead = reward_set_dead(rewards, &it->arena);
-    if (dead) {
-        return err_set(ERR_STATE, "%s; mend it and run the same command again", dead);
-    }
+    TRY(judge_own(rewards, it));
+    TRY(exchange_judgements(it, reward_set_count(rewards)));
     for (int i = 0; i < it->n_samples; i++) {
-        it->samples[i].judgement = judgements[i];
-        it->samples[i].reward = judgements[i].total;
-        it->samples[i].dropped = judgements[i].dropped;
+        it->samples[i].reward = it->samples[i].judgement.total;
+        it->samples[i].dropped = it->samples[i].judgement.dropped;
     }
     it->seconds_reward += clock_seconds() - start;
     return ERR_NONE;

@@ -6,7 +6,6 @@
 #include <math.h>
 
 #include "base/clock.h"
-#include "rl/dist.h"
 #include "rl/method.h"
 #include "rl/train_internal.h"
 
@@ -54,40 +53,77 @@ static enum err check_tokens(const struct train *t, const struct dataset_text *t
     return ERR_NONE;
 }
 
-static enum err sft_step(struct train *t)
+/* The texts of a step, and where its shards begin. */
+struct sft_batch {
+    struct train *t;
+    struct dataset_text *texts; /* [n] */
+    int n;
+    double n_learnt;
+    int *shard; /* [n]: whose a text is, ascending */
+};
+
+/* The micro-batches of one shard. */
+static double add_shard(void *context, int shard)
+{
+    const struct sft_batch *b = context;
+    struct train *t = b->t;
+    double sum = 0;
+    int from = 0, to;
+    while (from < b->n && b->shard[from] < shard) {
+        from++;
+    }
+    for (; from < b->n && b->shard[from] == shard; from = to) {
+        int rows = 0;
+        for (to = from; to < b->n && b->shard[to] == shard &&
+                        (to == from || rows + b->texts[to].n_tokens <= t->recipe->run.tokens_per_micro_batch);
+             to++) {
+            rows += b->texts[to].n_tokens;
+        }
+        struct train_batch batch = pack_texts(&t->iteration, b->texts + from, to - from);
+        sum += loss_backward_likelihood(&t->loss, &batch, 1 / b->n_learnt);
+    }
+    return sum;
+}
+
+/* The next texts that have something to learn, cut into shards. */
+static enum err next_texts(struct train *t, struct sft_batch *b)
 {
     struct iteration *it = &t->iteration;
-    double start = clock_seconds(), sum = 0, n_learnt = 0;
-    int n = t->recipe->run.texts_per_step, n_texts = 0;
-    iteration_clear(it);
-    it->number = t->state.iteration;
-    struct dataset_text *texts = ARENA_NEW(&it->arena, struct dataset_text, n);
+    int n = t->recipe->run.texts_per_step;
+    int64_t before = 0;
+    *b = (struct sft_batch){
+        .t = t, .texts = ARENA_NEW(&it->arena, struct dataset_text, n), .shard = ARENA_NEW(&it->arena, int, n)};
     dataset_seek(t->dataset, t->state.cursor);
     for (int i = 0; i < n; i++) {
-        TRY(dataset_next_text(t->dataset, &it->arena, &texts[n_texts]));
-        TRY(check_tokens(t, &texts[n_texts]));
-        if (learnt_tokens(&texts[n_texts]) > 0) {
-            n_learnt += learnt_tokens(&texts[n_texts++]);
+        TRY(dataset_next_text(t->dataset, &it->arena, &b->texts[b->n]));
+        TRY(check_tokens(t, &b->texts[b->n]));
+        if (learnt_tokens(&b->texts[b->n]) > 0) {
+            b->n_learnt += learnt_tokens(&b->texts[b->n++]);
         }
     }
-    n_learnt = (double)dist_sum_count((int64_t)n_learnt);
-    optim_zero_grads(t->policy);
-    for (int from = 0, to; from < n_texts; from = to) {
-        int rows = 0;
-        for (to = from;
-             to < n_texts && (to == from || rows + texts[to].n_tokens <= t->recipe->run.tokens_per_micro_batch); to++) {
-            rows += texts[to].n_tokens;
-        }
-        struct train_batch batch = pack_texts(it, texts + from, to - from);
-        sum += loss_backward_likelihood(&t->loss, &batch, 1 / n_learnt);
+    for (int i = 0; i < b->n; i++) {
+        int64_t own = learnt_tokens(&b->texts[i]);
+        b->shard[i] = shards_of(t->loss.shards.n, before, own, (int64_t)b->n_learnt);
+        before += own;
     }
+    return ERR_NONE;
+}
+
+static enum err sft_step(struct train *t)
+{
+    struct sft_batch b;
+    double start = clock_seconds(), sum = 0;
+    iteration_clear(&t->iteration);
+    t->iteration.number = t->state.iteration;
+    TRY(next_texts(t, &b));
+    TRY(loss_backward_shards(&t->loss, add_shard, &b, &sum));
     TRY(loss_check_finite(t->state.step + 1, isfinite(sum)));
     TRY(optim_step(&t->optim, t->policy, t->state.step + 1, &t->optim_stats));
     double seconds = clock_seconds() - start;
-    metrics_set(&t->metrics, sum / fmax(n_learnt, 1), "loss");
+    metrics_set(&t->metrics, sum / fmax(b.n_learnt, 1), "loss");
     metrics_set(&t->metrics, seconds, "timing_s/train");
-    metrics_set(&t->metrics, n_learnt / seconds, "throughput/tokens_per_second");
-    t->state.num_tokens += (int64_t)n_learnt;
+    metrics_set(&t->metrics, b.n_learnt / seconds, "throughput/tokens_per_second");
+    t->state.num_tokens += (int64_t)b.n_learnt;
     t->state.iteration++;
     t->state.cursor = dataset_cursor(t->dataset);
     return step_finish(t);

@@ -28,6 +28,10 @@ enum err step_save(struct train *t)
     if (t->record.saved_step == t->state.step) {
         return ERR_NONE;
     }
+    if (!dist_is_first(t->dist)) {
+        t->record.saved_step = t->state.step;
+        return ERR_NONE;
+    }
     progress_phase(&t->record.progress, "save");
     t->state.bits = next_bits(t);
     TRY(checkpoint_save(r->run.output_dir, &t->state, t->policy, &t->optim, moved ? t->reference : NULL,
@@ -45,7 +49,7 @@ static void save_or_warn(struct train *t)
         if (record_warning(t, t->state.step, "checkpoint", text) != ERR_NONE) {
             log_warning("%s", err_text());
         }
-    } else if (report_write(t->recipe->run.output_dir, NULL) != ERR_NONE) {
+    } else if (dist_is_first(t->dist) && report_write(t->recipe->run.output_dir, NULL) != ERR_NONE) {
         log_warning("no report at step %lld: %s", (long long)t->state.step, err_text());
     }
 }
@@ -57,7 +61,7 @@ static bool on_evaluation(void *context, int64_t tokens, int finished, int total
     struct train *t = context;
     (void)tokens;
     progress_phase(&t->record.progress, "evaluation %d%%", total ? 100 * finished / total : 0);
-    return train_stops_now();
+    return train_stops_now() || dist_check(t->dist) != ERR_NONE;
 }
 
 static enum err evaluate(struct train *t)
@@ -70,6 +74,7 @@ static enum err evaluate(struct train *t)
         .max_tokens = recipe_schedule_at(&r->rollout.max_completion_length, t->state.step + 1),
         .temperature = r->eval.eval_temperature,
         .seed = r->run.seed,
+        .dist = t->dist,
     };
     progress_phase(&t->record.progress, "evaluation");
     TRY(eval_run(&options, t->eval_dataset, t->rollout, t->rewards, &t->evaluation, &metrics, on_evaluation, t));
@@ -88,7 +93,8 @@ enum err step_evaluate(struct train *t)
     if (!t->eval_dataset || !due) {
         return ERR_NONE;
     }
-    TRY(store_has_eval(t->record.store, step, &done));
+    TRY(t->record.store ? store_has_eval(t->record.store, step, &done) : ERR_NONE);
+    TRY(dist_from_first(t->dist, &done, sizeof done));
     return done ? ERR_NONE : evaluate(t);
 }
 
@@ -149,9 +155,11 @@ enum err step_finish(struct train *t)
     metrics_clear(&t->metrics);
     t->step_start = t->update_start = clock_seconds();
     train_signals_step(t->state.step + 1);
-    bool stop = dist_any(train_interrupted()), last = t->state.step == t->max_steps || stop;
-    bool wanted = dist_any(train_save_wanted());
-    if ((wanted || (r->run.save_steps > 0 && t->state.step % r->run.save_steps == 0)) && !last) {
+    int asked[] = {train_stop_signal(), train_save_wanted()};
+    TRY(dist_max(t->dist, asked, 2));
+    train_stopped_by(asked[0]);
+    bool stop = train_interrupted(), last = t->state.step == t->max_steps || stop;
+    if ((asked[1] || (r->run.save_steps > 0 && t->state.step % r->run.save_steps == 0)) && !last) {
         save_or_warn(t);
     }
     if (!last) {

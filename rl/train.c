@@ -60,7 +60,8 @@ static enum err save_after_error(struct train *t, enum err result, int64_t first
 {
     char text[2048];
     snprintf(text, sizeof text, "%s", err_text());
-    if (result == ERR_NUMBERS || t->state.step == first || t->optim.step != t->state.optim_step) {
+    if (result == ERR_NUMBERS || t->state.step == first || !dist_is_first(t->dist) ||
+        t->optim.step != t->state.optim_step) {
         return err_set(result, "%s", text);
     }
     if (step_save(t) == ERR_NONE && train_interrupted()) { /* a signal stopped it while it waited for something */
@@ -76,6 +77,15 @@ static enum err save_after_error(struct train *t, enum err result, int64_t first
     return err_set(result, "%s (step %lld could not be saved: %s)", text, (long long)t->state.step, reason);
 }
 
+/* A signal that one rank got stops all. */
+static enum err check_stop(struct train *t)
+{
+    int signal = train_stop_signal();
+    TRY(dist_max(t->dist, &signal, 1));
+    train_stopped_by(signal);
+    return signal ? err_set(ERR_STOPPED, "stopped") : ERR_NONE;
+}
+
 static enum err train_loop(struct train *t)
 {
     int64_t first = t->state.step;
@@ -86,7 +96,11 @@ static enum err train_loop(struct train *t)
         metrics_clear(&t->metrics);
         t->step_start = clock_seconds();
         progress_step_begin(&t->record.progress);
-        result = dist_any(train_interrupted()) ? err_set(ERR_STOPPED, "stopped") : method_of(t->recipe)->step(t);
+        result = check_stop(t);
+        result = result == ERR_NONE ? method_of(t->recipe)->step(t) : result;
+    }
+    if (result != ERR_NONE) {
+        train_stopped_by(dist_fail(t->dist, result, train_stop_signal()));
     }
     if (result == ERR_STOPPED) {
         return stop(t, first);
@@ -104,22 +118,42 @@ static enum err train_loop(struct train *t)
     return result == ERR_STOPPED ? stop(t, t->state.step) : result;
 }
 
+static enum err open_and_loop(struct train *t, struct recipe *recipe, const char *command)
+{
+    enum err result = train_open(t, recipe, command);
+    if (result != ERR_NONE) {
+        train_stopped_by(dist_fail(t->dist, result, train_stop_signal()));
+        return result;
+    }
+    if (dist_is_first(t->dist)) {
+        progress_begin(&t->record.progress, t->state.step, t->max_steps);
+    }
+    result = train_loop(t);
+    progress_end(&t->record.progress);
+    return result;
+}
+
 enum err train_run(struct recipe *recipe, const char *command)
 {
     struct train t = {0};
     char reason[2048];
     train_signals_begin();
-    enum err result = train_open(&t, recipe, command);
+    enum err result = dist_open(&t.dist, recipe, train_interrupted, train_stops_now);
     if (result == ERR_NONE) {
-        progress_begin(&t.record.progress, t.state.step, t.max_steps);
-        result = train_loop(&t);
-        progress_end(&t.record.progress);
+        result = open_and_loop(&t, recipe, command);
     }
     snprintf(reason, sizeof reason, "%s", err_text());
+    struct dist *dist = t.dist;
     train_close(&t);
-    if (result == ERR_NONE || result == ERR_STOPPED) {
+    if ((result == ERR_NONE || result == ERR_STOPPED) && dist_is_first(dist)) {
         record_end(&t, result == ERR_NONE);
     }
+    enum err others = dist_leave(dist); /* a failure after this rank's own last step */
+    if (result == ERR_NONE && others != ERR_NONE) {
+        result = others;
+        snprintf(reason, sizeof reason, "%s", err_text());
+    }
+    dist_close(dist);
     train_signals_end();
     return result == ERR_NONE ? ERR_NONE : err_set(result, "%s", reason);
 }

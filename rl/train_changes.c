@@ -255,6 +255,9 @@ enum err train_compare(struct train *t)
     struct arena scratch = ARENA_INIT;
     enum err result = ERR_NONE;
     if (recipe_before(t, &before, &scratch)) {
+        int *shards = &t->recipe->run.gradient_shards; /* 0: as many as the run began with */
+        before.run.gradient_shards = before.run.gradient_shards ? before.run.gradient_shards : 1;
+        *shards = *shards ? *shards : before.run.gradient_shards;
         result = refuse_other_run(t, &before);
         if (result == ERR_NONE) {
             result = check_base(t, &before, &scratch);

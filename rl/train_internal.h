@@ -15,6 +15,7 @@
 /* What every rank of a run has and does. What the first rank writes in addition is its record. */
 struct train {
     struct recipe *recipe;
+    struct dist *dist; /* the ranks of the run (rl/dist.h); NULL: one */
     struct device *device;
     struct model *policy, *reference; /* reference NULL when beta is 0 */
     struct optim optim;
@@ -86,5 +87,6 @@ void train_signals_step(int64_t step); /* in progress; 0: none yet */
 bool train_interrupted(void);          /* whether there was one */
 bool train_stops_now(void);            /* two of them: what is under way is given up */
 bool train_save_wanted(void);          /* since the last call */
+void train_stopped_by(int signal);     /* that another rank got; 0: none */
 
 #endif

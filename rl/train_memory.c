@@ -77,7 +77,11 @@ enum err train_alloc(struct train *t, int kv_pages)
                                                .max_tokens = tokens,
                                                .max_targets = tokens + samples,
                                                .max_contexts = 2 * samples + 1,
-                                               .max_length = method_of(r)->max_length(r)});
+                                               .max_length = method_of(r)->max_length(r),
+                                               .n_shards = r->run.gradient_shards,
+                                               .rank = dist_rank(t->dist),
+                                               .n_ranks = r->run.n_ranks,
+                                               .dist = t->dist});
     return kv_pages > 0 ? train_open_rollout(t, kv_pages) : ERR_NONE;
 }
 

@@ -12,6 +12,9 @@ enum err train_open_policy(struct train *t, const char *files);
 /* Data sets, and what follows from their size. */
 enum err train_open_data(struct train *t);
 enum err train_open_rewards(struct train *t);
+/* Once all is open: ERR_STATE, with what and whose, unless every rank has the same weights, optimiser, data and kind of
+ * device as rank 0 (rl/train_ranks.c). */
+enum err train_compare_ranks(struct train *t);
 /* Bytes that one checkpoint takes at most; once the policy is open. */
 uint64_t train_checkpoint_bytes(const struct train *t);
 

@@ -6,6 +6,8 @@
 #include <string.h>
 
 #include "base/log.h"
+#include "base/num.h"
+#include "rl/dist.h"
 #include "rl/method.h"
 #include "rl/score.h"
 #include "rl/train_parts.h"
@@ -74,6 +76,7 @@ enum err train_open_data(struct train *t)
         .prompts_per_step = r->rollout.prompts_per_step,
         .num_iterations = r->loss.num_iterations,
         .max_tokens = r->run.tokens_per_micro_batch,
+        .n_shards = r->run.gradient_shards,
         .keep_all = loss_needs_all(r),
         .mask_truncated = r->reward.mask_truncated_completions,
         .seed = r->run.seed,
@@ -114,13 +117,25 @@ static enum err reserve(struct train *t, const struct train_plan *plan)
     return ERR_NONE;
 }
 
+/* Ranks of one machine share its processors. */
+static void set_threads(const struct train *t)
+{
+    int n = t->recipe->model.num_threads;
+    device_set_threads(n);
+    if (n == 0 && dist_local_ranks(t->dist) > 1) {
+        device_set_threads(max_int(device_threads() / dist_local_ranks(t->dist), 1));
+    }
+}
+
 /* Opens the device and takes what the run will need of it. */
 static enum err open_device(struct train *t, const char *path, int *kv_pages)
 {
     struct train_plan plan;
     TRY(device_open(&t->device, t->recipe->model.device));
-    device_set_threads(t->recipe->model.num_threads);
-    enum err result = train_plan_make(&plan, t->recipe, path, t->device->ops->name, device_free_bytes(t->device));
+    set_threads(t);
+    size_t share = t->device->kind->shares_memory ? (size_t)dist_local_ranks(t->dist) : 1;
+    enum err result =
+        train_plan_make(&plan, t->recipe, path, t->device->ops->name, device_free_bytes(t->device) / share);
     if (result == ERR_NONE) {
         result = reserve(t, &plan);
         *kv_pages = plan.kv_pages;
@@ -274,34 +289,72 @@ static enum err begin(struct train *t, bool used, const char *checkpoint, const 
     return r->report_tensorboard ? tensorboard_open(&t->record.tensorboard, r->output_dir) : ERR_NONE;
 }
 
+/* Where the run continues: what rank 0 has found, and all ranks need. */
+struct start {
+    bool found; /* a checkpoint; else it begins */
+    bool used, staged;
+    int shards;                                               /* gradient_shards */
+    char checkpoint[FILE_PATH_BYTES], files[FILE_PATH_BYTES]; /* that, and what the policy is opened from */
+};
+
+static enum err find_start(struct train *t, struct start *s)
+{
+    const struct run_recipe *r = &t->recipe->run;
+    struct checkpoint_state state = {0};
+    s->used = is_used(r->output_dir);
+    TRY(check_folder(r, s->used));
+    TRY(s->used ? open_store(t) : ERR_NONE);
+    TRY(train_find_checkpoint(t, s->checkpoint, sizeof s->checkpoint, &s->found));
+    TRY(s->found ? checkpoint_read_state(s->checkpoint, &state) : ERR_NONE);
+    bool finished = s->found && r->max_steps > 0 && state.step >= r->max_steps;
+    snprintf(s->files, sizeof s->files, "%s", s->found ? s->checkpoint : "");
+    s->staged = s->found && !finished;
+    s->shards = r->gradient_shards ? r->gradient_shards : r->n_ranks;
+    return s->staged ? checkpoint_stage(r->output_dir, s->checkpoint, s->files) : ERR_NONE;
+}
+
+/* All ranks begin where rank 0 does. The others read the checkpoint itself, on a file system that they share. */
+static enum err share_start(struct train *t, struct start *s)
+{
+    char own[FILE_PATH_BYTES];
+    snprintf(own, sizeof own, "%s", s->files);
+    TRY(dist_from_first(t->dist, s, sizeof *s));
+    TRY(dist_text_from_first(t->dist, &t->record.changed));
+    snprintf(s->files, sizeof s->files, "%s", dist_is_first(t->dist) ? own : s->checkpoint);
+    t->recipe->run.gradient_shards = s->shards;
+    if (s->found && !file_exists(s->checkpoint)) {
+        return err_set(
+            ERR_USAGE,
+            "rank %d does not see the checkpoint %s; output_dir must be on a file system that all machines share",
+            dist_rank(t->dist), s->checkpoint);
+    }
+    return recipe_check_ranks(t->recipe);
+}
+
 /* Everything that a recipe can get wrong is opened before a new run's folder is made. */
 static enum err open_all(struct train *t, const char *command)
 {
     const struct run_recipe *r = &t->recipe->run;
-    char checkpoint[FILE_PATH_BYTES], files[FILE_PATH_BYTES];
-    bool found, used = is_used(r->output_dir);
-    struct checkpoint_state state = {0};
-    TRY(check_folder(r, used));
-    TRY(used ? open_store(t) : ERR_NONE);
-    TRY(train_find_checkpoint(t, checkpoint, sizeof checkpoint, &found));
-    TRY(found ? checkpoint_read_state(checkpoint, &state) : ERR_NONE);
-    bool finished = found && r->max_steps > 0 && state.step >= r->max_steps;
-    snprintf(files, sizeof files, "%s", found ? checkpoint : "");
-    bool staged = found && !finished;
-    TRY(staged ? checkpoint_stage(r->output_dir, checkpoint, files) : ERR_NONE);
+    struct start s = {0};
+    TRY(dist_is_first(t->dist) ? find_start(t, &s) : ERR_NONE);
+    TRY(share_start(t, &s));
     t->state.first_step = 1;
-    TRY(open_parts(t, found ? checkpoint : NULL, found ? files : NULL));
-    if (staged) {
-        checkpoint_unstage(files);
+    TRY(open_parts(t, s.found ? s.checkpoint : NULL, s.found ? s.files : NULL));
+    TRY(train_compare_ranks(t));
+    t->record.saved_step = s.found ? t->state.step : -1;
+    if (!dist_is_first(t->dist)) {
+        return ERR_NONE;
     }
-    t->record.saved_step = found ? t->state.step : -1;
-    if (used && found && t->state.step >= t->max_steps) {
+    if (s.staged) {
+        checkpoint_unstage(s.files);
+    }
+    if (s.used && s.found && t->state.step >= t->max_steps) {
         return stay_finished(t);
     }
-    if (!used && has_store(r->output_dir)) {
+    if (!s.used && has_store(r->output_dir)) {
         return err_set(ERR_STATE, "%s: another run has just begun there; choose another output_dir", r->output_dir);
     }
-    return begin(t, used, found ? checkpoint : NULL, command);
+    return begin(t, s.used, s.found ? s.checkpoint : NULL, command);
 }
 
 enum err train_open(struct train *t, struct recipe *recipe, const char *command)

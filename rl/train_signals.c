@@ -33,6 +33,14 @@ bool train_save_wanted(void)
     return wanted;
 }
 
+void train_stopped_by(int signal)
+{
+    if (signal && !stop_signal) {
+        stop_signal = signal;
+        interrupts = interrupts + 1;
+    }
+}
+
 void train_signals_step(int64_t step)
 {
     present_step = (sig_atomic_t)step;

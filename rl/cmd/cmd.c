@@ -335,5 +335,5 @@ int cmd_main(const struct command *const *commands, int argc, char **argv)
         return 128 + train_stop_signal();
     }
     log_message(LOG_ERROR, "%s", err_text());
-    return result == ERR_USAGE ? 2 : 1;
+    return result == ERR_USAGE ? 2 : result == ERR_PEER ? 75 : 1;
 }

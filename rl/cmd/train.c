@@ -7,6 +7,7 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "rl/cmd/commands.h"
+#include "rl/dist.h"
 #include "rl/run/runs.h"
 #include "rl/train.h"
 
@@ -65,6 +66,7 @@ static void flush_curves(void)
 static enum err train_command(const struct cmd_args *args)
 {
     struct recipe recipe;
+    dist_quiet_others();
     TRY(cmd_open_training(&recipe, args));
     enum err result = train_run(&recipe, cmd_line(args));
     flush_curves();
@@ -85,7 +87,10 @@ const struct command command_train = {
         "Exit codes: 0 the run has all of its steps; 1 it failed; 2 the recipe or the command line is wrong; 130, "
         "143,\n"
         "129, 152 (128 and the signal's number) it was saved and stopped before the end by Ctrl-C, SIGTERM, SIGHUP, "
-        "SIGXCPU and so on.\n\n"
+        "SIGXCPU and so on; 75: another rank of the run is lost (killed, stopped or cut off): start it again.\n\n"
+        "Several processes train together where a launcher starts them (strop launch, torchrun, srun, mpirun; strop "
+        "launch\n"
+        "--help). The same gradient_shards makes the same bits on 1, 2, 4 ... ranks.\n\n"
         "  strop train recipes/tiny/r1-zero.yaml\n"
         "  strop train my.yaml --learning_rate=3e-6 --max_steps=200 --output_dir=runs/second\n"
         "  strop train runs/second --max_steps=400\n"

@@ -140,6 +140,8 @@ struct run_recipe {
     double num_train_epochs;
     int texts_per_step; /* sft */
     int tokens_per_micro_batch;
+    int gradient_shards; /* rl/shards.h; 0: as many as there are ranks, until the run begins */
+    int n_ranks;         /* no key: of this start, set by dist_open; 0: one */
     bool gradient_checkpointing;
     enum bits_check bits_check;
     int save_steps; /* 0: at the end only */
@@ -205,6 +207,8 @@ enum err recipe_finish(struct recipe *recipe);
 /* What the methods refuse and warn of (rl/method.h). */
 enum err recipe_check_grpo(struct recipe *recipe);
 enum err recipe_check_sft(struct recipe *recipe);
+/* ERR_USAGE if the gradient cannot be shared by run.n_ranks ranks; gradient_shards may still be 0. */
+enum err recipe_check_ranks(struct recipe *recipe);
 void recipe_release(struct recipe *recipe);
 
 /* `value` as a path that opens: in the recipe's folder if it exists there, else as it is. In the recipe's arena. */

@@ -2,6 +2,7 @@
  *
  * SPDX-License-Identifier: Apache-2.0 */
 #include <math.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "base/log.h"
@@ -251,9 +252,37 @@ enum err recipe_check_grpo(struct recipe *recipe)
     return ERR_NONE;
 }
 
+enum err recipe_check_ranks(struct recipe *recipe)
+{
+    char text[256];
+    int n = recipe->run.n_ranks, shards = recipe->run.gradient_shards;
+    if ((n & (n - 1)) != 0) {
+        return err_set(ERR_USAGE,
+                       "%d ranks cannot share a gradient evenly: their number must be a power of two (2, 4, 8 ...)", n);
+    }
+    if (shards > 0 && shards < n) {
+        snprintf(text, sizeof text,
+                 "'gradient_shards' is %d, fewer than the %d ranks; start at most %d, or set it to %d (which makes "
+                 "other bits)",
+                 shards, n, shards, n);
+        return recipe_refuse(recipe, "gradient_shards", text);
+    }
+    return ERR_NONE;
+}
+
+static enum err recipe_check_shards(struct recipe *recipe)
+{
+    int n = recipe->run.gradient_shards;
+    return (n & (n - 1)) == 0
+               ? ERR_NONE
+               : recipe_refuse(recipe, "gradient_shards",
+                               "'gradient_shards' must be a power of two: 1, 2, 4, 8 ... (0: as many as ranks)");
+}
+
 enum err recipe_check(struct recipe *recipe)
 {
     TRY(recipe_check_needed(recipe));
+    TRY(recipe_check_shards(recipe));
     recipe_warn_unused(recipe);
     TRY(method_of(recipe)->check(recipe));
     recipe_warn_run(recipe);

@@ -210,6 +210,9 @@ const struct recipe_field recipe_fields[] = {
     {"tokens_per_micro_batch", GROUP_RUN, FIELD_INT, AT(run.tokens_per_micro_batch), "4096", 16, 1e7, NULL, "tokens",
      VERL_ACTOR "ppo_max_token_len_per_gpu train.max_tokens_per_gpu token_budget",
      "rows of one packed training batch: more is faster and takes more memory; gradients are equal up to rounding", ALL},
+    {"gradient_shards", GROUP_RUN, FIELD_INT, AT(run.gradient_shards), "0", 0, 1024, NULL, "shards", NULL,
+     "parts that each minibatch is cut into, a power of two and at least as many as ranks: their gradients are added in one fixed "
+     "order, so that 1, 2, 4 ... ranks make the same bits; 0: as many as the run begins with ranks", ALL},
     {"gradient_checkpointing", GROUP_RUN, FIELD_BOOL, AT(run.gradient_checkpointing), "false", 0, 0, NULL, "",
      "actor_rollout_ref.model.enable_gradient_checkpointing",
      "keep only the input of each layer for the backward pass and compute the rest again: far less memory per token, one more "

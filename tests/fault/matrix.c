@@ -133,6 +133,7 @@ static const struct row {
     {"weight_decay", "0.1", SAID, SAID},
     {"max_grad_norm", "0.5", SAID, SAID},
     {"tokens_per_micro_batch", "128", SAID, SAID},
+    {"gradient_shards", "2", SAID, SAID},
     {"eval_dataset_name", "\"countdown:split=eval,number_most=30\"", SAID, SAID},
     {"eval_num_prompts", "3", SAID, SAID},
     {"eval_num_generations", "2", SAID, SAID},

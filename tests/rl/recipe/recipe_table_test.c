@@ -113,6 +113,7 @@ static const struct row {
     {"num_train_epochs", ROWS "max_steps=0 num_train_epochs=0.5 ", "0.25", CHANGES},
     {"texts_per_step", SFT, "5", CHANGES},
     {"tokens_per_micro_batch", "", "tests/rl/loss_test.c", ELSEWHERE}, /* other rounding of the gradient */
+    {"gradient_shards", "", "2", CHANGES},                             /* the order of a sum */
     {"gradient_checkpointing", KL, "true", SAME},                      /* its memory: tests/model/activations_test.c */
     {"save_steps", "", "tests/rl/train_test.c", ELSEWHERE},
     {"save_total_limit", "", "tests/rl/run/checkpoint_test.c", ELSEWHERE},
