@@ -16,18 +16,12 @@
 
 /* ---- config: as a config.json, so that it passes the same checks ---- */
 
-struct builder {
-    const struct gguf *file;
-    struct str architecture;
-    json_t *document;
-};
-
-static void key_of(const struct builder *b, const char *name, char *out, size_t capacity)
+static void key_of(const struct gguf_builder *b, const char *name, char *out, size_t capacity)
 {
     snprintf(out, capacity, "%.*s.%s", (int)b->architecture.length, b->architecture.data, name);
 }
 
-static enum err copy_int(const struct builder *b, const char *name, const char *to, bool needed)
+enum err gguf_copy_int(const struct gguf_builder *b, const char *name, const char *to, bool needed)
 {
     char key[128];
     int64_t value = INT64_MIN;
@@ -41,7 +35,7 @@ static enum err copy_int(const struct builder *b, const char *name, const char *
     return ERR_NONE;
 }
 
-static enum err copy_double(const struct builder *b, const char *name, json_t *object, const char *to)
+enum err gguf_copy_double(const struct gguf_builder *b, const char *name, json_t *object, const char *to)
 {
     char key[128];
     double value = NAN;
@@ -54,7 +48,7 @@ static enum err copy_double(const struct builder *b, const char *name, json_t *o
 }
 
 /* Refuses a key whose value is another number than `allowed`. */
-static enum err refuse_unless(const struct builder *b, const char *name, int64_t allowed)
+static enum err refuse_unless(const struct gguf_builder *b, const char *name, int64_t allowed)
 {
     char key[128];
     int64_t value = allowed;
@@ -65,7 +59,7 @@ static enum err refuse_unless(const struct builder *b, const char *name, int64_t
                : err_set(ERR_FORMAT, "%s: '%s' is %lld, which is not supported", b->file->path, key, (long long)value);
 }
 
-static enum err build_sizes(const struct builder *b)
+static enum err build_sizes(const struct gguf_builder *b)
 {
     const struct gguf_tensor *embedding = gguf_find_tensor(b->file, "token_embd.weight");
     if (!embedding) {
@@ -73,24 +67,24 @@ static enum err build_sizes(const struct builder *b)
     }
     json_object_set_new(b->document, "vocab_size", json_integer(embedding->ne[1]));
     json_object_set_new(b->document, "tie_word_embeddings", json_boolean(!gguf_find_tensor(b->file, "output.weight")));
-    TRY(copy_int(b, "block_count", "num_hidden_layers", true));
-    TRY(copy_int(b, "embedding_length", "hidden_size", true));
-    TRY(copy_int(b, "feed_forward_length", "intermediate_size", true));
-    TRY(copy_int(b, "attention.head_count", "num_attention_heads", true));
-    TRY(copy_int(b, "attention.head_count_kv", "num_key_value_heads", false));
-    TRY(copy_int(b, "context_length", "max_position_embeddings", true));
-    TRY(copy_int(b, "attention.key_length", "head_dim", false));
-    TRY(copy_double(b, "attention.layer_norm_rms_epsilon", b->document, "rms_norm_eps"));
+    TRY(gguf_copy_int(b, "block_count", "num_hidden_layers", true));
+    TRY(gguf_copy_int(b, "embedding_length", "hidden_size", true));
+    TRY(gguf_copy_int(b, "feed_forward_length", "intermediate_size", true));
+    TRY(gguf_copy_int(b, "attention.head_count", "num_attention_heads", true));
+    TRY(gguf_copy_int(b, "attention.head_count_kv", "num_key_value_heads", false));
+    TRY(gguf_copy_int(b, "context_length", "max_position_embeddings", true));
+    TRY(gguf_copy_int(b, "attention.key_length", "head_dim", false));
+    TRY(gguf_copy_double(b, "attention.layer_norm_rms_epsilon", b->document, "rms_norm_eps"));
     if (!json_object_get(b->document, "rms_norm_eps")) {
         return err_set(ERR_FORMAT, "%s: the key 'attention.layer_norm_rms_epsilon' is missing", b->file->path);
     }
-    TRY(refuse_unless(b, "expert_count", 0));
+    TRY(gguf_build_experts(b));
     return refuse_unless(b, "attention.sliding_window", 0);
 }
 
 /* rope_freqs.weight holds what each frequency is divided by: 1 for the fast pairs, the factor for the slow ones. All models that
  * have one were made with 1, 4 and 8192 for the other parameters; whether that is so here is checked, not believed. */
-static enum err build_llama3(const struct builder *b, const struct gguf_tensor *divisors, json_t *scaling)
+static enum err build_llama3(const struct gguf_builder *b, const struct gguf_tensor *divisors, json_t *scaling)
 {
     int half = (int)divisors->ne[0];
     double theta = 10000, scale, plain[512], scaled[512];
@@ -123,7 +117,7 @@ static enum err build_llama3(const struct builder *b, const struct gguf_tensor *
 }
 
 /* The keys as llama.cpp reads them: without a type the scaling is linear, an old key names its factor, 0 is none. */
-static enum err read_scaling(const struct builder *b, struct str *type, double *factor, double *attention)
+static enum err read_scaling(const struct gguf_builder *b, struct str *type, double *factor, double *attention)
 {
     static const char *const keys[] = {"rope.scale_linear",
                                        "rope.scaling.factor"}; /* the second counts, if it is there */
@@ -147,17 +141,30 @@ static bool is_one(double x)
     return x >= 1 && x <= 1;
 }
 
+/* Of latent attention: 0.1 mscale_all_dim. The other mscale is not in the file, and equal. */
+static enum err build_yarn_of_latents(const struct gguf_builder *b, json_t *scaling)
+{
+    if (json_object_get(b->document, "kv_lora_rank")) {
+        TRY(gguf_copy_double(b, "rope.scaling.yarn_log_multiplier", scaling, "mscale_all_dim"));
+        double all = 10 * json_real_value(json_object_get(scaling, "mscale_all_dim"));
+        json_object_set_new(scaling, "mscale", json_real(all));
+        json_object_set_new(scaling, "mscale_all_dim", json_real(all));
+    }
+    return ERR_NONE;
+}
+
 /* rope_type and factor; the attention factor of yarn is what yarn makes of its factor times that of the file. */
-static enum err build_scaling(const struct builder *b, struct str type, double factor, double attention,
+static enum err build_scaling(const struct gguf_builder *b, struct str type, double factor, double attention,
                               json_t *scaling)
 {
     if (json_object_set_new(scaling, "rope_type", json_stringn(type.data, type.length)) != 0 ||
         json_object_set_new(scaling, "factor", json_real(factor)) != 0) {
         return err_set(ERR_FORMAT, "%s: 'rope.scaling.type' is not UTF-8, or the factor is no number", b->file->path);
     }
-    TRY(copy_double(b, "rope.scaling.original_context_length", scaling, "original_max_position_embeddings"));
-    TRY(copy_double(b, "rope.scaling.yarn_beta_fast", scaling, "beta_fast"));
-    TRY(copy_double(b, "rope.scaling.yarn_beta_slow", scaling, "beta_slow"));
+    TRY(gguf_copy_double(b, "rope.scaling.original_context_length", scaling, "original_max_position_embeddings"));
+    TRY(gguf_copy_double(b, "rope.scaling.yarn_beta_fast", scaling, "beta_fast"));
+    TRY(gguf_copy_double(b, "rope.scaling.yarn_beta_slow", scaling, "beta_slow"));
+    TRY(build_yarn_of_latents(b, scaling));
     if (!is_one(attention) &&
         json_object_set_new(scaling, "attention_factor",
                             json_real(attention * (factor > 1 ? 0.1 * log(factor) + 1 : 1))) != 0) {
@@ -166,13 +173,13 @@ static enum err build_scaling(const struct builder *b, struct str type, double f
     return ERR_NONE;
 }
 
-static enum err build_rope(const struct builder *b)
+static enum err build_rope(const struct gguf_builder *b)
 {
     struct str type = STR("linear");
     double factor = 1, attention = 1;
     json_t *scaling = json_object();
     json_object_set_new(b->document, "rope_scaling", scaling);
-    TRY(copy_double(b, "rope.freq_base", b->document, "rope_theta"));
+    TRY(gguf_copy_double(b, "rope.freq_base", b->document, "rope_theta"));
     TRY(read_scaling(b, &type, &factor, &attention));
     const struct gguf_tensor *divisors = gguf_find_tensor(b->file, "rope_freqs.weight");
     bool plain = is_one(factor) && (str_equal(type, STR("linear")) || str_equal(type, STR("none")));
@@ -190,7 +197,7 @@ static enum err build_rope(const struct builder *b)
     return plain ? ERR_NONE : build_scaling(b, type, factor, attention, scaling);
 }
 
-static enum err build_tokens(const struct builder *b)
+static enum err build_tokens(const struct gguf_builder *b)
 {
     json_t *eos = json_array();
     json_object_set_new(b->document, "eos_token_id", eos);
@@ -204,14 +211,17 @@ static enum err build_tokens(const struct builder *b)
     return ERR_NONE;
 }
 
-/* The rotation must cover whole heads, and keys and values must be as wide. */
-static enum err check_heads(const struct builder *b, const struct model_config *config)
+/* The rotation must cover whole heads, and keys and values must be as wide, but for latents. */
+static enum err check_heads(const struct gguf_builder *b, const struct model_config *config)
 {
+    if (config->mla.kv_rank > 0) {
+        return ERR_NONE;
+    }
     TRY(refuse_unless(b, "rope.dimension_count", config->D));
     return refuse_unless(b, "attention.value_length", config->D);
 }
 
-static enum err build(struct builder *b, struct model_config *out)
+static enum err build(struct gguf_builder *b, struct model_config *out)
 {
     int64_t parts = 1;
     TRY(gguf_want_int(b->file, "split.count", &parts));
@@ -226,6 +236,7 @@ static enum err build(struct builder *b, struct model_config *out)
         return err_set(ERR_FORMAT, "%s: the key 'general.architecture' is missing or no name", b->file->path);
     }
     json_object_set_new(b->document, "model_type", type);
+    TRY(gguf_build_type(b));
     TRY(build_sizes(b));
     TRY(build_rope(b));
     TRY(build_tokens(b));
@@ -239,34 +250,13 @@ static enum err build(struct builder *b, struct model_config *out)
 
 enum err gguf_model_config(const struct gguf *file, struct model_config *out)
 {
-    struct builder b = {file, {"", 0}, json_object()};
+    struct gguf_builder b = {file, {"", 0}, json_object()};
     enum err result = build(&b, out);
     json_decref(b.document);
     return result;
 }
 
 /* ---- weights ---- */
-
-/* The name in the file of a part of the table. */
-static void file_name(const struct model_config *config, const struct param_part *part, char *out, size_t capacity)
-{
-    model_family_tensor(config->family, (enum tensor_role)part->role, part->layer, part->expert, NAMING_GGUF, out,
-                        capacity);
-}
-
-static enum err check_tensor(const struct gguf *file, int n_rows, int n_cols, const char *name,
-                             const struct gguf_tensor *t)
-{
-    if (!t) {
-        return err_set(ERR_FORMAT, "%s: the tensor '%s' is missing", file->path, name);
-    }
-    int64_t cols = n_cols > 0 ? n_cols : n_rows, rows = n_cols > 0 ? n_rows : 1;
-    if (t->ne[0] != cols || t->ne[1] != rows || t->ne[2] != 1 || t->ne[3] != 1) {
-        return err_set(ERR_FORMAT, "%s: tensor '%s' is %lld by %lld, but the keys ask for %lld by %lld", file->path,
-                       name, (long long)t->ne[1], (long long)t->ne[0], (long long)rows, (long long)cols);
-    }
-    return ERR_NONE;
-}
 
 /* Whether the file has the rows of this tensor in another order. */
 static bool is_permuted(const struct model_config *config, const struct param_part *part)
@@ -282,14 +272,13 @@ static int file_row(int row, int D)
 }
 
 /* Turns the tensor into fp32, a few rows at a time, and looks at each number; a device that plans only looks. */
-static enum err import_part(const struct gguf *file, const struct gguf_tensor *t, const struct param_part *part,
+static enum err import_part(const struct gguf *file, const struct gguf_rows *source, const struct param_part *part,
                             int permuted_D, const struct params *params, const struct device *device)
 {
     const struct param *p = &params->table[part->param];
     bool vector = p->cols == 0; /* one row of the file */
     int cols = vector ? part->rows : p->cols, n_rows = vector ? 1 : part->rows;
     int block = ROW_FLOATS / cols > 16 ? ROW_FLOATS / cols : 16;
-    size_t row_bytes = (size_t)cols / t->type->block * t->type->bytes;
     float *rows = mem_alloc((size_t)(block < n_rows ? block : n_rows) * (size_t)cols * sizeof *rows);
     uint64_t bad = 0;
     for (int row = 0; row < n_rows; row += block) {
@@ -297,7 +286,7 @@ static enum err import_part(const struct gguf *file, const struct gguf_tensor *t
 #pragma omp parallel for schedule(static) if (n > 1)
         for (int i = 0; i < n; i++) {
             int from = permuted_D > 0 ? file_row(row + i, permuted_D) : row + i;
-            dequantise(t->type, t->data + (size_t)from * row_bytes, (uint64_t)cols, rows + (size_t)i * (size_t)cols);
+            gguf_rows_read(source, from, rows + (size_t)i * (size_t)cols);
         }
         bad += not_weight_count(rows, DTYPE_F32, (uint64_t)n * (uint64_t)cols);
         if (!device_plans(device)) {
@@ -308,23 +297,29 @@ static enum err import_part(const struct gguf *file, const struct gguf_tensor *t
     return not_finite_refuse(file->path, part->name, bad, (uint64_t)n_rows * (uint64_t)cols);
 }
 
+/* Every part is there, and no tensor is left over. */
 static enum err check_all(const struct gguf *file, const struct model_config *config, const struct params *params)
 {
-    char name[128];
-    int n = gguf_find_tensor(file, "rope_freqs.weight") ? 1 : 0;
-    for (int i = 0; i < params->n_parts; i++) {
-        const struct param_part *part = &params->parts[i];
-        file_name(config, part, name, sizeof name);
-        TRY(check_tensor(file, part->rows, params->table[part->param].cols, name, gguf_find_tensor(file, name)));
+    bool *used = mem_zero((size_t)file->n_tensors + 1);
+    enum err result = ERR_NONE;
+    int n_left = 0;
+    for (int i = 0; result == ERR_NONE && i < params->n_parts; i++) {
+        struct gguf_rows rows;
+        result = gguf_find_rows(&rows, file, config, params, &params->parts[i]);
+        for (int k = 0; result == ERR_NONE && k < 2 && rows.tensors[k]; k++) {
+            used[rows.tensors[k] - file->tensors] = true;
+        }
     }
-    n += params->n_parts;
-    if (n != file->n_tensors) {
-        return err_set(ERR_FORMAT,
-                       "%s: has %d tensors, but a model of its architecture has %d; it is a variant that "
-                       "is not supported",
-                       file->path, file->n_tensors, n);
+    for (int i = 0; i < file->n_tensors; i++) {
+        n_left += !used[i] && !str_equal(file->tensors[i].name, STR("rope_freqs.weight"));
     }
-    return ERR_NONE;
+    free(used);
+    TRY(result);
+    return n_left == 0 ? ERR_NONE
+                       : err_set(ERR_FORMAT,
+                                 "%s: has %d tensors, of which %d have no place in a model of its architecture; it is "
+                                 "a variant that is not supported",
+                                 file->path, file->n_tensors, n_left);
 }
 
 /* What becomes of the file: quantised weights take more room than in it. */
@@ -348,16 +343,15 @@ static void describe(const struct gguf *file, const struct model_config *config,
 enum err gguf_model_weights(const struct gguf *file, const struct model_config *config, const struct params *params,
                             struct device *device)
 {
-    char name[128];
     TRY(check_all(file, config, params));
     if (!device_plans(device)) {
         describe(file, config, params, device);
     }
     for (int i = 0; i < params->n_parts; i++) {
         const struct param_part *part = &params->parts[i];
-        file_name(config, part, name, sizeof name);
-        TRY(import_part(file, gguf_find_tensor(file, name), part, is_permuted(config, part) ? config->D : 0, params,
-                        device));
+        struct gguf_rows rows;
+        TRY(gguf_find_rows(&rows, file, config, params, part));
+        TRY(import_part(file, &rows, part, is_permuted(config, part) ? config->D : 0, params, device));
     }
     return ERR_NONE;
 }
