@@ -134,6 +134,9 @@ const struct device_kind device_gpu = {
     .limits = {.max_D = 128, .max_group = 64, .multiple_d = 2, .one_width = true},
 };
 
+/* A GPU whose operations take any shape. */
+static const struct device_kind any_gpu = {.name = "cuda", .element_bytes = 2, .has_slots = true};
+
 /* ---- open and close ---- */
 
 static enum err open_cpu(struct device *device, const char *name)
@@ -207,16 +210,25 @@ static void never(const struct repeat_args *args)
     BUG_ON(true);
 }
 
+static void never_route(const struct route_args *args)
+{
+    (void)args;
+    BUG_ON(true);
+}
+
 static const struct ops planning_gpu = {
     .name = "cuda",
     .matrix_elements = gpu_matrix_elements,
-    .repeat = never, /* but it could: that takes a spare page of the cache (model/forward_cached.c) */
+    .repeat = never,      /* but it could: that takes a spare page of the cache (model/forward_cached.c), */
+    .route = never_route, /* and models may have experts */
 };
 
 enum err device_open_planning(struct device **out, const char *name, size_t capacity)
 {
     struct device *device = device_new(name);
-    if (device->kind == &device_gpu) {
+    device->kind = strcmp(name, "gpu") == 0 ? &any_gpu : device->kind;
+    device->element_bytes = device->kind->element_bytes;
+    if (device->kind == &device_gpu || device->kind == &any_gpu) {
         device->ops = &planning_gpu;
     } else if (open_cpu(device, name) != ERR_NONE) {
         free(device);

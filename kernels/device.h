@@ -64,7 +64,8 @@ struct device {
  * lacks it. Release with device_close. */
 enum err device_open(struct device **out, const char *name);
 /* The same kind of device with `capacity` bytes, to add up what would be allocated: it has no memory, its slices are
- * addresses that nobody may follow, and copies do nothing. "cuda:N" is there on every machine. */
+ * addresses that nobody may follow, and copies do nothing. "cuda:N" is there on every machine, and so is "gpu", which takes
+ * models of any shape, whatever the operations here take. */
 enum err device_open_planning(struct device **out, const char *name, size_t capacity);
 /* Whether a name is "cuda" or "cuda:N", and then N. */
 bool device_names_gpu(const char *name, int *index);

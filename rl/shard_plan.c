@@ -59,7 +59,7 @@ enum err shard_plan_make(struct shard_plan *plan, struct recipe *recipe, const s
                          const char *source)
 {
     *plan = (struct shard_plan){0};
-    TRY(train_plan_make_config(&plan->plan, recipe, config, source, "cuda",
+    TRY(train_plan_make_config(&plan->plan, recipe, config, source, "gpu",
                                1)); /* of memory: no page beyond the fewest */
     plan->page_bytes = (double)kv_page_bytes(plan->plan.made.policy);
     plan->counts.page_bytes = plan->page_bytes / OPS_PAGE;

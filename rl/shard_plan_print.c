@@ -76,11 +76,10 @@ static void print_rates(const struct shard_plan *plan, const struct shard_settin
                 shard_plan_sequences(plan, s, n, gpu->gib * GIB), sampling, sampling * n);
     }
     fprintf(out, "\ntraining    at most %.0f tokens/s per GPU, %.0f in all\n", training, training * n);
-    fprintf(
-        out,
-        "            if a GPU reads %.2f TB/s and computes %.0f TFLOP/s, experts are chosen evenly, and links between\n"
-        "            GPUs cost nothing; measured programs reach a third to two thirds of that\n",
-        gpu->bandwidth / 1e12, gpu->operations / 1e12);
+    fprintf(out,
+            "            if a GPU reads %.2f TB/s and computes %.0f TFLOP/s, experts are chosen evenly, and links\n"
+            "            between GPUs cost nothing\n",
+            gpu->bandwidth / 1e12, gpu->operations / 1e12);
 }
 
 void shard_plan_print(const struct shard_plan *plan, const struct gpu_kind *gpu, int n_gpus, FILE *out)
