@@ -7,14 +7,12 @@
 #include <unistd.h>
 
 #include "base/json.h"
-#include "model/finite.h"
 #include "model/gguf_model.h"
 #include "model/model.h"
-#include "model/safetensors.h"
+#include "model/save.h"
 #include "model/tokenizer.h"
 
 #define CONFIG_MOST_BYTES ((size_t)16 << 20)
-#define EXPORT_ROWS       64 /* whole panels, so that each is read once */
 
 /* Files that are copied byte for byte from the folder that the tokenizer came from. */
 static const char *const tokenizer_files[] = {
@@ -176,77 +174,12 @@ enum err model_save_files(const struct model *model, const char *folder, const c
     return save_opened_config(model->source, folder, dtype, model->config.tied);
 }
 
-/* ---- weights ---- */
-
-struct export
-{
-    const struct model *model;
-    float *rows;     /* [EXPORT_ROWS, cols] */
-    int part, first; /* which rows are there */
-    uint64_t bad;    /* numbers of `broken` that are not finite */
-    const struct param_part *broken;
-};
-
-/* Counts in the first tensor that has any. */
-static void look_at(struct export *e, const struct param_part *part, uint64_t n)
-{
-    if (!e->broken || e->broken == part) {
-        e->bad += not_finite_count(e->rows, DTYPE_F32, n);
-        e->broken = e->bad > 0 ? part : NULL;
-    }
-}
-
-/* n elements of part i from `at` on, cut out of whole rows that are exported a block at a time. */
-static void read_part(void *context, int i, uint64_t at, uint64_t n, float *out)
-{
-    struct export *e = context;
-    const struct param_part *part = &e->model->params.parts[i];
-    const struct param *p = &e->model->params.table[part->param];
-    uint64_t cols = (uint64_t)param_width(p);
-    for (uint64_t done = 0; done < n;) {
-        int first = (int)((at + done) / cols) / EXPORT_ROWS * EXPORT_ROWS;
-        int n_rows = part->rows - first < EXPORT_ROWS ? part->rows - first : EXPORT_ROWS;
-        if (e->part != i || e->first != first) {
-            params_export(&e->model->params, e->model->device, p, e->rows, part->row + first, n_rows);
-            e->part = i;
-            e->first = first;
-            look_at(e, part, (uint64_t)n_rows * cols);
-        }
-        uint64_t from = at + done - (uint64_t)first * cols, there = (uint64_t)n_rows * cols - from;
-        uint64_t n_here = there < n - done ? there : n - done;
-        memcpy(out + done, e->rows + from, n_here * sizeof *out);
-        done += n_here;
-    }
-}
-
 enum err model_save(const struct model *model, const char *folder, const char *dtype)
 {
-    char path[FILE_PATH_BYTES];
-    bool whole = strcmp(dtype, "float32") == 0;
-    BUG_ON(!whole && strcmp(dtype, "bfloat16") != 0);
     TRY(model_save_files(model, folder, dtype));
-    TRY(file_join(path, sizeof path, folder, "model.safetensors"));
-    const struct params *params = &model->params;
-    struct tensor_source *sources = mem_zero((size_t)params->n_parts * sizeof *sources);
-    int widest = 1;
-    for (int i = 0; i < params->n_parts; i++) {
-        const struct param_part *part = &params->parts[i];
-        int cols = params->table[part->param].cols;
-        bool wide =
-            part->role == TENSOR_ROUTER_BIAS; /* in transformers' models a buffer of fp32, whatever the weights are */
-        sources[i] = (struct tensor_source){part->name, cols ? 2 : 1, {part->rows, cols}, wide};
-        widest = cols > widest ? cols : widest;
-    }
-    struct export export = {
-        .model = model, .rows = mem_alloc(EXPORT_ROWS * (size_t)widest * sizeof(float)), .part = -1};
-    enum err result =
-        safetensors_write(path, sources, params->n_parts, whole ? DTYPE_F32 : DTYPE_BF16, read_part, &export);
-    free(export.rows);
-    free(sources);
-    if (result == ERR_NONE && export.broken) {
-        unlink(path);
-        result = err_set(ERR_NUMBERS, "%s is not saved: %llu numbers of tensor '%s' are not finite (NaN or infinity)",
-                         path, (unsigned long long)export.bad, export.broken->name);
-    }
+    struct part_reader reader;
+    part_reader_open(&reader, model);
+    enum err result = save_weights(&model->params, folder, dtype, part_reader_read, &reader);
+    part_reader_close(&reader);
     return result;
 }
