@@ -33,7 +33,7 @@ struct route_args {
     int T;
     const float *logits;   /* [T, E] */
     const float *bias;     /* [E] or NULL */
-    const int32_t *forced; /* [T, k], ascending in each row: experts that are taken without a choice; or NULL */
+    const int32_t *forced; /* [T, k], ascending in each row: taken without a choice; may be `experts`; or NULL */
     int32_t *experts;      /* [T, k], ascending in each row */
     float *weights;        /* [T, k], of these experts */
 };

@@ -66,6 +66,7 @@ static void take_all(struct activations *a, const struct model *model)
     buffers_add(&a->blocks, model, BLOCK_ATTENTION, BUFFER_KEPT);
     take(&list[KEPT_MID], model);
     buffers_add(&a->blocks, model, BLOCK_FEED_FORWARD, BUFFER_KEPT);
+    buffers_add(&a->blocks, model, BLOCK_FEED_FORWARD, BUFFER_SEEN);
     take(&list[KEPT_HIDDEN], model);
     take(&list[NORMED], model);
     for (int half = 0; half < BLOCKS_PER_LAYER; half++) {

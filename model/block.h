@@ -27,6 +27,7 @@ enum { BLOCK_ATTENTION, BLOCK_FEED_FORWARD, BLOCKS_PER_LAYER };
 
 enum buffer_role {
     BUFFER_KEPT,     /* [T, columns] written by forward, read by output and backward: one per layer while training */
+    BUFFER_SEEN,     /* the same, one per layer in every kind of pass: others read it after the pass */
     BUFFER_SCRATCH,  /* [T, columns] one for all layers */
     BUFFER_GRADIENT, /* [T, columns] of training, one for all layers */
     BUFFER_PAGES,    /* [pages, OPS_PAGE, columns] what attention keeps of positions: one per layer while decoding */
@@ -44,7 +45,7 @@ struct buffer {
     int more;        /* elements besides those of the tokens */
 };
 
-#define BLOCK_MAX_BUFFERS 16
+#define BLOCK_MAX_BUFFERS 24
 #define BLOCK_MAX_WEIGHTS 16
 
 /* ---- calls ---- */
@@ -58,6 +59,7 @@ struct pass {
     const struct span *spans;       /* rows that look at the pages */
     int n_contexts;                 /* backward only: */
     const struct context *contexts; /* the sequences of the batch */
+    bool forced;                    /* the experts of each row are in the buffers already, and not chosen again */
 };
 
 /* One call of a block. */
@@ -90,6 +92,13 @@ struct block {
     void (*copy_page)(const struct model *model, void *const *pages, int32_t from, int32_t to, int n);
 };
 
-extern const struct block block_gqa, block_mla, block_mlp;
+extern const struct block block_gqa, block_mla, block_mlp, block_moe;
+
+/* Of a layer with experts, on the device: which a row went to, ascending, and the router's logits. */
+struct routes {
+    int32_t *experts;    /* [T, k] */
+    const float *logits; /* [T, E] */
+};
+struct routes block_moe_routes(void *const *buffers);
 
 #endif

@@ -31,7 +31,7 @@ static size_t page_bytes(const struct buffer *row, const struct device *device)
 static void make_label(const struct buffers *b, const struct buffer *row, char label[64])
 {
     static const char *const roles[] = {
-        [BUFFER_KEPT] = "kept", [BUFFER_SCRATCH] = "training", [BUFFER_GRADIENT] = "gradient"};
+        [BUFFER_KEPT] = "kept", [BUFFER_SEEN] = "kept", [BUFFER_SCRATCH] = "training", [BUFFER_GRADIENT] = "gradient"};
     if (row->role == BUFFER_PAGES) {
         snprintf(label, 64, b->kind == PASS_DECODE ? "%s cache" : "training: %s pages", row->label);
     } else {
@@ -57,7 +57,8 @@ static void add_row(struct buffers *b, const struct model *model, const struct b
     size_t bytes = pages ? (size_t)b->n_pages * page_bytes(row, model->device)
                          : (size_t)b->max_rows * row_bytes(row, model->device) +
                                (size_t)row->more * item_bytes(row, model->device);
-    size_t step = row->role == BUFFER_KEPT && b->kind == PASS_TRAIN ? bytes : 0; /* from a layer to the next */
+    bool kept = row->role == BUFFER_SEEN || (row->role == BUFFER_KEPT && b->kind == PASS_TRAIN);
+    size_t step = kept ? bytes : 0; /* from a layer to the next */
     int n_layers = 0;
     for (int layer = 0; layer < model->config.n_layers; layer++) {
         n_layers += model_block(&model->config, layer, half) == block;

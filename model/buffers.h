@@ -2,6 +2,7 @@
  *
  *   role              decoding, in DEVICE_ROLLOUT      training, in DEVICE_TRAINING
  *   BUFFER_KEPT       one                              one slice with room for every layer; recomputing: for one
+ *   BUFFER_SEEN       one per layer                    one per layer
  *   BUFFER_SCRATCH    one                              one
  *   BUFFER_GRADIENT   none                             one
  *   BUFFER_PAGES      one per layer                    one

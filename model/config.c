@@ -19,6 +19,15 @@ bool model_layer_is_dense(const struct model_config *config, int layer)
     return config->moe.router.E == 0 || (config->moe.is_dense[layer / 64] >> layer % 64 & 1);
 }
 
+int model_expert_layers(const struct model_config *config)
+{
+    int n = 0;
+    for (int layer = 0; layer < config->n_layers; layer++) {
+        n += !model_layer_is_dense(config, layer);
+    }
+    return n;
+}
+
 const struct block *model_block(const struct model_config *config, int layer, int half)
 {
     BUG_ON(layer < 0 || layer >= config->n_layers);

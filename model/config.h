@@ -1,6 +1,6 @@
 /* model/config.h - the shape of a decoder, read from a Hugging Face config.json.
  *
- * Families (model/family.c): qwen2 (Qwen2, 2.5 and R1-Distill-Qwen), qwen3, llama (Llama 3.x, SmolLM2). Both spellings of newer files are
+ * Families (model/family.c): qwen2 (Qwen2, 2.5 and R1-Distill-Qwen), qwen3, llama (Llama 3.x, SmolLM2), qwen2_moe and qwen3_moe. Both spellings of newer files are
  * understood: torch_dtype / dtype, rope_theta + rope_scaling / rope_parameters, and both at once as transformers 5 understands
  * them. What cannot be computed is refused by name (sliding window in use, another activation, an unknown rope type), never ignored.
  *
@@ -28,7 +28,7 @@ struct rope_config {
     double mscale, mscale_all_dim;                 /* yarn, 0: absent */
 };
 
-enum { MODEL_MOST_ENDS = 4096, MODEL_MOST_LAYERS = 4096 };
+enum { MODEL_MOST_ENDS = 4096, MODEL_MOST_LAYERS = 4096, MODEL_MOST_BYTE_EXPERTS = 256 };
 
 /* A mixture of experts in the feed-forward half of layers. */
 struct moe_config {
@@ -78,6 +78,7 @@ void moe_config_to_json(const struct model_config *config, json_t *document);
 double config_shortest(float x);
 /* Whether a layer of a family with experts has an MLP instead. */
 bool model_layer_is_dense(const struct model_config *config, int layer);
+int model_expert_layers(const struct model_config *config); /* how many layers have experts */
 /* Which block a layer has; half: BLOCK_ATTENTION or BLOCK_FEED_FORWARD. */
 const struct block *model_block(const struct model_config *config, int layer, int half);
 /* Whether no earlier layer has that block. */

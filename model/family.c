@@ -29,6 +29,14 @@ static const struct tensor_names llama_names = {
             [TENSOR_GATE] = {"mlp.gate_proj.weight", "ffn_gate.weight"},
             [TENSOR_UP] = {"mlp.up_proj.weight", "ffn_up.weight"},
             [TENSOR_DOWN] = {"mlp.down_proj.weight", "ffn_down.weight"},
+            [TENSOR_ROUTER] = {"mlp.gate.weight", "ffn_gate_inp.weight"},
+            [TENSOR_EXPERT_GATE] = {"mlp.experts.#.gate_proj.weight", "ffn_gate_exps.weight"},
+            [TENSOR_EXPERT_UP] = {"mlp.experts.#.up_proj.weight", "ffn_up_exps.weight"},
+            [TENSOR_EXPERT_DOWN] = {"mlp.experts.#.down_proj.weight", "ffn_down_exps.weight"},
+            [TENSOR_SHARED_GATE] = {"mlp.shared_expert.gate_proj.weight", "ffn_gate_shexp.weight"},
+            [TENSOR_SHARED_UP] = {"mlp.shared_expert.up_proj.weight", "ffn_up_shexp.weight"},
+            [TENSOR_SHARED_DOWN] = {"mlp.shared_expert.down_proj.weight", "ffn_down_shexp.weight"},
+            [TENSOR_SHARED_WEIGHT] = {"mlp.shared_expert_gate.weight", "ffn_gate_inp_shexp.weight"},
         },
 };
 
@@ -66,26 +74,33 @@ static const struct tensor_names deepseek_names = {
 enum {
     QKV_BIAS = 1 << TENSOR_Q_BIAS | 1 << TENSOR_K_BIAS | 1 << TENSOR_V_BIAS,
     QK_NORM = 1 << TENSOR_Q_NORM | 1 << TENSOR_K_NORM,
+    EXPERTS = 1 << TENSOR_ROUTER | 1 << TENSOR_EXPERT_GATE | 1 << TENSOR_EXPERT_UP | 1 << TENSOR_EXPERT_DOWN,
+    SHARED_EXPERT =
+        1 << TENSOR_SHARED_GATE | 1 << TENSOR_SHARED_UP | 1 << TENSOR_SHARED_DOWN | 1 << TENSOR_SHARED_WEIGHT,
+    DENSE = EXPERTS | SHARED_EXPERT, /* what those without a mixture lack */
+    QWEN3_MOE = QKV_BIAS | SHARED_EXPERT,
 };
 
 const struct model_family model_families[] = {
-    {"qwen2", "Qwen2ForCausalLM", {&block_gqa, &block_mlp}, &llama_names, QK_NORM, false, NULL},
-    {"qwen3", "Qwen3ForCausalLM", {&block_gqa, &block_mlp}, &llama_names, QKV_BIAS, false, NULL},
-    {"llama", "LlamaForCausalLM", {&block_gqa, &block_mlp}, &llama_names, QKV_BIAS | QK_NORM, true, NULL},
+    {"qwen2", "Qwen2ForCausalLM", {&block_gqa, &block_mlp}, &llama_names, DENSE | QK_NORM, false, NULL},
+    {"qwen3", "Qwen3ForCausalLM", {&block_gqa, &block_mlp}, &llama_names, DENSE | QKV_BIAS, false, NULL},
+    {"llama", "LlamaForCausalLM", {&block_gqa, &block_mlp}, &llama_names, DENSE | QKV_BIAS | QK_NORM, true, NULL},
     {"deepseek_v2",
      "DeepseekV2ForCausalLM",
-     {&block_mla, &block_mlp},
+     {&block_mla, &block_moe},
      &deepseek_names,
      1 << TENSOR_ROUTER_BIAS,
      false,
      &moe_rules_deepseek_v2},
     {"deepseek_v3",
      "DeepseekV3ForCausalLM",
-     {&block_mla, &block_mlp},
+     {&block_mla, &block_moe},
      &deepseek_names,
      0,
      false,
      &moe_rules_deepseek_v3},
+    {"qwen2_moe", "Qwen2MoeForCausalLM", {&block_gqa, &block_moe}, &llama_names, QK_NORM, false, &moe_rules_qwen2},
+    {"qwen3_moe", "Qwen3MoeForCausalLM", {&block_gqa, &block_moe}, &llama_names, QWEN3_MOE, false, &moe_rules_qwen3},
 };
 const int n_model_families = sizeof model_families / sizeof *model_families;
 

@@ -73,9 +73,16 @@ void model_reserve_cached(struct model *model, int max_rows)
     buffers_init(&s->blocks, model, PASS_DECODE, max_rows, 0);
     for (int half = 0; half < BLOCKS_PER_LAYER; half++) {
         buffers_add(&s->blocks, model, half, BUFFER_KEPT);
+        buffers_add(&s->blocks, model, half, BUFFER_SEEN);
         buffers_add(&s->blocks, model, half, BUFFER_SCRATCH);
     }
     model->scratch = s;
+}
+
+void model_cached_experts(const struct model *model, int T, uint8_t *experts)
+{
+    BUG_ON(T > model->scratch->max_rows);
+    model_read_experts(model, &model->scratch->blocks, T, experts);
 }
 
 /* ---- the pass ---- */

@@ -72,6 +72,10 @@ void model_forward(struct model *model, const struct train_batch *batch, struct 
     lay_out(acts, batch);
     device_write(model->device, acts->tokens, batch->tokens, (size_t)T * sizeof *acts->tokens);
     device_write(model->device, acts->positions, batch->positions, (size_t)T * sizeof *acts->positions);
+    if (batch->experts) {
+        model_write_experts(model, &acts->blocks, T, batch->experts);
+    }
+    acts->pass.forced = batch->experts != NULL;
     model_embed(model, T, acts->tokens, acts->x);
     for (int layer = 0; layer < model->config.n_layers; layer++) {
         struct layer_io io = activations_layer(acts, model, layer);
@@ -81,6 +85,22 @@ void model_forward(struct model *model, const struct train_batch *batch, struct 
     acts->held = model->config.n_layers - 1;
     const void *last = activations_layer(acts, model, model->config.n_layers - 1).out;
     model_final_norm(model, T, last, acts->hidden);
+}
+
+void model_packed_experts(const struct model *model, const struct activations *acts, uint8_t *experts)
+{
+    model_read_experts(model, &acts->blocks, acts->pass.T, experts);
+}
+
+void model_packed_routes(const struct model *model, const struct activations *acts, int layer, int32_t *experts,
+                         float *logits)
+{
+    const struct router *router = &model->config.moe.router;
+    size_t T = (size_t)acts->pass.T;
+    BUG_ON(model_layer_is_dense(&model->config, layer));
+    struct routes routes = block_moe_routes(acts->blocks.layers[layer].at[BLOCK_FEED_FORWARD]);
+    device_read(model->device, experts, routes.experts, T * (size_t)router->k * sizeof *experts);
+    device_read(model->device, logits, routes.logits, T * (size_t)router->E * sizeof *logits);
 }
 
 void activations_gather_targets(struct activations *acts, const struct model *model, const struct train_batch *batch)

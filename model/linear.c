@@ -21,6 +21,21 @@ void linear_forward(const struct model *model, int T, int weight, int bias, cons
     });
 }
 
+void linear_forward_wide(const struct model *model, int T, int weight, const void *x, float *y)
+{
+    const struct param *w = &model->params.table[weight];
+    model->device->ops->matmul_wide(&(struct matmul_args){
+        .T = T,
+        .N = w->rows,
+        .K = w->cols,
+        .x = x,
+        .x_stride = w->cols,
+        .w = params_at(&model->params, weight),
+        .y = y,
+        .y_stride = w->rows,
+    });
+}
+
 struct norm norm_of_rows(const struct model *model, int weight)
 {
     int d = model->config.d;
@@ -66,7 +81,7 @@ void linear_weight_grad(const struct backward *b, int weight, int bias, const vo
     });
 }
 
-void linear_input_grad(const struct backward *b, int weight, const void *dy, void *dx)
+static void input_grad(const struct backward *b, int weight, const void *dy, void *dx, bool accumulate)
 {
     const struct param *w = &b->model->params.table[weight];
     b->model->device->ops->matmul_input_grad(&(struct matmul_input_grad_args){
@@ -78,7 +93,18 @@ void linear_input_grad(const struct backward *b, int weight, const void *dy, voi
         .w = params_at(&b->model->params, weight),
         .dx = dx,
         .dx_stride = w->cols,
+        .accumulate = accumulate,
     });
+}
+
+void linear_input_grad(const struct backward *b, int weight, const void *dy, void *dx)
+{
+    input_grad(b, weight, dy, dx, false);
+}
+
+void linear_input_grad_add(const struct backward *b, int weight, const void *dy, void *dx)
+{
+    input_grad(b, weight, dy, dx, true);
 }
 
 void norm_backward(const struct backward *b, const struct norm *norm, const void *x, const void *dy, void *dx,

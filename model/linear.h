@@ -22,6 +22,9 @@ static inline void *linear_element(const struct model *model, void *base, size_t
 void linear_forward(const struct model *model, int T, int weight, int bias, const void *x, const void *residual,
                     void *y);
 
+/* y in fp32 on every device. */
+void linear_forward_wide(const struct model *model, int T, int weight, const void *x, float *y);
+
 /* n_heads slices of `width` in each row, the rows of x `x_stride` apart and those of y `y_stride`. */
 struct norm {
     int weight, n_heads, width, x_stride, y_stride;
@@ -43,6 +46,8 @@ struct backward {
 void linear_weight_grad(const struct backward *b, int weight, int bias, const void *dy, const void *x);
 /* dx = the gradient of x, from dy. */
 void linear_input_grad(const struct backward *b, int weight, const void *dy, void *dx);
+/* dx += */
+void linear_input_grad_add(const struct backward *b, int weight, const void *dy, void *dx);
 /* dx (+)= the gradient through the norm, given its input x and dy; dx has rows as x, dy as y. Without `accumulate` and with rows
  * of one stride, dx may be dy. */
 void norm_backward(const struct backward *b, const struct norm *norm, const void *x, const void *dy, void *dx,

@@ -116,6 +116,9 @@ struct cached_batch {
 void model_reserve_cached(struct model *model, int max_rows); /* sizes the buffers once, in DEVICE_ROLLOUT */
 void model_release_cached(struct model *model);
 void model_forward_cached(struct model *model, const struct cached_batch *batch, struct kv_pool *pool, void *hidden);
+/* Which experts the T rows of the last pass went to: [T, layers with experts, k] on the host, ascending in each layer; for at most
+ * MODEL_MOST_BYTE_EXPERTS experts. */
+void model_cached_experts(const struct model *model, int T, uint8_t *experts);
 
 /* ---- training ---- */
 
@@ -129,6 +132,7 @@ struct train_batch {
     const struct context *contexts;
     int n_targets;
     const int32_t *target_rows, *targets; /* [n_targets] */
+    const uint8_t *experts; /* [T, layers with experts, k], ascending in each: taken without a choice; or NULL */
 };
 
 /* Memory of DEVICE_TRAINING for batches of at most max_tokens rows, max_targets targets and max_contexts sequences of at most
@@ -141,6 +145,10 @@ void activations_free(struct activations *acts, const struct model *model);
 /* Fills acts; then model_target_logprobs reads from it, and model_backward adds to params.grads, for weights that train. Both
  * may be called any number of times after one forward pass. */
 void model_forward(struct model *model, const struct train_batch *batch, struct activations *acts);
+/* As model_cached_experts, of model_forward; and of one layer, [T, k], with the router's logits [T, E]. */
+void model_packed_experts(const struct model *model, const struct activations *acts, uint8_t *experts);
+void model_packed_routes(const struct model *model, const struct activations *acts, int layer, int32_t *experts,
+                         float *logits);
 /* logprob, lse [n_targets], entropy [n_targets] or NULL; host. */
 void model_target_logprobs(struct model *model, const struct train_batch *batch, struct activations *acts,
                            float inv_temperature, float *logprob, float *lse, float *entropy);

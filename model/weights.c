@@ -9,7 +9,8 @@
 
 #define NAME_BYTES 96
 
-int weights_add(struct weights_plan *plan, int cols, enum param_init init, const struct weight_part *parts, int n)
+static int add(struct weights_plan *plan, int cols, enum param_dtype dtype, enum param_init init,
+               const struct weight_part *parts, int n)
 {
     BUG_ON(n < 1);
     for (int i = 0; i < n; i++) {
@@ -28,9 +29,23 @@ int weights_add(struct weights_plan *plan, int cols, enum param_init init, const
                                       .layer = plan->layer,
                                       .expert = parts[i].expert};
     }
-    int param = params_add(plan->params, plan->device, cols, PARAM_ELEMENT, init, list, n);
+    int param = params_add(plan->params, plan->device, cols, dtype, init, list, n);
     free(names);
     free(list);
+    return param;
+}
+
+int weights_add(struct weights_plan *plan, int cols, enum param_init init, const struct weight_part *parts, int n)
+{
+    return add(plan, cols, PARAM_ELEMENT, init, parts, n);
+}
+
+int weights_add_frozen(struct weights_plan *plan, const struct weight_part *part)
+{
+    int param = add(plan, 0, PARAM_FP32, PARAM_ZERO, part, 1);
+    if (param >= 0) {
+        plan->params->table[param].trains = false;
+    }
     return param;
 }
 

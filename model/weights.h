@@ -42,5 +42,7 @@ struct weight_part {
 
 /* Adds a parameter of n parts, in the device's element; -1 if the family has no such tensors. */
 int weights_add(struct weights_plan *plan, int cols, enum param_init init, const struct weight_part *parts, int n);
+/* A vector of zeros in fp32 that no gradient trains. */
+int weights_add_frozen(struct weights_plan *plan, const struct weight_part *part);
 
 #endif

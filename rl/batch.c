@@ -59,8 +59,8 @@ static void packer_flush(struct packer *p)
         return;
     }
     struct micro_batch *mb = &p->minibatch->micro_batches[p->minibatch->n_micro_batches++];
-    mb->batch = (struct train_batch){p->T,        p->tokens,    p->positions,   p->n_contexts,
-                                     p->contexts, p->n_targets, p->target_rows, p->targets};
+    mb->batch = (struct train_batch){p->T,         p->tokens,      p->positions, p->n_contexts, p->contexts,
+                                     p->n_targets, p->target_rows, p->targets,   NULL};
     mb->sample = p->sample;
     mb->index = p->index;
     p->tokens += p->T;

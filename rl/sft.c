@@ -19,7 +19,7 @@ static struct train_batch pack_texts(struct iteration *it, const struct dataset_
     int32_t *tokens = ARENA_NEW(&it->arena, int32_t, rows), *positions = ARENA_NEW(&it->arena, int32_t, rows);
     int32_t *target_rows = ARENA_NEW(&it->arena, int32_t, rows), *targets = ARENA_NEW(&it->arena, int32_t, rows);
     struct context *contexts = ARENA_NEW(&it->arena, struct context, n);
-    struct train_batch batch = {0, tokens, positions, 0, contexts, 0, target_rows, targets};
+    struct train_batch batch = {0, tokens, positions, 0, contexts, 0, target_rows, targets, NULL};
     for (int i = 0; i < n; i++) {
         int n_rows = texts[i].n_tokens - 1; /* the last token predicts nothing */
         contexts[batch.n_contexts++] = (struct context){.row = batch.T, .n_rows = n_rows};

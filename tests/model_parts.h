@@ -7,7 +7,16 @@
 #include "model/model.h"
 
 /* The first three are rows of model_families. */
-enum fixture_family { FAMILY_QWEN2, FAMILY_QWEN3, FAMILY_LLAMA, FAMILY_DEEPSEEK, FIXTURE_FAMILIES };
+enum fixture_family {
+    FAMILY_QWEN2,
+    FAMILY_QWEN3,
+    FAMILY_LLAMA,
+    FAMILY_QWEN2_MOE,
+    FAMILY_QWEN3_MOE,
+    FAMILY_DEEPSEEK,     /* its layers dense */
+    FAMILY_DEEPSEEK_MOE, /* with experts */
+    FIXTURE_FAMILIES
+};
 
 /* Part i of a model's parameters; offset and n: in arrays with the layout of the parameters. */
 struct part {

@@ -140,7 +140,7 @@ void ISA_NAME(route)(const struct route_args *a)
         float *weights = a->weights + (ptrdiff_t)t * k;
         make_scores(&a->router, a->logits + (ptrdiff_t)t * E, row.scores);
         if (a->forced) {
-            memcpy(experts, a->forced + (ptrdiff_t)t * k, (size_t)k * sizeof *experts);
+            memmove(experts, a->forced + (ptrdiff_t)t * k, (size_t)k * sizeof *experts);
         } else {
             choose(a, &row, experts);
         }

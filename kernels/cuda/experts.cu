@@ -220,8 +220,8 @@ __global__ void __launch_bounds__(COMBINE_THREADS) combine_kernel(struct combine
         float acc = 0;
         for (int j = 0; j < a.k; j++) {
             size_t pair = t * (size_t)a.k + (size_t)j;
-            acc = __fmaf_rn(a.weights ? a.weights[pair] : 1, to_float(((const bf16 *)a.x)[(size_t)a.places[pair] * d + i]),
-                            acc);
+            acc = __fmaf_rn(a.weights ? a.weights[pair] : 1,
+                            to_float(((const bf16 *)a.x)[(size_t)a.places[pair] * d + i]), acc);
         }
         if (a.shared) {
             acc = __fmaf_rn(a.gates ? a.gates[t] : 1, to_float(((const bf16 *)a.shared)[t * d + i]), acc);

@@ -120,7 +120,7 @@ template <bool FAST> static void launch_weights(const struct grouped *g)
 
 void cuda_grouped_matmul(const struct grouped_matmul_args *a)
 {
-    struct grouped g = {"grouped_matmul", a->E, a->N, a->K, a->n_places, a->offsets, (const bf16 *)a->x,
+    struct grouped g = {"grouped_matmul",   a->E, a->N, a->K, a->n_places, a->offsets, (const bf16 *)a->x,
                         (const bf16 *)a->w, a->y};
     run_rows(&g, false);
 }
@@ -128,14 +128,14 @@ void cuda_grouped_matmul(const struct grouped_matmul_args *a)
 void cuda_grouped_input_grad(const struct grouped_grad_args *a)
 {
     struct grouped g = {"grouped_input_grad", a->E, a->K, a->N, a->n_places, a->offsets, (const bf16 *)a->dy,
-                        (const bf16 *)a->w, a->dx};
+                        (const bf16 *)a->w,   a->dx};
     run_rows(&g, true);
 }
 
 void cuda_grouped_weight_grad(const struct grouped_grad_args *a)
 {
     struct grouped g = {"grouped_weight_grad", a->E, a->N, a->K, a->n_places, a->offsets, (const bf16 *)a->dy,
-                        (const bf16 *)a->x, a->dw};
+                        (const bf16 *)a->x,    a->dw};
     if (!a->dw || a->n_places == 0 || grouped_flow_weights(&g)) {
         return;
     }

@@ -26,7 +26,7 @@ struct grouped_ring {
 #if defined(__CUDA_ARCH_FEAT_SM90_ALL)
 
 static constexpr int MOST_ROWS = 1 << 30; /* of an expert */
-static constexpr int HALF = 64 * FLOW_K; /* elements of a box of 64 lines */
+static constexpr int HALF = 64 * FLOW_K;  /* elements of a box of 64 lines */
 
 struct experts_table {
     int first[MOST_EXPERTS + 1]; /* place of each expert's first row */
@@ -178,7 +178,8 @@ __device__ __forceinline__ uint64_t columns_descriptor(const bf16 *tile)
 template <int KIND>
 __device__ __forceinline__ void multiply_stage_of(struct flow_sums &s, const struct flow_stage *stage, int group)
 {
-    constexpr int AT = KIND == WEIGHTS, BT = KIND != FORWARD, LINES = 16 * 128 >> 4; /* 16 lines, as descriptors count */
+    constexpr int AT = KIND == WEIGHTS, BT = KIND != FORWARD,
+                  LINES = 16 * 128 >> 4; /* 16 lines, as descriptors count */
     const bf16 *half = stage->a + group * HALF;
     uint64_t a = AT ? columns_descriptor(half) : tile_descriptor(half),
              b = BT ? columns_descriptor(stage->b) : tile_descriptor(stage->b);
@@ -197,7 +198,8 @@ __device__ __forceinline__ void set_empty(struct flow_ring *ring, int at)
 }
 
 /* Lets the stages of a tile pass that has no rows for this warpgroup. */
-static __device__ __noinline__ void let_pass(const struct piece &piece, struct flow_ring *ring, struct flow_place &place)
+static __device__ __noinline__ void let_pass(const struct piece &piece, struct flow_ring *ring,
+                                             struct flow_place &place)
 {
     for (int k = 0; k < piece.depth; k += FLOW_K, flow_advance(place)) {
         barrier_wait(&ring->full[place.at], place.parity);

@@ -28,8 +28,7 @@ __device__ __forceinline__ int row_of()
     return (int)(blockIdx.x * (THREADS / LANES) + threadIdx.x / LANES);
 }
 
-template <int N> __device__ __forceinline__ struct spread<N> load_spread(const float *from, int n, float rest)
-{
+template <int N> __device__ __forceinline__ struct spread<N> load_spread(const float *from, int n, float rest) {
     struct spread<N> s;
 #pragma unroll
     for (int i = 0; i < N; i++) {
@@ -40,7 +39,8 @@ template <int N> __device__ __forceinline__ struct spread<N> load_spread(const f
 }
 
 /* Number `at` of all, in every lane. */
-template <int N> __device__ __forceinline__ float pick(const struct spread<N> &s, int at)
+template <int N>
+__device__ __forceinline__ float pick(const struct spread<N> &s, int at)
 {
     float x = 0;
 #pragma unroll
@@ -90,8 +90,7 @@ template <int N> __device__ __forceinline__ void softmax(struct spread<N> &s)
 }
 
 template <int N>
-__device__ __forceinline__ struct spread<N> scores_of(const struct router &r, const float *logits, int row)
-{
+__device__ __forceinline__ struct spread<N> scores_of(const struct router &r, const float *logits, int row) {
     struct spread<N> s = load_spread<N>(logits + (size_t)row * (size_t)r.E, r.E, -CUDART_INF_F);
     if (!r.sigmoid) {
         softmax(s);
@@ -108,7 +107,8 @@ __device__ __forceinline__ struct spread<N> scores_of(const struct router &r, co
 /* ---- the choice ---- */
 
 /* The largest of the numbers whose bit of `left` is set, the first of equal ones: its index, in every lane. */
-template <int N> __device__ __forceinline__ int largest(const struct spread<N> &s, uint32_t left)
+template <int N>
+__device__ __forceinline__ int largest(const struct spread<N> &s, uint32_t left)
 {
     uint32_t most = 0; /* of ordered bits; below those of every number */
     int at = LANES * N;
@@ -293,7 +293,8 @@ template <int N> __global__ void __launch_bounds__(THREADS) route_grad_kernel(st
     if (row >= a.T) {
         return;
     }
-    struct spread<N> s = scores_of<N>(r, a.logits, row), ds = {};
+    struct spread<N> s = scores_of<N>(r, a.logits, row), ds = {
+    };
     weights_grad(a, s, row, ds);
     if (a.dshares) {
         shares_grad(a, s, row, ds);

@@ -148,7 +148,7 @@ static void make_batch(struct step *s, struct arena *arena, int n, int prompt, i
     for (int i = 0; i < T; i++) {
         tokens[i] = (int32_t)rng_below(&rng, (uint32_t)s->model->config.V);
     }
-    s->batch = (struct train_batch){T, tokens, positions, c, contexts, n_targets, rows, targets};
+    s->batch = (struct train_batch){T, tokens, positions, c, contexts, n_targets, rows, targets, NULL};
     s->acts = activations_new(s->model, T, n_targets, c, prompt + completion, false);
     s->logprob = ARENA_NEW(arena, float, n_targets);
     s->lse = ARENA_NEW(arena, float, n_targets);

@@ -118,7 +118,7 @@ static struct packed pack(int most, int V)
             }
         }
     }
-    p.batch = (struct train_batch){row, p.tokens, p.positions, n_contexts, p.contexts, n_targets, p.rows, p.targets};
+    p.batch = (struct train_batch){row, p.tokens, p.positions, n_contexts, p.contexts, n_targets, p.rows, p.targets, NULL};
     return p;
 }
 

@@ -99,7 +99,7 @@ static inline void model_batch_make(struct model_batch *b, int i)
     b->d_logprob = elements(MODEL_ROWS, 0.01f, 7);
     b->d_entropy = elements(MODEL_ROWS, 0.001f, 8);
     b->batch = (struct train_batch){MODEL_ROWS,     b->tokens,  b->positions, MODEL_CONTEXTS,
-                                    model_contexts, MODEL_ROWS, b->rows,      b->targets};
+                                    model_contexts, MODEL_ROWS, b->rows,      b->targets, NULL};
 }
 
 static inline void model_batch_free(struct model_batch *b)

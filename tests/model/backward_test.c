@@ -117,6 +117,9 @@ static void the_loss_rises_along_each_gradient(void **state)
         for (int i = 0; i < model->params.n_parts; i++) {
             struct part part = part_of(model, i), *w = &part;
             double squares = 0, step = 2e-3, side[2];
+            if (!w->param->trains) {
+                continue;
+            }
             for (size_t k = w->offset; k < w->offset + w->n; k++) {
                 squares += (double)grads[k] * (double)grads[k];
             }
@@ -233,7 +236,7 @@ static void checkpointing_changes_no_bit(void **state)
 {
     struct device *device = *state;
     for (int i = 0; i < 2 * FIXTURE_FAMILIES; i++) {
-        enum fixture_family family = (enum fixture_family)(FAMILY_QWEN2 + i % FIXTURE_FAMILIES);
+        enum fixture_family family = (enum fixture_family)(i % FIXTURE_FAMILIES);
         struct arena arena = ARENA_INIT;
         struct model *model = fixture_model_of(i < FIXTURE_FAMILIES ? 1 : 3, family, device);
         struct packed p = long_batch(&arena);

@@ -42,10 +42,9 @@ static inline int fixture_close(void **state)
 
 /* ---- models ---- */
 
-/* Latent attention, its layers dense. */
+/* Latent attention. */
 static inline void fixture_make_latent(struct model_config *config)
 {
-    config->family = model_family_find(STR("deepseek_v3"));
     config->J = config->H;
     config->D = 16;
     config->mla = (struct mla_config){.q_rank = 32,
@@ -55,6 +54,32 @@ static inline void fixture_make_latent(struct model_config *config)
                                       .v = 32,
                                       .interleaved = true,
                                       .softmax_scale = 0.2f};
+}
+
+/* The second of the three layers that a test may want has an MLP. */
+static inline void fixture_add_experts(struct model_config *config, enum fixture_family family)
+{
+    bool shared = family != FAMILY_QWEN3_MOE, gated = family == FAMILY_QWEN2_MOE, deepseek = !gated && shared;
+    struct router router = {.E = gated ? 5 : 6, .k = gated ? 3 : 2, .normalised = !gated, .scale = 1, .n_groups = 1};
+    router.top_groups = router.group_best = 1;
+    if (deepseek) {
+        router = (struct router){.E = 8,
+                                 .k = 3,
+                                 .sigmoid = true,
+                                 .normalised = true,
+                                 .scale = 2.5f,
+                                 .epsilon = 1e-20f,
+                                 .n_groups = 4,
+                                 .top_groups = 2,
+                                 .group_best = 2};
+    }
+    config->d = 48;
+    config->moe = (struct moe_config){.router = router,
+                                      .has_bias = deepseek,
+                                      .F = 32,
+                                      .shared_F = shared ? 64 : 0,
+                                      .shared_gated = gated,
+                                      .is_dense = {2}};
 }
 
 static inline struct model_config fixture_config(enum fixture_family family)
@@ -69,13 +94,23 @@ static inline struct model_config fixture_config(enum fixture_family family)
         .D = 16,
         .V = 203,
         .norm_eps = 1e-6f,
-        .tied = family != FAMILY_QWEN3 && family != FAMILY_DEEPSEEK,
+        .tied = family != FAMILY_QWEN3 && family != FAMILY_QWEN3_MOE && family < FAMILY_DEEPSEEK,
         .rope = {.type = ROPE_DEFAULT, .theta = 10000},
         .max_positions = 512,
         .bos_id = -1,
     };
-    if (family == FAMILY_DEEPSEEK) {
+    static const char *const names[] = {[FAMILY_QWEN2_MOE] = "qwen2_moe",
+                                        [FAMILY_QWEN3_MOE] = "qwen3_moe",
+                                        [FAMILY_DEEPSEEK] = "deepseek_v3",
+                                        [FAMILY_DEEPSEEK_MOE] = "deepseek_v3"};
+    if (family >= FAMILY_QWEN2_MOE) {
+        config.family = model_family_find(str_of(names[family]));
+    }
+    if (family >= FAMILY_DEEPSEEK) {
         fixture_make_latent(&config);
+    }
+    if (family >= FAMILY_QWEN2_MOE && family != FAMILY_DEEPSEEK) {
+        fixture_add_experts(&config, family);
     }
     return config;
 }
@@ -173,7 +208,7 @@ static inline struct packed fixture_pack(const struct sequences *s, struct arena
             positions[T] = k;
         }
     }
-    p.batch = (struct train_batch){T, tokens, positions, s->n, contexts, n, rows, targets};
+    p.batch = (struct train_batch){T, tokens, positions, s->n, contexts, n, rows, targets, NULL};
     return p;
 }
 
@@ -440,8 +475,9 @@ static inline struct golden fixture_golden(const char *name, struct arena *arena
     return golden;
 }
 
-static const char *const fixture_golden_names[] = {"qwen2",        "qwen3",      "llama-tied", "llama3",
-                                                   "llama-linear", "qwen2-yarn", "mla",        "mla-direct"};
-#define FIXTURE_GOLDENS 8
+static const char *const fixture_golden_names[] = {
+    "qwen2", "qwen3", "llama-tied", "llama3", "llama-linear", "qwen2-yarn", "mla", "mla-direct",
+    "qwen3-moe", "qwen3-moe-dense", "qwen2-moe", "deepseek-v3", "deepseek-v2"};
+#define FIXTURE_GOLDENS 13
 
 #endif
