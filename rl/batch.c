@@ -5,7 +5,7 @@
 #include "rl/batch.h"
 
 #include "kernels/rng.h"
-#include "rl/shards.h"
+#include "rl/grad_shards.h"
 
 static bool batch_masks(const struct batch_options *options, const struct sample *sample)
 {
@@ -76,7 +76,7 @@ static void packer_flush(struct packer *p)
 /* Closes shards up to the one that the next n completion tokens belong to. */
 static bool packer_shard(struct packer *p, int n)
 {
-    int shard = shards_of(batch_shards(p->options), p->n_packed, n, p->total);
+    int shard = grad_shards_of(batch_shards(p->options), p->n_packed, n, p->total);
     bool next = shard > p->shard;
     if (next) {
         packer_flush(p);

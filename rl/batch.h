@@ -6,7 +6,7 @@
  *     row      0 1 2 3 | 4 5 6 7 | 8 9 ...      rows 0-3: prompt; 4-7: completion A; 8-..: completion B
  *     position 0 1 2 3 | 4 5 6 7 | 4 5 ...      both continue the prompt's keys and values
  *
- * A minibatch is cut into n_shards shards of about as many tokens each (rl/shards.h); no micro-batch is of two shards.
+ * A minibatch is cut into n_shards shards of about as many tokens each (rl/grad_shards.h); no micro-batch is of two shards.
  *
  * The last row of a prompt predicts the first token of each completion; a completion's last token predicts nothing
  * and has no row. Samples without a gradient (advantage 0 and no KL or entropy term) are left out, but still count

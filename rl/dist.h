@@ -1,7 +1,7 @@
 /* rl/dist.h - the ranks of a run: processes that do the same, each with its own share of the prompts and of the gradient.
  *
  * Every rank has all of a rollout before the next stage begins, so that advantages, minibatches, denominators and metrics
- * are the same numbers on all ranks by construction; what is added up over ranks (rl/shards.h) is added in an order
+ * are the same numbers on all ranks by construction; what is added up over ranks (rl/grad_shards.h) is added in an order
  * that does not depend on their number. The first rank, 0, writes things down (rl/record.h).
  *
  * A run of one rank has no struct dist: each call here takes NULL, and is then the identity. With several ranks each

@@ -48,7 +48,7 @@ struct micro_batch {
 struct minibatch {
     struct micro_batch *micro_batches;
     int n_micro_batches;
-    int *shards;      /* [n_shards + 1]: shard s (rl/shards.h) has micro-batches shards[s] .. shards[s + 1] - 1 */
+    int *shards;      /* [n_shards + 1]: shard s (rl/grad_shards.h) has micro-batches shards[s] .. shards[s + 1] - 1 */
     int32_t *samples; /* [n_unmasked], whether they have a gradient or not */
     int n_unmasked;
     int n_samples, n_groups;

@@ -20,8 +20,8 @@ void loss_init(struct loss *loss, const struct loss_options *o)
         .acts = activations_new(o->policy, o->max_tokens, o->max_targets, o->max_contexts, o->max_length,
                                 o->recipe->run.gradient_checkpointing),
     };
-    shards_init(&loss->shards, o->policy, max_int(o->n_shards, max_int(o->n_ranks, 1)), o->rank, max_int(o->n_ranks, 1),
-                o->dist);
+    grad_shards_init(&loss->shards, o->policy, max_int(o->n_shards, max_int(o->n_ranks, 1)), o->rank,
+                     max_int(o->n_ranks, 1), o->dist);
     float **arrays[] = {&loss->logprob,   &loss->old,       &loss->lse,           &loss->entropy,  &loss->ref,
                         &loss->d_logprob, &loss->d_entropy, &loss->other_logprob, &loss->other_lse};
     for (size_t i = 0; i < sizeof arrays / sizeof *arrays; i++) {
@@ -34,7 +34,7 @@ void loss_release(struct loss *loss)
 {
     if (loss->acts) {
         activations_free(loss->acts, loss->options.policy);
-        shards_release(&loss->shards);
+        grad_shards_release(&loss->shards);
     }
     float *arrays[] = {loss->logprob,   loss->old,       loss->lse,           loss->entropy,  loss->ref,
                        loss->d_logprob, loss->d_entropy, loss->other_logprob, loss->other_lse};
@@ -85,7 +85,7 @@ static void count_bits(struct loss *loss, const struct micro_batch *mb, struct l
 /* Those that this rank's micro-batches have under the present weights, which the rollout's are not. */
 static void compute_entropies(struct loss *loss, const struct minibatch *minibatch, struct strbuf *out)
 {
-    const struct shards *shards = &loss->shards;
+    const struct grad_shards *shards = &loss->shards;
     for (int i = minibatch->shards[shards->first]; i < minibatch->shards[shards->first + shards->n_own]; i++) {
         const struct train_batch *batch = &minibatch->micro_batches[i].batch;
         model_forward(loss->options.policy, batch, loss->acts);
@@ -212,7 +212,7 @@ static enum err shard_backward(struct loss *loss, const struct objective *object
         TRY(dist_check(loss->options.dist));
         micro_batch_backward(loss, objective, &minibatch->micro_batches[k], on_policy, on_policy && k == first, stats);
     }
-    shards_add(&loss->shards, i);
+    grad_shards_add(&loss->shards, i);
     return ERR_NONE;
 }
 
@@ -220,12 +220,12 @@ static enum err shard_backward(struct loss *loss, const struct objective *object
 static enum err all_backward(struct loss *loss, const struct objective *objective, bool on_policy,
                              struct loss_stats *each)
 {
-    struct shards *shards = &loss->shards;
+    struct grad_shards *shards = &loss->shards;
     for (int i = 0; i < shards->n_own; i++) {
         TRY(shard_backward(loss, objective, i, on_policy, &each[shards->first + i]));
     }
-    TRY(shards_gather(shards, each, sizeof *each));
-    return shards_sum(shards);
+    TRY(grad_shards_gather(shards, each, sizeof *each));
+    return grad_shards_sum(shards);
 }
 
 enum err loss_backward(struct loss *loss, const struct iteration *it, const struct minibatch *minibatch, bool on_policy,
@@ -279,20 +279,20 @@ double loss_backward_likelihood(struct loss *loss, const struct train_batch *bat
 
 enum err loss_backward_shards(struct loss *loss, loss_add_shard *add, void *context, double *sum)
 {
-    struct shards *shards = &loss->shards;
-    double sums[SHARDS_MAX];
+    struct grad_shards *shards = &loss->shards;
+    double sums[GRAD_SHARDS_MAX];
     for (int i = 0; i < shards->n_own; i++) {
         TRY(dist_check(loss->options.dist));
         optim_zero_grads(loss->options.policy);
         sums[shards->first + i] = add(context, shards->first + i);
-        shards_add(shards, i);
+        grad_shards_add(shards, i);
     }
-    TRY(shards_gather(shards, sums, sizeof *sums));
+    TRY(grad_shards_gather(shards, sums, sizeof *sums));
     for (int distance = 1; distance < shards->n; distance *= 2) {
         for (int i = 0; i + distance < shards->n; i += 2 * distance) {
             sums[i] += sums[i + distance];
         }
     }
     *sum = sums[0];
-    return shards_sum(shards);
+    return grad_shards_sum(shards);
 }

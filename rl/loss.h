@@ -10,14 +10,14 @@
 #define RL_LOSS_H
 
 #include "rl/objective.h"
-#include "rl/shards.h"
+#include "rl/grad_shards.h"
 
 struct loss_options {
     const struct recipe *recipe;               /* as long as the loss */
     struct model *policy, *reference;          /* reference NULL when beta is 0 */
     int max_tokens, max_targets, max_contexts; /* rows, targets and contexts of a micro-batch at most */
     int max_length;                            /* positions */
-    int n_shards, rank, n_ranks; /* rl/shards.h; 0: one of one, and n_shards that of struct batch_options */
+    int n_shards, rank, n_ranks; /* rl/grad_shards.h; 0: one of one, and n_shards that of struct batch_options */
     struct dist *dist;
 };
 
@@ -25,7 +25,7 @@ struct loss {
     struct loss_options options;
     double temperature;
     struct activations *acts;
-    struct shards shards;
+    struct grad_shards shards;
     /* host, one per target of a micro-batch */
     float *logprob, *old, *lse, *entropy, *ref, *d_logprob, *d_entropy;
     float *other_logprob, *other_lse; /* scratch: what is computed to be compared, or not used */

@@ -103,7 +103,7 @@ static enum err next_texts(struct train *t, struct sft_batch *b)
     }
     for (int i = 0; i < b->n; i++) {
         int64_t own = learnt_tokens(&b->texts[i]);
-        b->shard[i] = shards_of(t->loss.shards.n, before, own, (int64_t)b->n_learnt);
+        b->shard[i] = grad_shards_of(t->loss.shards.n, before, own, (int64_t)b->n_learnt);
         before += own;
     }
     return ERR_NONE;

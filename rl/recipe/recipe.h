@@ -140,7 +140,7 @@ struct run_recipe {
     double num_train_epochs;
     int texts_per_step; /* sft */
     int tokens_per_micro_batch;
-    int gradient_shards; /* rl/shards.h; 0: as many as there are ranks, until the run begins */
+    int gradient_shards; /* rl/grad_shards.h; 0: as many as there are ranks, until the run begins */
     int n_ranks;         /* no key: of this start, set by dist_open; 0: one */
     bool gradient_checkpointing;
     enum bits_check bits_check;

@@ -1,7 +1,7 @@
-/* rl/shards.c - the tree: a binary counter of partial sums in this rank, and one sum over ranks above it.
+/* rl/grad_shards.c - the tree: a binary counter of partial sums in this rank, and one sum over ranks above it.
  *
  * SPDX-License-Identifier: Apache-2.0 */
-#include "rl/shards.h"
+#include "rl/grad_shards.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -10,10 +10,10 @@
 
 #define STAGED_FLOATS ((size_t)1 << 22)
 
-void shards_init(struct shards *s, struct model *model, int n, int rank, int n_ranks, struct dist *dist)
+void grad_shards_init(struct grad_shards *s, struct model *model, int n, int rank, int n_ranks, struct dist *dist)
 {
-    BUG_ON(n < n_ranks || n % n_ranks != 0 || n > SHARDS_MAX);
-    *s = (struct shards){.n = n, .first = n / n_ranks * rank, .n_own = n / n_ranks, .model = model, .dist = dist};
+    BUG_ON(n < n_ranks || n % n_ranks != 0 || n > GRAD_SHARDS_MAX);
+    *s = (struct grad_shards){.n = n, .first = n / n_ranks * rank, .n_own = n / n_ranks, .model = model, .dist = dist};
     while (1 << s->n_partial < s->n_own) {
         s->partial[s->n_partial++] = device_alloc_in(model->device, DEVICE_TRAINING, model->params.n * sizeof(float),
                                                      "gradients: a partial sum");
@@ -23,16 +23,16 @@ void shards_init(struct shards *s, struct model *model, int n, int rank, int n_r
     }
 }
 
-void shards_release(struct shards *s)
+void grad_shards_release(struct grad_shards *s)
 {
     for (int i = 0; i < s->n_partial; i++) {
         device_free(s->model->device, s->partial[i]);
     }
     free(s->staged);
-    *s = (struct shards){0};
+    *s = (struct grad_shards){0};
 }
 
-void shards_add(struct shards *s, int i)
+void grad_shards_add(struct grad_shards *s, int i)
 {
     const struct params *params = &s->model->params;
     int level = 0;
@@ -44,7 +44,7 @@ void shards_add(struct shards *s, int i)
     }
 }
 
-enum err shards_sum(struct shards *s)
+enum err grad_shards_sum(struct grad_shards *s)
 {
     struct device *device = s->model->device;
     const struct params *params = &s->model->params;
@@ -57,7 +57,7 @@ enum err shards_sum(struct shards *s)
     return ERR_NONE;
 }
 
-enum err shards_gather(struct shards *s, void *all, size_t bytes)
+enum err grad_shards_gather(struct grad_shards *s, void *all, size_t bytes)
 {
     struct arena scratch = ARENA_INIT;
     size_t own = (size_t)s->n_own * bytes;

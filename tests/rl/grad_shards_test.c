@@ -1,7 +1,7 @@
-/* tests/rl/shards_test.c - the tree of one rank, compared with the tree written out.
+/* tests/rl/grad_shards_test.c - the tree of one rank, compared with the tree written out.
  *
  * SPDX-License-Identifier: Apache-2.0 */
-#include "rl/shards.h"
+#include "rl/grad_shards.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -33,23 +33,23 @@ static void one_rank_adds_a_tree(void **state)
     assert_int_equal(device_open(&device, "cpu"), ERR_NONE);
     for (int n = 1; n <= 64; n *= 2) {
         struct model model = {.device = device};
-        struct shards shards;
+        struct grad_shards shards;
         model.params.n = N;
         model.params.grads = device_alloc_in(device, DEVICE_TRAINING, N * sizeof(float), "gradients");
-        shards_init(&shards, &model, n, 0, 1, NULL);
+        grad_shards_init(&shards, &model, n, 0, 1, NULL);
         assert_int_equal(1 << shards.n_partial, n); /* log2 of the shards, and none for one */
         for (int i = 0; i < n; i++) {
             for (size_t k = 0; k < N; k++) {
                 model.params.grads[k] = leaf(i, k);
             }
-            shards_add(&shards, i);
+            grad_shards_add(&shards, i);
         }
-        assert_int_equal(shards_sum(&shards), ERR_NONE);
+        assert_int_equal(grad_shards_sum(&shards), ERR_NONE);
         for (size_t k = 0; k < N; k++) {
             float want = tree(0, n, k);
             assert_memory_equal(&model.params.grads[k], &want, sizeof want);
         }
-        shards_release(&shards);
+        grad_shards_release(&shards);
         device_free(device, model.params.grads);
     }
     device_close(device);
@@ -62,12 +62,12 @@ static void a_rank_holds_the_sums_of_its_own_shards_alone(void **state)
     assert_int_equal(device_open_planning(&device, "cpu", 0), ERR_NONE);
     for (int n_ranks = 1; n_ranks <= 8; n_ranks *= 2) {
         struct model model = {.device = device};
-        struct shards shards;
+        struct grad_shards shards;
         model.params.n = N;
-        shards_init(&shards, &model, 8, n_ranks - 1, n_ranks, NULL);
+        grad_shards_init(&shards, &model, 8, n_ranks - 1, n_ranks, NULL);
         assert_int_equal((1 << shards.n_partial) * n_ranks, 8);
         assert_int_equal(shards.first + shards.n_own, 8);
-        shards_release(&shards);
+        grad_shards_release(&shards);
     }
     device_close(device);
 }
@@ -78,13 +78,13 @@ static void pieces_are_cut_evenly(void **state)
     (void)state;
     for (int n = 1; n <= 16; n *= 2) {
         for (int i = 0; i < 32; i++) {
-            assert_int_equal(shards_of(n, i * 5, 5, 160), i * n / 32);
+            assert_int_equal(grad_shards_of(n, i * 5, 5, 160), i * n / 32);
         }
     }
-    assert_int_equal(shards_of(4, 0, 100, 100), 2);
-    assert_int_equal(shards_of(4, 99, 1, 100), 3);
-    assert_int_equal(shards_of(1, 0, 1, 1), 0);
-    assert_int_equal(shards_of(1024, (int64_t)1 << 40, 1, ((int64_t)1 << 40) + 1), 1023);
+    assert_int_equal(grad_shards_of(4, 0, 100, 100), 2);
+    assert_int_equal(grad_shards_of(4, 99, 1, 100), 3);
+    assert_int_equal(grad_shards_of(1, 0, 1, 1), 0);
+    assert_int_equal(grad_shards_of(1024, (int64_t)1 << 40, 1, ((int64_t)1 << 40) + 1), 1023);
 }
 
 int main(void)

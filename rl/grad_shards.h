@@ -1,4 +1,4 @@
-/* rl/shards.h - the sum of gradients has one shape, whatever the number of ranks.
+/* rl/grad_shards.h - the sum of gradients has one shape, whatever the number of ranks.
  *
  * A minibatch is cut into n shards by its content (rl/batch.h), n a power of two. The gradient of each is computed alone,
  * from zero, and shards are added in a binary tree, each + a rounding of fp32:
@@ -12,39 +12,39 @@
  *  01  23 45  67
  *
  * SPDX-License-Identifier: Apache-2.0 */
-#ifndef RL_SHARDS_H
-#define RL_SHARDS_H
+#ifndef RL_GRAD_SHARDS_H
+#define RL_GRAD_SHARDS_H
 
 #include "model/model.h"
 #include "rl/dist.h"
 
-#define SHARDS_MAX    1024
-#define SHARDS_LEVELS 10
+#define GRAD_SHARDS_MAX    1024
+#define GRAD_SHARDS_LEVELS 10
 
-struct shards {
+struct grad_shards {
     int n, first, n_own; /* this rank has shards first .. first + n_own - 1 */
     struct model *model; /* whose gradients they are */
     struct dist *dist;
-    float *partial[SHARDS_LEVELS]; /* device: [params.n] each, the sums of 1, 2, 4 ... shards */
+    float *partial[GRAD_SHARDS_LEVELS]; /* device: [params.n] each, the sums of 1, 2, 4 ... shards */
     int n_partial;
     float *staged; /* host: what travels at once; NULL for one rank */
 };
 
 /* Takes the partial sums of rank `rank` of n_ranks, for the phase DEVICE_TRAINING. */
-void shards_init(struct shards *shards, struct model *model, int n, int rank, int n_ranks, struct dist *dist);
-void shards_release(struct shards *shards);
+void grad_shards_init(struct grad_shards *shards, struct model *model, int n, int rank, int n_ranks, struct dist *dist);
+void grad_shards_release(struct grad_shards *shards);
 
 /* The gradient of this rank's i-th shard is in the model's gradients: it goes into the tree. After the last one the
  * gradients are the sum of this rank's shards. */
-void shards_add(struct shards *shards, int i);
+void grad_shards_add(struct grad_shards *shards, int i);
 /* The gradients become the sum of all shards, on every rank. */
-enum err shards_sum(struct shards *shards);
+enum err grad_shards_sum(struct grad_shards *shards);
 /* all: [n] items of `bytes`, of which this rank has filled its own; fills the others. */
-enum err shards_gather(struct shards *shards, void *all, size_t bytes);
+enum err grad_shards_gather(struct grad_shards *shards, void *all, size_t bytes);
 
 /* Which of n shards has a piece of `own` tokens that begins after `before` of the `total` tokens of a minibatch: that in
  * which its middle is. */
-static inline int shards_of(int n, int64_t before, int64_t own, int64_t total)
+static inline int grad_shards_of(int n, int64_t before, int64_t own, int64_t total)
 {
     BUG_ON(own <= 0 || before < 0 || before + own > total);
     return (int)((2 * before + own) * n / (2 * total));
