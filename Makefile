@@ -203,7 +203,7 @@ check: ## everything: layout, warnings of two compilers, lint, layers, tests pla
 	  $(patsubst %,$(BUILD)/tsan/%,$(TSAN_TESTS)) $(CHECK_SCRIPTS)
 FAULT_TESTS := $(patsubst tests/fault/%.c,$(OUT)/tests/fault/%,$(wildcard tests/fault/*.c))
 # a quick form of `make fault`, and what a person can get wrong
-FAULTS_SHORT := FAULTS=50 ROWS=200 RESUMES=4 PAGES=8 FILES=12 SIGNALS=10 LOCKS=2 LIMITS=6 EVERY=10
+FAULTS_SHORT := FAULTS=50 RANKS_FAULTS=4 ROWS=200 RESUMES=4 PAGES=8 FILES=12 SIGNALS=10 LOCKS=2 LIMITS=6 EVERY=10
 CHECK_SCRIPTS := $(FAULT_TESTS) tests/bad_input.sh tests/resume.sh
 TSAN_TESTS := $(patsubst %.c,%,$(wildcard tests/kernels/comm_test.c tests/reward/pool_test.c tests/reward/command_test.c tests/reward/http_test.c))
 
@@ -249,6 +249,7 @@ fault: $(FAULT_TESTS) ## kill runs FAULTS=500 times at random instants, damage t
 	@$(OUT)/tests/fault/damage
 	@$(OUT)/tests/fault/disturb
 	@$(OUT)/tests/fault/matrix
+	@$(OUT)/tests/fault/ranks
 resume-matrix: $(OUT)/tests/fault/matrix ## each key of the recipe changed at a resume: refused, said or silent (EVERY=8: each eighth key)
 	@$<
 

@@ -32,7 +32,6 @@ struct team {
     pid_t pids[TEAM_MAX];
     int codes[TEAM_MAX];    /* once they have ended; TEAM_HANGS */
     double ended[TEAM_MAX]; /* when */
-    volatile int64_t *step; /* shared memory: the last finished step of rank 0; NULL: nobody asks */
 };
 
 static void team_path(char path[256], const char *name, int rank, const char *end)
@@ -73,12 +72,13 @@ static void team_start_rank(struct team *team, int rank, int listener)
 {
     char log[256];
     fflush(NULL);
-    team->pids[rank] = fork();
-    if (team->pids[rank] != 0) {
-        return;
-    }
     team_path(log, team->name, rank, ".log");
     int fd = open(log, O_WRONLY | O_CREAT | O_TRUNC, 0666);
+    team->pids[rank] = fork();
+    if (team->pids[rank] != 0) {
+        close(fd);
+        return;
+    }
     dup2(fd, STDOUT_FILENO);
     dup2(fd, STDERR_FILENO);
     team_set("RANK", rank);
