@@ -466,6 +466,19 @@ static double seconds_given(void)
     return text && str_to_double(str_of(text), &seconds) && seconds > 0 && seconds < 1e6 ? seconds : MEET_SECONDS;
 }
 
+/* A name may be known only once the machine of rank 0 is up (Kubernetes). */
+static enum err find_first(struct net_address *first, const struct ranks *ranks, double until, bool (*stop)(void))
+{
+    enum err result;
+    while ((result = net_resolve(first, ranks->address, ranks->port)) != ERR_NONE && clock_seconds() < until) {
+        if (stop && stop()) {
+            return err_set(ERR_STOPPED, "stopped while it waited for the machine of rank 0");
+        }
+        poll(NULL, 0, 10 * LOOK_MS);
+    }
+    return result;
+}
+
 enum err meet(struct meeting *out, const struct ranks *ranks, const struct meet_card *card, bool (*stop)(void))
 {
     int n = ranks->n_ranks, listener = ranks->listener;
@@ -486,7 +499,7 @@ enum err meet(struct meeting *out, const struct ranks *ranks, const struct meet_
     }
     out->members[ranks->rank].pid = own.pid;
     memcpy(out->members[ranks->rank].host, own.host, sizeof own.host);
-    enum err result = net_resolve(&first, ranks->address, ranks->port);
+    enum err result = find_first(&first, ranks, until, stop);
     if (result == ERR_NONE && ranks->rank > 0) {
         result = meet_as_other(out, ranks, &own, &first, until, stop);
     } else if (result == ERR_NONE) {
