@@ -97,7 +97,7 @@ static enum err check_command(const struct cmd_args *args)
     if (names_config(cmd_positional(args, 0), config, sizeof config)) {
         return check_model(args, config, memory);
     }
-    TRY(cmd_open_training(&recipe, args));
+    TRY(cmd_open_training(&recipe, args, 0));
     struct strbuf changes = STRBUF_INIT;
     recipe_write_changes(&recipe, &changes);
     printf("keys that differ from their defaults:\n%s", changes.data ? changes.data : "");

@@ -14,6 +14,7 @@
 /* clang-format off */
 const struct command *const all_commands[] = {
     &command_train,
+    &command_launch,
     &command_eval,
     &command_generate,
     &command_chat,

@@ -42,9 +42,9 @@ static enum err open_recipe(struct recipe *recipe, const char *target)
     return ERR_NONE;
 }
 
-enum err cmd_open_training(struct recipe *recipe, const struct cmd_args *args)
+enum err cmd_open_training(struct recipe *recipe, const struct cmd_args *args, int i)
 {
-    TRY(open_recipe(recipe, cmd_positional(args, 0)));
+    TRY(open_recipe(recipe, cmd_positional(args, i)));
     enum err result = cmd_override_recipe(args, recipe);
     if (result == ERR_NONE) {
         result = recipe_finish(recipe);
@@ -67,7 +67,7 @@ static enum err train_command(const struct cmd_args *args)
 {
     struct recipe recipe;
     dist_quiet_others();
-    TRY(cmd_open_training(&recipe, args));
+    TRY(cmd_open_training(&recipe, args, 0));
     enum err result = train_run(&recipe, cmd_line(args));
     flush_curves();
     recipe_release(&recipe);
