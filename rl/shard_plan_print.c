@@ -87,6 +87,7 @@ void shard_plan_print(const struct shard_plan *plan, const struct gpu_kind *gpu,
     const struct recipe *r = plan->plan.made.recipe;
     const struct shard_setting *best = NULL;
     double memory = gpu->gib * GIB;
+    double best_rate = 0;
     int fewest = 0, n_settings = plan->plan.made.policy->config.moe.router.E > 0 ? SHARD_SETTINGS : 4;
     print_counts(plan, out);
     fprintf(out, "run         sequences of at most %d tokens, %d tokens per micro-batch%s\n\n",
@@ -98,8 +99,10 @@ void shard_plan_print(const struct shard_plan *plan, const struct gpu_kind *gpu,
         const struct shard_setting *s = &shard_settings[i];
         int smallest = shard_plan_smallest(plan, s, memory);
         print_row(plan, s, n_gpus > 0 ? n_gpus : smallest, memory, out);
-        if (smallest > 0 && (!best || smallest < fewest)) {
+        double rate = smallest > 0 ? shard_plan_sampling_rate(plan, s, smallest, gpu) : 0;
+        if (smallest > 0 && (!best || smallest < fewest || (smallest == fewest && rate > best_rate))) {
             best = s;
+            best_rate = rate;
             fewest = smallest;
         }
     }

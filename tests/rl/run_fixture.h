@@ -76,12 +76,27 @@ static inline void run_write_text(const char *folder, const char *name, const ch
     MUST(file_write_atomic(path, text, strlen(text)));
 }
 
-/* A Hugging Face folder of the tiny model, its weights drawn from the seed. */
-static inline void run_make_model(const char *folder, uint64_t seed)
+/* A Hugging Face folder of a model over the vocabulary above, its weights drawn from the seed. */
+static inline void run_save_model(const char *folder, const struct model_config *config, uint64_t seed)
 {
     struct device *device = NULL;
     struct model *model = NULL;
     struct strbuf tokenizer = STRBUF_INIT;
+    MUST(device_open(&device, "auto"));
+    MUST(model_new(&model, config, NULL, device, 0, seed));
+    MUST(file_make_folders(folder));
+    free(model->source);
+    model->source = mem_strdup("made by a test");
+    MUST(model_save(model, folder, "float32"));
+    model_close(model);
+    device_close(device);
+    run_tokenizer_json(&tokenizer);
+    run_write_text(folder, "tokenizer.json", tokenizer.data);
+    strbuf_release(&tokenizer);
+}
+
+static inline void run_make_model(const char *folder, uint64_t seed)
+{
     struct model_config config = {
         .family = &model_families[FAMILY_QWEN2],
         .n_layers = 2,
@@ -99,17 +114,7 @@ static inline void run_make_model(const char *folder, uint64_t seed)
         .eos_ids = {RUN_EOS},
         .n_eos = 1,
     };
-    MUST(device_open(&device, "auto"));
-    MUST(model_new(&model, &config, NULL, device, 0, seed));
-    MUST(file_make_folders(folder));
-    free(model->source);
-    model->source = mem_strdup("made by a test");
-    MUST(model_save(model, folder, "float32"));
-    model_close(model);
-    device_close(device);
-    run_tokenizer_json(&tokenizer);
-    run_write_text(folder, "tokenizer.json", tokenizer.data);
-    strbuf_release(&tokenizer);
+    run_save_model(folder, &config, seed);
 }
 
 /* ---- a run ---- */

@@ -106,6 +106,37 @@ static void supervised_training_takes_what_was_planned(void **state)
                     5);
 }
 
+/* With experts, a layer of an MLP among them, and with latent attention. */
+static void mixtures_take_what_was_planned(void **state)
+{
+    (void)state;
+    static const char *const configs[] = {
+        "{\"model_type\": \"qwen3_moe\", \"num_key_value_heads\": 1, \"head_dim\": 16, \"num_experts\": 4, "
+        "\"num_experts_per_tok\": 2, \"moe_intermediate_size\": 32, \"norm_topk_prob\": true, "
+        "\"mlp_only_layers\": [0]}",
+        "{\"model_type\": \"deepseek_v3\", \"n_routed_experts\": 8, \"num_experts_per_tok\": 2, \"n_group\": 2, "
+        "\"topk_group\": 1, \"moe_intermediate_size\": 16, \"n_shared_experts\": 1, \"first_k_dense_replace\": 1, "
+        "\"q_lora_rank\": null, \"kv_lora_rank\": 16, \"qk_nope_head_dim\": 16, \"qk_rope_head_dim\": 16, "
+        "\"v_head_dim\": 16}"};
+    for (int i = 0; i < 2; i++) {
+        char path[128], name[16];
+        struct model_config config;
+        json_t *document = json_pack("{s:i, s:i, s:i, s:i, s:i, s:i, s:i}", "num_hidden_layers", 2, "hidden_size", 32,
+                                     "intermediate_size", 48, "num_attention_heads", 2, "vocab_size", RUN_VOCABULARY,
+                                     "max_position_embeddings", 1024, "eos_token_id", RUN_EOS);
+        json_t *more = json_loads(configs[i], 0, NULL);
+        assert_int_equal(json_object_update(document, more), 0);
+        MUST(model_config_parse(&config, document, "config.json"));
+        snprintf(path, sizeof path, "%s/mixture", folder);
+        run_save_model(path, &config, 7);
+        snprintf(name, sizeof name, "mixture-%d", i);
+        run_and_compare(name, "model_name_or_path=mixture\nmax_steps=4\nbeta=0.01\n", 4);
+        MUST(file_remove_folder(path));
+        json_decref(more);
+        json_decref(document);
+    }
+}
+
 /* Whatever the recipe, opening it cuts exactly what was planned. */
 static void what_is_opened_is_what_was_planned(void **state)
 {
@@ -295,6 +326,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(two_hundred_steps_take_what_was_planned),
         cmocka_unit_test(supervised_training_takes_what_was_planned),
+        cmocka_unit_test(mixtures_take_what_was_planned),
         cmocka_unit_test(what_is_opened_is_what_was_planned),
         cmocka_unit_test(pages_fill_what_is_left),
         cmocka_unit_test(a_recipe_that_does_not_fit_is_refused_with_changes),
