@@ -1,4 +1,4 @@
-/* rl/cmd/convert.c - `strop convert`: a GGUF file or a checkpoint, written as a Hugging Face folder.
+/* rl/cmd/convert.c - `strop convert`: a GGUF file or a checkpoint, written as a Hugging Face folder, as it is or as a mixture.
  *
  * SPDX-License-Identifier: Apache-2.0 */
 #include <string.h>
@@ -8,11 +8,13 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "model/model.h"
+#include "model/upcycle.h"
 #include "rl/cmd/commands.h"
 #include "rl/run/runs.h"
 
-/* Under another name until it is whole: a folder of that name is never a part of a model. */
-static enum err convert_to(const struct model *model, const char *folder, const char *dtype)
+/* Under another name until it is whole: a folder of that name is never a part of a model. upcycle: NULL, or what becomes of it. */
+static enum err convert_to(const struct model *model, const struct upcycle *upcycle, const char *folder,
+                           const char *dtype)
 {
     char temporary[FILE_PATH_BYTES];
     int length = snprintf(temporary, sizeof temporary, "%s.tmp%ld", folder, (long)getpid());
@@ -20,7 +22,7 @@ static enum err convert_to(const struct model *model, const char *folder, const 
         return err_set(ERR_LIMIT, "path too long: %s", folder);
     }
     TRY(file_make_folders(temporary));
-    enum err result = model_save(model, temporary, dtype);
+    enum err result = upcycle ? upcycle_save(upcycle, model, temporary, dtype) : model_save(model, temporary, dtype);
     if (result == ERR_NONE) {
         result = file_sync(temporary);
     }
@@ -36,36 +38,50 @@ static enum err convert_to(const struct model *model, const char *folder, const 
     return result;
 }
 
-static void print_result(const struct model *model, const char *folder, const char *dtype, bool json)
+/* What was written, by its headers alone. */
+static enum err print_result(const char *folder, const char *dtype, bool json)
 {
+    struct device *device;
+    struct model *model = NULL;
+    struct model_config config;
     uint64_t parameters = 0;
-    for (int i = 0; i < model->params.n_params; i++) {
+    TRY(model_config_open(&config, folder));
+    TRY(device_open_planning(&device, "cpu", 0));
+    enum err result = model_plan(&model, &config, folder, device, 1, false);
+    for (int i = 0; result == ERR_NONE && i < model->params.n_params; i++) {
         const struct param *p = &model->params.table[i];
         parameters += (uint64_t)p->rows * (uint64_t)param_width(p);
     }
+    model_close(model);
+    device_close(device);
+    TRY(result);
     if (!json) {
-        printf("%s: %s, %llu parameters in %s\n", folder, model->config.family->name, (unsigned long long)parameters,
-               dtype);
-        return;
+        printf("%s: %s, %llu parameters in %s\n", folder, config.family->name, (unsigned long long)parameters, dtype);
+        return ERR_NONE;
     }
     struct strbuf line = STRBUF_INIT;
     strbuf_puts(&line, "{\"folder\": \"");
     strbuf_add_json(&line, str_of(folder));
-    strbuf_printf(&line, "\", \"model_type\": \"%s\", \"parameters\": %llu, \"dtype\": \"%s\"}",
-                  model->config.family->name, (unsigned long long)parameters, dtype);
+    strbuf_printf(&line, "\", \"model_type\": \"%s\", \"parameters\": %llu, \"dtype\": \"%s\"}", config.family->name,
+                  (unsigned long long)parameters, dtype);
     puts(line.data);
     strbuf_release(&line);
+    return ERR_NONE;
 }
 
 static enum err convert_model(const struct cmd_args *args, struct device *device, const char *from, const char *folder)
 {
-    const char *dtype = cmd_text(args, "dtype");
+    const char *dtype = cmd_text(args, "dtype"), *text = cmd_text(args, "upcycle");
+    struct upcycle upcycle;
     struct model *model;
     double start = clock_seconds();
+    if (text) {
+        TRY(upcycle_parse(&upcycle, text));
+    }
     TRY(model_open(&model, from, device, 1));
-    enum err result = convert_to(model, folder, dtype);
+    enum err result = convert_to(model, text ? &upcycle : NULL, folder, dtype);
     if (result == ERR_NONE) {
-        print_result(model, folder, dtype, cmd_flag(args, "json"));
+        result = print_result(folder, dtype, cmd_flag(args, "json"));
         log_info("done in %.1f s", clock_seconds() - start);
     }
     model_close(model);
@@ -106,17 +122,23 @@ static enum err convert_run(const struct cmd_args *args)
 
 static const struct cmd_option convert_options[] = {
     {"dtype", CMD_TEXT, "NAME", "bfloat16", "of the weights written: bfloat16, or float32, which loses nothing"},
+    {"upcycle", CMD_TEXT, "experts=N,top_k=K", NULL, "make a mixture of experts of a dense model (see above)"},
     {"json", CMD_FLAG, NULL, NULL, "print the result as a JSON object"},
     {0},
 };
 
 const struct command command_convert = {
     .name = "convert",
-    .arguments = "MODEL|RUN FOLDER [--dtype=bfloat16|float32]",
+    .arguments = "MODEL|RUN FOLDER [--dtype=bfloat16|float32] [--upcycle=experts=N,top_k=K]",
     .summary = "write a GGUF file or a checkpoint as a Hugging Face folder",
-    .details = "MODEL is a .gguf file or a folder with config.json and safetensors; of a RUN the newest checkpoint is\n"
-               "taken. FOLDER is made, with config.json,\n"
-               "the tokenizer's files and model.safetensors; other tools open it. Quantised weights are expanded.\n",
+    .details =
+        "MODEL is a .gguf file or a folder with config.json and safetensors; of a RUN the newest checkpoint is\n"
+        "taken. FOLDER is made, with config.json,\n"
+        "the tokenizer's files and model.safetensors; other tools open it. Quantised weights are expanded.\n\n"
+        "--upcycle=experts=8,top_k=2[,shared=1][,noise=S] copies the MLP of each layer into that many experts, with a\n"
+        "router drawn anew; at noise 0 the first logits are those of the dense model. qwen3 becomes qwen3_moe. qwen2\n"
+        "becomes qwen2_moe, whose models all have a shared expert: shared=1 makes it a copy as well, else it is zero.\n"
+        "noise=S adds normal numbers to each expert, S times the root mean square of its matrix.\n",
     .options = convert_options,
     .min_positional = 2,
     .max_positional = 2,
