@@ -88,6 +88,23 @@ CASES = {
         first_k_dense_replace=0, n_routed_experts=9, topk_method="group_limited_greedy", n_group=3, topk_group=2,
         num_experts_per_tok=2, n_shared_experts=1, moe_intermediate_size=32, routed_scaling_factor=2.0,
         rope_theta=10000.0)),
+    # pairs of the rotation half a head apart; the longest context of the published model
+    "deepseek-v3-halves": (DeepseekV3Config, DeepseekV3ForCausalLM, dict(
+        hidden_size=48, num_attention_heads=3, num_key_value_heads=3, intermediate_size=64, tie_word_embeddings=True,
+        q_lora_rank=None, kv_lora_rank=16, qk_nope_head_dim=32, qk_rope_head_dim=16, v_head_dim=16,
+        first_k_dense_replace=0, n_routed_experts=6, n_group=1, topk_group=1, num_experts_per_tok=2,
+        moe_intermediate_size=16, n_shared_experts=1, routed_scaling_factor=1.5, norm_topk_prob=False,
+        rope_interleave=False, rope_theta=10000.0,
+        rope_scaling=dict(rope_type="yarn", factor=40.0, original_max_position_embeddings=32, mscale=1.0,
+                          mscale_all_dim=1.0, beta_fast=32, beta_slow=1))),
+    # as V2-Lite: a greedy choice, direct queries
+    "deepseek-v2-greedy": (DeepseekV2Config, DeepseekV2ForCausalLM, dict(
+        hidden_size=48, num_attention_heads=2, num_key_value_heads=2, intermediate_size=64, num_hidden_layers=3,
+        tie_word_embeddings=False, q_lora_rank=None, kv_lora_rank=32, qk_nope_head_dim=16, qk_rope_head_dim=16,
+        v_head_dim=16, first_k_dense_replace=1, n_routed_experts=8, topk_method="greedy", num_experts_per_tok=3,
+        moe_intermediate_size=16, n_shared_experts=2, routed_scaling_factor=1.0, rope_theta=10000.0,
+        rope_scaling=dict(rope_type="yarn", factor=40.0, original_max_position_embeddings=32, mscale=0.707,
+                          mscale_all_dim=0.707, beta_fast=32, beta_slow=1))),
 }
 INV_TEMPERATURE = 1.25
 SAMPLES = 160  # entries of a large tensor

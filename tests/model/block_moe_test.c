@@ -9,8 +9,9 @@
 
 static void experts_are_those_of_transformers(void **state)
 {
-    static const char *const names[] = {"qwen3-moe", "qwen3-moe-dense", "qwen2-moe", "deepseek-v3", "deepseek-v2"};
-    for (int i = 0; i < 5; i++) {
+    static const char *const names[] = {"qwen3-moe",   "qwen3-moe-dense",    "qwen2-moe",         "deepseek-v3",
+                                        "deepseek-v2", "deepseek-v3-halves", "deepseek-v2-greedy"};
+    for (int i = 0; i < 7; i++) {
         struct arena arena = ARENA_INIT;
         struct model *model = fixture_golden_model(names[i], *state);
         struct golden golden = fixture_golden(names[i], &arena);

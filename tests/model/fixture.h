@@ -477,7 +477,8 @@ static inline struct golden fixture_golden(const char *name, struct arena *arena
 
 static const char *const fixture_golden_names[] = {
     "qwen2", "qwen3", "llama-tied", "llama3", "llama-linear", "qwen2-yarn", "mla", "mla-direct",
-    "qwen3-moe", "qwen3-moe-dense", "qwen2-moe", "deepseek-v3", "deepseek-v2"};
-#define FIXTURE_GOLDENS 13
+    "qwen3-moe", "qwen3-moe-dense", "qwen2-moe", "deepseek-v3", "deepseek-v2",
+    "deepseek-v3-halves", "deepseek-v2-greedy"};
+#define FIXTURE_GOLDENS 15
 
 #endif
