@@ -10,6 +10,8 @@ Writes gguf/
     llama3.gguf      models/llama3 in BF16, rows of q and k in the order of llama.cpp, rope_freqs.weight
     llama3-8.gguf    the same, but q and k of layer 0 in Q8_0
     llama3-8.bin     fp32: what gguf.quants makes of those q and k, in the order of the checkpoint, q first
+    qwen3-moe.gguf   models/qwen3-moe; experts of a layer are one tensor
+    deepseek-v3.gguf models/deepseek-v3; kv_b in two parts, keys transposed; gate and up of all experts of layer 1 are one tensor
     tokenizer.gguf   a byte-level BPE of 300 tokens, trained by the tokenizers package, and 2 of padding, as keys; no tensors
     tokenizer.ids    texts and their ids by the tokenizers package: int32 n_texts; each: int32 n_bytes, n_ids; bytes; ids
 
@@ -119,6 +121,95 @@ def write_model(folder, path, quantised=None):
         open(quantised, "wb").write(kept)
 
 
+ARCHITECTURES = {"qwen3_moe": "qwen3moe", "deepseek_v3": "deepseek2"}
+
+
+def add_mixture_keys(w, c):
+    w.add_context_length(c["max_position_embeddings"])
+    w.add_embedding_length(c["hidden_size"])
+    w.add_block_count(c["num_hidden_layers"])
+    w.add_feed_forward_length(c["intermediate_size"])
+    w.add_head_count(c["num_attention_heads"])
+    w.add_layer_norm_rms_eps(c["rms_norm_eps"])
+    w.add_rope_freq_base(c["rope_parameters"]["rope_theta"])
+    w.add_bos_token_id(c["bos_token_id"])
+    w.add_eos_token_id(c["eos_token_id"])
+    w.add_expert_used_count(c["num_experts_per_tok"])
+    w.add_expert_feed_forward_length(c["moe_intermediate_size"])
+    if c["model_type"] == "qwen3_moe":
+        w.add_expert_count(c.get("num_experts") or c["num_local_experts"])
+        w.add_head_count_kv(c["num_key_value_heads"])
+        w.add_key_length(c["head_dim"])
+        w.add_value_length(c["head_dim"])
+        return
+    w.add_expert_count(c["n_routed_experts"])
+    w.add_head_count_kv(1)
+    w.add_q_lora_rank(c["q_lora_rank"])
+    w.add_kv_lora_rank(c["kv_lora_rank"])
+    w.add_key_length(c["kv_lora_rank"] + c["qk_rope_head_dim"])
+    w.add_value_length(c["kv_lora_rank"])
+    w.add_key_length_mla(c["qk_nope_head_dim"] + c["qk_rope_head_dim"])
+    w.add_value_length_mla(c["v_head_dim"])
+    w.add_rope_dimension_count(c["qk_rope_head_dim"])
+    w.add_leading_dense_block_count(c["first_k_dense_replace"])
+    w.add_expert_shared_count(c["n_shared_experts"])
+    w.add_expert_weights_scale(c["routed_scaling_factor"])
+    w.add_expert_weights_norm(c["norm_topk_prob"])
+    w.add_expert_gating_func(gguf.ExpertGatingFuncType.SIGMOID)
+    w.add_expert_group_count(c["n_group"])
+    w.add_expert_group_used_count(c["topk_group"])
+
+
+def stack_experts(tensors):
+    """All experts of a layer as one tensor: mlp.experts.gate_proj.weight [E, F, d]."""
+    out, experts = {}, {}
+    for name, x in tensors.items():
+        if ".mlp.experts." in name:
+            layer, rest = name.split(".mlp.experts.")
+            number, kind = rest.split(".", 1)
+            experts.setdefault(f"{layer}.mlp.experts.{kind}", {})[int(number)] = x
+        else:
+            out[name] = x
+    for name, of in experts.items():
+        out[name] = np.stack([of[i] for i in range(len(of))])
+    return out
+
+
+def split_kv_b(tensors, c):
+    for name in [n for n in tensors if n.endswith("kv_b_proj.weight")]:
+        x = tensors.pop(name).reshape(c["num_attention_heads"], c["qk_nope_head_dim"] + c["v_head_dim"], -1)
+        tensors[name.replace("kv_b", "k_b")] = x[:, :c["qk_nope_head_dim"]].transpose(0, 2, 1)
+        tensors[name.replace("kv_b", "v_b")] = x[:, c["qk_nope_head_dim"]:]
+
+
+def write_mixture(folder, path):
+    config = json.load(open(os.path.join(folder, "config.json")))
+    arch = ARCHITECTURES[config["model_type"]]
+    names = gguf.get_tensor_name_map(gguf.MODEL_ARCH[arch.upper()], config["num_hidden_layers"])
+    w = gguf.GGUFWriter(path, arch)
+    add_mixture_keys(w, config)
+    with safe_open(os.path.join(folder, "model.safetensors"), "pt") as f:
+        tensors = stack_experts({name: f.get_tensor(name).float().numpy() for name in f.keys()})
+    if arch == "deepseek2":
+        split_kv_b(tensors, config)
+        experts = "model.layers.1.mlp.experts."
+        both = [tensors.pop(experts + kind + ".weight") for kind in ("gate_proj", "up_proj")]
+        tensors[experts + "gate_up_proj.weight"] = np.concatenate(both, axis=1)
+    for name, x in sorted(tensors.items()):
+        name = name.replace("e_score_correction_bias", "e_score_correction.bias")
+        to = names.get_name(name, try_suffixes=(".weight", ".bias"))
+        if to is None and name.endswith("experts.gate_up_proj.weight"):
+            to = f"blk.{name.split('.')[2]}.ffn_gate_up_exps.weight"
+        if x.ndim == 1 or "mlp.gate." in name:
+            w.add_tensor(to, x)
+        else:
+            w.add_tensor(to, gguf.quants.quantize(np.ascontiguousarray(x), Q.BF16), raw_dtype=Q.BF16)
+    w.write_header_to_file()
+    w.write_kv_data_to_file()
+    w.write_tensors_to_file()
+    w.close()
+
+
 def write_tokenizer(path, ids_path):
     t = Tokenizer(models.BPE())
     t.normalizer = normalizers.NFC()
@@ -167,6 +258,8 @@ def main():
     write_model(os.path.join(root, "models/qwen2"), os.path.join(out, "qwen2.gguf"))
     write_model(os.path.join(root, "models/llama3"), os.path.join(out, "llama3.gguf"))
     write_model(os.path.join(root, "models/llama3"), os.path.join(out, "llama3-8.gguf"), os.path.join(out, "llama3-8.bin"))
+    for name in ("qwen3-moe", "deepseek-v3"):
+        write_mixture(os.path.join(root, "models", name), os.path.join(out, name + ".gguf"))
     write_tokenizer(os.path.join(out, "tokenizer.gguf"), os.path.join(out, "tokenizer.ids"))
     print({k: os.path.getsize(os.path.join(out, k)) for k in sorted(os.listdir(out))})
 

@@ -231,12 +231,132 @@ static void scaling_is_read_as_by_llama_cpp(void **state)
     }
 }
 
+/* ---- experts and latent attention ---- */
+
+/* The keys of a deepseek2 that can be, but for those given, "name=value" (an integer; none: absent) with commas between. */
+static void put_deepseek(struct maker *m, const char *changes)
+{
+    static const struct {
+        const char *name;
+        int value; /* -1: absent */
+    } keys[] = {{"block_count", 2},
+                {"embedding_length", 16},
+                {"feed_forward_length", 16},
+                {"attention.head_count", 2},
+                {"attention.head_count_kv", 1},
+                {"context_length", 512},
+                {"expert_count", 8},
+                {"expert_used_count", 2},
+                {"expert_feed_forward_length", 16},
+                {"expert_shared_count", 2},
+                {"expert_gating_func", 1},
+                {"expert_weights_norm", -1},
+                {"expert_group_count", -1},
+                {"expert_group_used_count", -1},
+                {"leading_dense_block_count", 1},
+                {"attention.kv_lora_rank", 32},
+                {"attention.q_lora_rank", -1},
+                {"attention.key_length", 48},
+                {"attention.value_length", 32},
+                {"attention.key_length_mla", 40},
+                {"attention.value_length_mla", 24},
+                {"rope.dimension_count", 16}};
+    put_string(m, "general.architecture", "deepseek2");
+    put_float(m, "deepseek2.attention.layer_norm_rms_epsilon", 1e-6);
+    for (size_t i = 0; i < sizeof keys / sizeof *keys; i++) {
+        char name[64], change[64];
+        int value = keys[i].value;
+        snprintf(name, sizeof name, "deepseek2.%s", keys[i].name);
+        snprintf(change, sizeof change, ",%s=", keys[i].name);
+        const char *found = strstr(changes, change);
+        value = found ? (int)strtol(found + strlen(change), NULL, 10) : value;
+        if (value >= 0) {
+            put_int(m, name, (uint32_t)value);
+        }
+    }
+}
+
+static void keys_of_deepseek_are_those_of_its_config(void **state)
+{
+    (void)state;
+    struct maker m = {0};
+    struct model_config c;
+    put_deepseek(&m, "");
+    put_float(&m, "deepseek2.rope.scaling.factor", 40);
+    put_string(&m, "deepseek2.rope.scaling.type", "yarn");
+    put_int(&m, "deepseek2.rope.scaling.original_context_length", 4096);
+    put_float(&m, "deepseek2.rope.scaling.yarn_log_multiplier", 0.0707);
+    FIXTURE_ASSERT(read_config(&m, &c));
+    const struct router *r = &c.moe.router;
+    assert_string_equal(c.family->name, "deepseek_v2");
+    assert_true(r->E == 8 && r->k == 2 && !r->sigmoid && !r->normalised && r->n_groups == 1 && c.moe.F == 16);
+    assert_true(c.moe.shared_F == 32 && model_layer_is_dense(&c, 0) && !model_layer_is_dense(&c, 1));
+    assert_true(c.mla.q_rank == 0 && c.mla.kv_rank == 32 && c.mla.nope == 24 && c.mla.rope == 16 && c.mla.v == 24);
+    assert_true(c.rope.type == ROPE_YARN && fabs(c.rope.mscale_all_dim - 0.707) < 1e-6 && c.J == c.H);
+    double m_all = 0.0707 * log(40) + 1;
+    assert_true(fabs((double)c.mla.softmax_scale - m_all * m_all / sqrt(40)) < 1e-6);
+
+    m = (struct maker){0};
+    put_deepseek(&m, ",expert_gating_func=2,expert_weights_norm=1,expert_group_count=4,expert_group_used_count=2,"
+                     "attention.q_lora_rank=16,");
+    put_float(&m, "deepseek2.expert_weights_scale", 2.5);
+    FIXTURE_ASSERT(read_config(&m, &c));
+    assert_string_equal(c.family->name, "deepseek_v3");
+    assert_true(r->sigmoid && r->normalised && r->n_groups == 4 && r->top_groups == 2 && r->group_best == 2);
+    assert_true(fabs((double)r->scale - 2.5) < 1e-9 && c.mla.q_rank == 16 && c.moe.has_bias);
+
+    m = (struct maker){0};
+    put_deepseek(&m, ",expert_group_count=4,expert_group_used_count=2,"); /* V2: limited by groups, of one best each */
+    FIXTURE_ASSERT(read_config(&m, &c));
+    assert_true(r->n_groups == 4 && r->top_groups == 2 && r->group_best == 1);
+
+    m = (struct maker){0};
+    put_deepseek(&m, ",attention.key_length_mla=-1,attention.value_length_mla=-1,"); /* made before kv_b was split */
+    FIXTURE_ASSERT(read_config(&m, &c));
+    assert_true(c.mla.nope == 32 && c.mla.rope == 16 && c.mla.v == 32);
+}
+
+static void keys_of_experts_that_cannot_be_are_refused(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *changes, *error;
+    } cases[] = {
+        {",expert_count=-1,", "'deepseek2.expert_count' is missing"},
+        {",expert_used_count=-1,", "'deepseek2.expert_used_count' is missing"},
+        {",expert_used_count=9,", "there are only 8 experts"},
+        {",expert_feed_forward_length=20,", "multiples of 16"},
+        {",expert_gating_func=3,", "expert_gating_func is 3"},
+        {",expert_group_count=3,expert_group_used_count=1,", "cannot be divided"},
+        {",attention.kv_lora_rank=-1,", "'deepseek2.attention.kv_lora_rank' is missing"},
+        {",rope.dimension_count=-1,", "cannot be"},
+        {",rope.dimension_count=40,", "cannot be"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct maker m = {0};
+        struct model_config c;
+        put_deepseek(&m, cases[i].changes);
+        enum err result = read_config(&m, &c);
+        if (result == ERR_NONE || !strstr(err_text(), cases[i].error) || !strstr(err_text(), "x.gguf")) {
+            fail_msg("%s: code %d, '%s'", cases[i].changes, result, err_text());
+        }
+    }
+    struct maker m = {0};
+    struct model_config c;
+    put_sizes(&m);
+    put_int(&m, "qwen2.expert_count", 4);
+    assert_int_equal(read_config(&m, &c), ERR_FORMAT);
+    assert_non_null(strstr(err_text(), "'qwen2.expert_count' is 4"));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(completions_end_where_llama_cpp_ends_them),
         cmocka_unit_test(no_or_a_wrong_end_is_no_secret),
         cmocka_unit_test(scaling_is_read_as_by_llama_cpp),
+        cmocka_unit_test(keys_of_deepseek_are_those_of_its_config),
+        cmocka_unit_test(keys_of_experts_that_cannot_be_are_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -42,7 +42,9 @@ static void models_equal_their_checkpoints(void **state)
         const char *path, *golden, *except;
     } cases[] = {{GOLDEN "qwen2.gguf", "qwen2", NULL},
                  {GOLDEN "llama3.gguf", "llama3", NULL},
-                 {GOLDEN "llama3-8.gguf", "llama3", "q and k of layer 0"}};
+                 {GOLDEN "llama3-8.gguf", "llama3", "q and k of layer 0"},
+                 {GOLDEN "qwen3-moe.gguf", "qwen3-moe", NULL},
+                 {GOLDEN "deepseek-v3.gguf", "deepseek-v3", NULL}};
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         struct model *model = NULL, *want = fixture_golden_model(cases[i].golden, *state);
         FIXTURE_ASSERT(model_open(&model, cases[i].path, *state, 0));
@@ -60,6 +62,12 @@ static void models_equal_their_checkpoints(void **state)
         assert_true(memcmp(&a.norm_eps, &b.norm_eps, sizeof a.norm_eps) == 0);
         assert_int_equal(a.rope.type, b.rope.type);
         assert_true(fabs(a.rope.factor - b.rope.factor) < 1e-9 && fabs(a.rope.theta - b.rope.theta) < 1e-9);
+        assert_memory_equal(&a.moe.router, &b.moe.router, sizeof a.moe.router);
+        assert_memory_equal(a.moe.is_dense, b.moe.is_dense, sizeof a.moe.is_dense);
+        assert_true(a.moe.F == b.moe.F && a.moe.shared_F == b.moe.shared_F && a.moe.has_bias == b.moe.has_bias);
+        assert_true(a.mla.q_rank == b.mla.q_rank && a.mla.kv_rank == b.mla.kv_rank && a.mla.nope == b.mla.nope);
+        assert_true(a.mla.rope == b.mla.rope && a.mla.v == b.mla.v && a.mla.interleaved == b.mla.interleaved);
+        assert_memory_equal(&a.mla.softmax_scale, &b.mla.softmax_scale, sizeof a.mla.softmax_scale);
         assert_same_weights(model, want, cases[i].except);
         model_close(model);
         model_close(want);
