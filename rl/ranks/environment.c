@@ -9,6 +9,7 @@
 #include <string.h>
 #include <xxhash.h>
 
+#include "base/log.h"
 #include "base/str.h"
 
 #define FIRST_PORT 20000 /* below those that systems give to connections */
@@ -43,13 +44,27 @@ static enum err number_of(const char *name, int min, int max, int *out)
     return ERR_NONE;
 }
 
+/* The script of a batch job has the variables of its first task, but is no step of the job. */
+static bool is_batch_script(const char *number)
+{
+    if (!variable("SLURM_JOB_ID") || variable("SLURM_STEP_ID") || variable("SLURM_STEPID")) {
+        return false;
+    }
+    if (variable(number) && strcmp(variable(number), "1") != 0) {
+        log_warning_once(
+            "this Slurm script has %s tasks, and this process is one of them: srun strop train ... starts all",
+            variable(number));
+    }
+    return true;
+}
+
 static const struct launcher *find_launcher(const char **number)
 {
     for (size_t i = 0; i < sizeof launchers / sizeof *launchers; i++) {
         const struct launcher *l = &launchers[i];
         *number = variable(l->number) ? l->number : l->other_number;
         if (variable(l->rank) && variable(*number)) {
-            return l;
+            return strcmp(l->name, "Slurm") == 0 && is_batch_script(*number) ? NULL : l;
         }
     }
     return NULL;

@@ -6,6 +6,7 @@
  *   PMI        PMI_RANK               PMI_SIZE               MPI_LOCALRANKID, MPI_LOCALNRANKS
  *   Slurm      SLURM_PROCID           SLURM_STEP_NUM_TASKS   SLURM_LOCALID, SLURM_STEP_TASKS_PER_NODE
  *
+ * A Slurm batch script that starts strop train without srun is one process, although SLURM_NTASKS may be larger there.
  * The first row whose rank and number are both set holds: torchrun inside srun is torchrun.
  *
  * Where rank 0 listens: MASTER_ADDR; else the first machine of SLURM_STEP_NODELIST; else this machine, if all ranks are
