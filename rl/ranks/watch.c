@@ -86,8 +86,7 @@ static void lose(struct watch *w, int rank, double heard, const char *how)
     struct frame verdict = {.kind = FAIL, .rank = rank, .code = ERR_PEER};
     char name[160];
     name_rank(w, rank, name);
-    snprintf(verdict.text, sizeof verdict.text,
-             "%s is lost: %s; what is finished and saved is kept, start the run again to continue", name, how);
+    snprintf(verdict.text, sizeof verdict.text, "%s is lost: %s; start the run again to continue", name, how);
     set_verdict(w, &verdict, heard + WATCH_END);
 }
 
