@@ -207,6 +207,15 @@ static void check_adamw(size_t n)
     check_same(got_m, m, n * 4, "adamw of %zu: first moment", n);
     check_same(got_v, v, n * 4, "adamw of %zu: second moment", n);
     check_near(got_w, w, n, 8e-3, "adamw of %zu: elements", n);
+    float *sum = copy_of(grad, n);
+    for (size_t i = 0; i < n; i++) {
+        sum[i] += w[i];
+    }
+    gpu->ops->add(gg, gmaster, n); /* gmaster is w by now, as compared above */
+    float *got_sum = host_floats(gg, n);
+    check_same(got_sum, sum, n * 4, "add of %zu", n);
+    free(sum);
+    free(got_sum);
     float *mixed = copy_of(got_w, n);
     for (size_t i = 0; i < n; i++) {
         mixed[i] = 0.25f * grad[i] + 0.75f * got_w[i];

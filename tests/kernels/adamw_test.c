@@ -222,13 +222,34 @@ static void squares_have_one_sum(void **state)
     free(x);
 }
 
+static void arrays_are_added(void **state)
+{
+    const struct tables *tables = *state;
+    static const size_t sizes[] = {0, 1, 17, 100001};
+    for (size_t c = 0; c < sizeof sizes / sizeof *sizes; c++) {
+        float *x = random_floats(sizes[c], 1, 1), *y = random_floats(sizes[c], 1, 2);
+        for (int table = 0; table < tables->n; table++) {
+            float *got = mem_alloc((sizes[c] + 1) * sizeof *got);
+            memcpy(got, x, sizes[c] * sizeof *got);
+            device_set_threads(1 + table % 2);
+            tables->ops[table]->add(got, y, sizes[c]);
+            for (size_t i = 0; i < sizes[c]; i++) {
+                float want = x[i] + y[i];
+                assert_memory_equal(&got[i], &want, sizeof want);
+            }
+            free(got);
+        }
+        free(x);
+        free(y);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(three_updates_are_right),
-        cmocka_unit_test(bf16_moments_are_the_rounding_of_fp32_ones),
-        cmocka_unit_test(rounding_is_unbiased),
-        cmocka_unit_test(squares_have_one_sum),
+        cmocka_unit_test(three_updates_are_right), cmocka_unit_test(bf16_moments_are_the_rounding_of_fp32_ones),
+        cmocka_unit_test(rounding_is_unbiased),    cmocka_unit_test(squares_have_one_sum),
+        cmocka_unit_test(arrays_are_added),
     };
     return cmocka_run_group_tests(tests, tables_open, tables_close);
 }
