@@ -91,6 +91,10 @@ static enum err check_command(const struct cmd_args *args)
         return err_set(ERR_USAGE, "usage: strop check RECIPE|MODEL [--KEY=VALUE ...], or strop check --keys");
     }
     double memory = cmd_number(args, "memory");
+    int64_t ranks = cmd_int(args, "ranks");
+    if (ranks < 1 || ranks > 1024) {
+        return err_set(ERR_USAGE, "--ranks is how many processes train together: 1 to 1024, a power of two");
+    }
     if (!(memory >= 0 && memory < 1e6)) {
         return err_set(ERR_USAGE, "--memory is in GiB: a number of 0 to 1000000, such as --memory=24");
     }
@@ -98,6 +102,12 @@ static enum err check_command(const struct cmd_args *args)
         return check_model(args, config, memory);
     }
     TRY(cmd_open_training(&recipe, args, 0));
+    recipe.run.n_ranks = (int)ranks;
+    enum err shared = recipe_check_ranks(&recipe);
+    if (shared != ERR_NONE) {
+        recipe_release(&recipe);
+        return shared;
+    }
     struct strbuf changes = STRBUF_INIT;
     recipe_write_changes(&recipe, &changes);
     printf("keys that differ from their defaults:\n%s", changes.data ? changes.data : "");
@@ -111,6 +121,7 @@ static const struct cmd_option check_options[] = {
     {"keys", CMD_FLAG, NULL, NULL, "print every key of a recipe, as Markdown"},
     {"memory", CMD_NUMBER, "GIB", "0",
      "memory that the device is taken to have; 0: what it has, or 80 if it is not here"},
+    {"ranks", CMD_INT, "N", "1", "how many ranks the run is to have: the table is that of one (strop launch -n N)"},
     {"gpu", CMD_TEXT, "NAME", "h100", "of MODEL: kind of GPU (a100, h100, h200, b200, rtx4090)"},
     {"gpus", CMD_INT, "N", "0", "of MODEL: GPUs that share the run; 0: the fewest that hold it, for each way to share"},
     {0},

@@ -137,6 +137,30 @@ static void mixtures_take_what_was_planned(void **state)
     }
 }
 
+static void partial_sums_of_shards_are_planned(void **state)
+{
+    (void)state;
+    run_and_compare("shards", "gradient_shards=8\nmax_steps=3", 3);
+    static const struct {
+        const char *shards;
+        int n_ranks, sums;
+    } cases[] = {{"gradient_shards=1", 1, 0}, {"gradient_shards=2", 1, 1}, {"gradient_shards=8", 1, 3},
+                 {"gradient_shards=8", 2, 2}, {"gradient_shards=8", 8, 0}, {"gradient_shards=0", 8, 0}};
+    size_t one = 0;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct recipe recipe;
+        struct train_plan plan;
+        open_recipe(&recipe, "shards", cases[i].shards);
+        recipe.run.n_ranks = cases[i].n_ranks;
+        make_plan(&plan, &recipe, "cpu", 0);
+        size_t bytes = plan.made.device->cut[DEVICE_TRAINING], each = plan.made.policy->params.n * sizeof(float);
+        one = i == 0 ? bytes : one;
+        assert_in_range(bytes - one, (size_t)cases[i].sums * each, (size_t)cases[i].sums * (each + 4096));
+        train_plan_release(&plan);
+        recipe_release(&recipe);
+    }
+}
+
 /* Whatever the recipe, opening it cuts exactly what was planned. */
 static void what_is_opened_is_what_was_planned(void **state)
 {
@@ -327,6 +351,7 @@ int main(void)
         cmocka_unit_test(two_hundred_steps_take_what_was_planned),
         cmocka_unit_test(supervised_training_takes_what_was_planned),
         cmocka_unit_test(mixtures_take_what_was_planned),
+        cmocka_unit_test(partial_sums_of_shards_are_planned),
         cmocka_unit_test(what_is_opened_is_what_was_planned),
         cmocka_unit_test(pages_fill_what_is_left),
         cmocka_unit_test(a_recipe_that_does_not_fit_is_refused_with_changes),
