@@ -132,6 +132,10 @@ static enum err open_device(struct train *t, const char *path, int *kv_pages)
 {
     struct train_plan plan;
     TRY(device_open(&t->device, t->recipe->model.device));
+    if (t->dist && !t->device->kind->shares_memory) {
+        return err_set(ERR_DEVICE,
+                       "several ranks compute on processors so far, and not on GPUs; use --device=cpu, or one rank");
+    }
     set_threads(t);
     size_t share = t->device->kind->shares_memory ? (size_t)dist_local_ranks(t->dist) : 1;
     enum err result =
