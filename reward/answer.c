@@ -204,8 +204,8 @@ static bool changed_before(struct str before)
     if (before.length && before.data[before.length - 1] >= '0' && before.data[before.length - 1] <= '9') {
         return true;
     }
-    static const char *const words[] = {"not",   "never",  "cannot",  "minus", "negative",
-                                        "twice", "double", "half of", NULL};
+    static const char *const words[] = {"not",    "never",   "cannot",  "minus", "negative", "twice",
+                                        "double", "half of", "perhaps", "maybe", "possibly", NULL};
     before = str_trim(before);
     for (int i = 0; words[i]; i++) {
         size_t length = strlen(words[i]);
@@ -223,9 +223,10 @@ static bool changed_after(struct str after)
 {
     static const char *const joined[] = {"^", "_", "/", NULL}, *const apart[] = {"+",      "-",  "/", "\\times",
                                                                                  "\\cdot", "or", NULL},
-                             *const words[] = {"hundred",      "thousand",  "million", "billion",       "trillion",
-                                               "dozen",        "is not",    "isn't",   "is wrong",      "is false",
-                                               "is incorrect", "was wrong", "was not", "is impossible", NULL};
+                             *const words[] = {"hundred",       "thousand",  "million",      "billion",   "trillion",
+                                               "dozen",         "is not",    "isn't",        "is wrong",  "is false",
+                                               "wrong",         "incorrect", "is incorrect", "was wrong", "was not",
+                                               "is impossible", NULL};
     static const struct str degrees[] = {{"^\\circ", 6}, {"^{\\circ", 7}, {"^\\degree", 8}, {"^{\\degree", 9}};
     for (size_t i = 0; i < sizeof degrees / sizeof *degrees; i++) {
         if (str_starts(after, degrees[i])) {
@@ -241,7 +242,7 @@ static bool changed_after(struct str after)
     if (after.length && after.data[0] >= '0' && after.data[0] <= '9') {
         return true;
     }
-    while (after.length && strchr(" \t$)*", after.data[0])) {
+    while (after.length && strchr(" \t$)*(", after.data[0])) {
         after = str_slice(after, 1, after.length);
     }
     for (int i = 0; words[i]; i++) {
@@ -264,7 +265,7 @@ static bool changed_after(struct str after)
 /* A sentence ends at `stop` '.', a clause at ',' too; what "?" asks belongs to the clause. */
 static bool ends_clause(char c, char stop)
 {
-    bool comma = c == ',' || c == ':' || c == '(';
+    bool comma = c == ',' || c == ':';
     return c == '\n' || c == ';' || (stop == ',' ? comma : c == '.' || c == '!' || c == '?');
 }
 
@@ -279,8 +280,13 @@ static bool doubted_box(struct str text, size_t begin, size_t end)
     while (to < text.length && to - end < MAX_AROUND && !ends_clause(text.data[to], ',')) {
         to++;
     }
-    return number_hedged(str_slice(text, from, begin)) || number_taken_back(str_slice(text, end, to), false) ||
-           number_glued_after(text, begin, end);
+    size_t remark = to;
+    while (remark < text.length && remark - to < MAX_AROUND && !ends_clause(text.data[remark], '.')) {
+        remark++;
+    }
+    return number_hedged(str_slice(text, from, begin)) ||
+           number_hedged(str_slice(text, to, remark + (remark < text.length))) ||
+           number_taken_back(str_slice(text, end, to), false) || number_glued_after(text, begin, end);
 }
 
 /* Does what is around the box with this inside say that another value is meant? */

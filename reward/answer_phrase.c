@@ -82,7 +82,7 @@ static struct str strip(struct str text)
                    (is_in(text.data[0], "*_`:}") || (text.data[0] == '.' && !is_digit(at_or(text, 1))))) {
             text = str_slice(text, 1, text.length);
         } else if (text.length && is_in(text.data[text.length - 1], ".,;:*_`") && !str_ends(text, STR("^*")) &&
-                   !str_ends(text, STR(".."))) {
+                   !str_ends(text, STR("..")) && !str_ends(text, STR(". ."))) {
             text.length--;
         } else {
             return text;
@@ -197,7 +197,12 @@ static bool full_stop(struct str text, size_t i)
         return ends && !is_digit(before) && !is_in(before, ")}");
     }
     bool short_form = (i >= 2 && word_at(text, i - 2, "rs")) || (i >= 6 && word_at(text, i - 6, "approx"));
-    return text.data[i] == '.' && ends && before != '.' && !short_form;
+    size_t after = i + 1;
+    while (is_blank(at_or(text, after))) {
+        after++;
+    }
+    bool dots = before == '.' || at_or(text, after) == '.'; /* "...", ". . ." */
+    return text.data[i] == '.' && ends && !dots && !short_form;
 }
 
 /* Where the sentence ends: at a full stop, a line end, or a special token. Formulas are stepped over. */
@@ -224,14 +229,15 @@ static struct str sentence(struct str text)
 static struct str without_remark(struct str said, size_t at)
 {
     struct str remark = str_slice(said, at, said.length), other;
-    static const char *const subjects[] = {"she", "he", "they", "we", "you", "i", "it", "the", "his", "her", NULL};
+    static const char *const subjects[] = {"she", "he", "they", "it", "the", "his", "her", NULL};
     bool said_of_it = true; /* not "which she has not sold", "which Tom has not sold" */
     size_t next = word_at(remark, 0, "which") ? 6 : remark.length;
     for (int i = 0; subjects[i] && next < remark.length && said_of_it; i++) {
-        said_of_it = !word_at(remark, next, subjects[i]) && !(remark.data[next] >= 'A' && remark.data[next] <= 'Z');
+        bool name = remark.data[next] >= 'A' && remark.data[next] <= 'Z' && !word_at(remark, next, "i");
+        said_of_it = !word_at(remark, next, subjects[i]) && !name;
     }
     bool back =
-        number_taken_back(remark, false) || (said_of_it && number_denied(remark) && !number_last(remark, &other));
+        !number_last(remark, &other) && (number_taken_back(remark, false) || (said_of_it && number_denied(remark)));
     return back ? (struct str){0} : strip(str_slice(said, 0, at));
 }
 
@@ -242,7 +248,8 @@ static struct str without_remarks(struct str said)
     static const struct str remarks[] = {{", as ", 5}, {", not ", 6}, {", rather than ", 14}, {", and not ", 10}};
     size_t begin, end;
     if (last_word(said, why, &begin, &end) && begin > 0) {
-        said = strip(str_slice(said, 0, begin));
+        bool since = word_at(said, begin, "since");
+        said = since ? without_remark(said, begin) : strip(str_slice(said, 0, begin));
     }
     if (last_word(said, which, &begin, &end) && begin > 0) {
         said = without_remark(said, begin);
@@ -261,9 +268,14 @@ static struct str without_remarks(struct str said)
 static bool revokes(struct str next)
 {
     struct str number;
-    bool it = word_at(next, 0, "it"), about = it || word_at(next, 0, "that") || word_at(next, 0, "this") ||
-                                              word_at(next, 0, "but") || word_at(next, 0, "no");
-    return about && !number_last(next, &number) && (number_taken_back(next, false) || (!it && number_denied(next)));
+    static const char *const begins[] = {"it",  "that",  "this",      "which", "but", "no",
+                                         "not", "wrong", "incorrect", "false", NULL};
+    bool it = word_at(next, 0, "it"), about = false;
+    for (int i = 0; begins[i]; i++) {
+        about |= word_at(next, 0, begins[i]);
+    }
+    bool denied = number_denied(next) && (!it || count_words(next) <= 2); /* not "it need not be simplified" */
+    return about && !number_last(next, &number) && (number_taken_back(next, false) || denied);
 }
 
 /* Does the sentence that follows name another candidate: "Or 17."? */
@@ -354,6 +366,9 @@ static bool denied(struct str text, size_t at, size_t end)
         begin--;
     }
     struct str clause = str_slice(text, begin, at);
+    while (begin > 0 && !is_in(text.data[begin - 1], ".,;!?\n")) { /* "My guess: the answer is" */
+        begin--;
+    }
     return number_denied(clause) || number_hedged(str_slice(text, begin, end)) || word_at(str_trim(clause), 0, "if");
 }
 

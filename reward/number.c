@@ -113,7 +113,7 @@ static bool read_after(const struct number_scan *s, int i, bool *bare)
         *bare &= stop && i + 1 == s->n;
         switch (p->kind) {
         case NUMBER_PIECE_WORD:
-            if (p->text.length && !number_word_unit(p->text, !p->spaced)) {
+            if (p->text.length && !number_word_unit(p->text, !p->spaced && !is_sign(s, i - 1, "/"))) {
                 return false;
             }
             break;

@@ -7,6 +7,7 @@
 #include <strings.h>
 
 #include "reward/math/units.h"
+#include "reward/number.h"
 #include "reward/number_words.h"
 
 static char at_or(struct str text, size_t i)
@@ -54,7 +55,7 @@ struct words {
     size_t at;
     struct word word, before, before_that; /* the word at hand, and those before it in the same sentence */
     int n, sentence;                       /* words of this sentence before it; sentences before this one */
-    bool opened;                           /* a bracket comes before it */
+    bool opened;                           /* a bracket, a comma or a dash comes before it */
     bool layout, blank;                    /* nothing but layout, nothing but blanks come right before it */
     bool asked;                            /* the first sentence is a question */
 };
@@ -77,7 +78,8 @@ static void step_over(struct words *w)
     bool blank = c == ' ' || c == '\t' || c == '\r';
     w->blank &= blank;
     w->layout &= blank || is_in(c, "\n$*_(){}[]\\%");
-    w->opened |= c == '(' || c == '[';
+    bool command = w->at > 0 && w->text.data[w->at - 1] == '\\';              /* "\\," */
+    w->opened |= (is_in(c, "([,:-") && !command) || (unsigned char)c == 0xE2; /* and dashes */
     w->at++;
 }
 
@@ -145,13 +147,16 @@ static bool changes(const struct words *w, struct word first)
 {
     bool value = number_word(w->word.text) == NUMBER_WORD_CHANGES,
          compared = first.roles & NUMBER_ROLE_COMPARES && is(w->word, "than"),
-         further = is(first, "and") && (value || is(w->word, "up upward upwards change")),
+         further = is(first, "and") && (value || is(w->word, "up upward upwards change rising growing climbing")),
          factor = is(first, "times over") && w->word.text.length == 1 && w->word.text.data[0] != 'a',
+         now = is(first, "for") && is(w->word, "now"), best = is(first, "at") && is(w->word, "best worst first"),
          away = is(first, "away") && is(w->word, "from"), percent = is(first, "percent") && value,
          only = is(first, "only") && is(w->word, "if"), times = is(first, "times") && (value || is(w->word, "as")),
+         part = w->n == 2 && is(first, "and") && is(w->before, "a then") && (value || is(w->word, "bit little few")),
+         so = is(w->before, "or") && is(w->word, "so more less fewer thereabouts whatever"),
          dangling = is(w->word, "than") && !word_after(w).text.length;
-    return (w->n == 1 && (compared || further || factor || away || percent || only || times)) || dangling ||
-           has(w, NUMBER_ROLE_CHANGES);
+    return (w->n == 1 && (compared || further || best || now || factor || away || percent || only || times)) ||
+           dangling || part || so || has(w, NUMBER_ROLE_CHANGES);
 }
 
 /* "18 more": compared with what, and more of what? "18 less" than what, unless it is counted: "18 less cups". */
@@ -199,14 +204,18 @@ static bool denies(const struct words *w, const struct subject *subject)
     static const unsigned judges = NUMBER_ROLE_DENIES | NUMBER_ROLE_STATE | NUMBER_ROLE_ADJECTIVE | NUMBER_ROLE_ADVERB;
     struct word next = word_after(w);
     struct str word = w->word.text;
-    bool object = next.roles & NUMBER_ROLE_OBJECT, right_after = subject->number && !subject->copula;
+    bool object = next.roles & NUMBER_ROLE_OBJECT || str_ends(next.text, STR("ly")),
+         right_after = subject->number && !subject->copula;
     if (right_after && math_units_find(word)) {
         return false;
     }
     bool good = listed("satisfies solves matches fits meets makes completes answers", word);
     bool verb = right_after && !good && word.length > 3 && word.data[word.length - 1] == 's' &&
-                is(next, "the its our my your into against beyond");
-    return verb || has(w, NUMBER_ROLE_VERB) ||
+                is(next, "the its our my your into beyond");
+    bool failed = is(w->word, "failed") && !str_ends(next.text, STR("s")); /* "18 failed tests" */
+    bool looks = listed("looks sounds feels smells lies breaks misses", word) && next.text.length &&
+                 !is(next, "of per each left in on at and to during from for total");
+    return verb || looks || failed || has(w, NUMBER_ROLE_VERB) ||
            (has(w, NUMBER_ROLE_NOUN) && (!subject->number || object || next.roles & judges)) ||
            (has(w, NUMBER_ROLE_STATE) && (!right_after || object || !next.text.length)) ||
            (has(w, NUMBER_ROLE_ADJECTIVE) && subject->copula);
@@ -241,9 +250,12 @@ static void find_subject(const struct words *w, struct subject *subject)
 /* "just", "18 is the": the subject is the same for the next word. */
 static bool steps_over(const struct words *w, struct subject *subject)
 {
-    bool article = subject->copula && is(w->word, "the a an his her our my your") && affirms(w);
+    bool article = subject->copula && is(w->word, "the a an his her our my your") &&
+                   (affirms(w) || subject->pronoun || subject->named);
+    bool manner = str_ends(w->word.text, STR("ly")) && !revalues(w->word.text) && !is(w->word, "partly mostly largely");
+    bool adverb = (w->n + w->sentence > 0 || subject->copula) && (has(w, NUMBER_ROLE_ADVERB) || manner);
     subject->named |= article;
-    return (subject->number || subject->pronoun) && (article || (w->n + w->sentence > 0 && has(w, NUMBER_ROLE_ADVERB)));
+    return (subject->number || subject->pronoun) && (article || adverb);
 }
 
 static bool takes_back(const struct words *w, const struct subject *subject, bool alone)
@@ -251,26 +263,50 @@ static bool takes_back(const struct words *w, const struct subject *subject, boo
     if ((subject->number || subject->pronoun) && denies(w, subject)) {
         return true;
     }
+    if (subject->pronoun && subject->copula && alone && w->sentence == 0) { /* "18, which is" */
+        return !subject->named && !affirms(w) && !is(w->word, "a an also");
+    }
     if (!subject->number || !alone) {
         return false;
     }
     return !subject->copula ? has(w, NUMBER_ROLE_AUXILIARY) : subject->named ? revalues(w->word.text) : !affirms(w);
 }
 
+/* "18 is in question", "18 was my first try", "18, if that" */
+static bool is_doubted(const struct words *w)
+{
+    bool result = has(w, NUMBER_ROLE_RESULT) && !is(w->word, "value") && w->before.roles & NUMBER_ROLE_OLD_ANSWER,
+         in =
+             is(w->before_that, "is was") && is(w->before, "in") && is(w->word, "question dispute error trouble limbo");
+    bool might = is(w->before, "which it") && is(w->word, "might may could should ought");
+    bool since = is(w->before, "since") && has(w, NUMBER_ROLE_STATE);
+    bool others = is(w->before, "they he she people some") && is(w->word, "claim claims claimed think thinks thought");
+    return result || in || might || others || since || (is(w->before, "if") && is(w->word, "that so true"));
+}
+
 bool number_taken_back(struct str after, bool alone)
 {
     struct words w = {.text = after};
     struct subject subject = {.number = true};
+    bool was = false; /* the number was something: "18 was right before" */
     while (next_word(&w)) {
         bool phrase = w.before.roles & NUMBER_ROLE_PHRASE,
-             used = phrase && is(w.before, "to") && is(w.before_that, "used") && is(w.word, "be"),
+             used = phrase && is(w.before, "to") && is(w.before_that, "used") && (w.n == 2 || is(w.word, "be")),
              thought = phrase && is(w.before, "i we") && is(w.word, "think believe suppose");
         find_subject(&w, &subject);
+        if (has(&w, NUMBER_ROLE_DENIES) || hedges(&w) || given_up(&w) || used || thought || is_doubted(&w)) {
+            return true;
+        }
         if (steps_over(&w, &subject)) {
             continue;
         }
-        if (has(&w, NUMBER_ROLE_DENIES) || hedges(&w) || given_up(&w) || used || thought ||
-            takes_back(&w, &subject, alone)) {
+        if (takes_back(&w, &subject, alone)) {
+            return true;
+        }
+        bool first = w.n == 0 && w.sentence == 0;
+        was |= subject.number && is(w.word, "was");
+        if ((was || first) && is(w.word, "before earlier once previously originally initially") &&
+            !word_after(&w).text.length) {
             return true;
         }
         bool is_verb = is(w.word, "is was"), copula = is_verb && !subject.copula;
@@ -307,31 +343,43 @@ static bool ends_phrase(const struct words *w)
 {
     bool well = w->before.roles & NUMBER_ROLE_ADVERB || is(w->before, "well"),
          could = is(well ? w->before_that : w->before, "could might may") && is(w->word, "be have"),
-         been = is(w->before_that, "should would could might must") && is(w->before, "have") && is(w->word, "been"),
+         been = is(w->before_that, "should would could might may must") && is(w->before, "have") && is(w->word, "been"),
          used = is(w->before_that, "used supposed") && is(w->before, "to") &&
                 is(w->word, "be think say get believe answer equal"),
          out = is(w->before, "rule rules ruling ruled cross") && is(w->word, "out"),
-         skips = is(w->word, "skip avoid omit") && (w->n == 0 || is(w->before, "to should must please you and"));
-    return could || been || used || out || skips;
+         supposes = is(w->word, "supposing assuming assumed supposed"),
+         says = is(w->word, "say says said suggest suggests suggested propose proposed argue argues") &&
+                !is(w->before, "i we"),
+         skips = is(w->word, "skip avoid omit") && (w->n == 0 || is(w->before, "to should must please you and better"));
+    return could || been || used || out || supposes || says || skips;
 }
 
 bool number_hedged(struct str before)
 {
     struct words w = {.text = before};
-    bool open = false; /* such a phrase, and no noun since */
+    bool open = false, label = false; /* such a phrase, and no noun since; "step" at the end */
     while (next_word(&w)) {
-        bool phrase = (w.word.roles | w.before.roles) & NUMBER_ROLE_PHRASE,
-             past = has(&w, NUMBER_ROLE_PAST) && w.before.roles & NUMBER_ROLE_ANSWER;
+        bool phrase = (w.word.roles | w.before.roles | w.before_that.roles) & NUMBER_ROLE_PHRASE,
+             past = has(&w, NUMBER_ROLE_PAST) && (w.before.roles & NUMBER_ROLE_ANSWER || is(w.before, "try idea"));
         if (given_up(&w) || past || hedges(&w) || has(&w, NUMBER_ROLE_DISMISSES) || (phrase && was_said(&w))) {
             return true;
         }
+        label = is(w.word, "step question problem chapter exercise figure section example");
         open = (phrase && ends_phrase(&w)) ||
-               (open && is(w.word, "about around approximately exactly just only equal to"));
+               (open && is(w.word, "about around approximately exactly just only equal to that it is saying"));
     }
-    return open;
+    return open || (label && w.blank);
 }
 
 /* ---- what touches it ---- */
+
+static size_t skip_blanks(struct str text, size_t at)
+{
+    while (is_in(at_or(text, at), " \t")) {
+        at++;
+    }
+    return at;
+}
 
 static size_t skip_blanks_back(struct str text, size_t at)
 {
@@ -362,7 +410,7 @@ static bool lined(struct str text, size_t at)
     if (at == 0 || text.data[at - 1] != '{') {
         return false;
     }
-    size_t end = at - 1, begin = end;
+    size_t end = skip_blanks_back(text, at - 1), begin = end;
     while (begin > 0 && is_letter(text.data[begin - 1])) {
         begin--;
     }
@@ -396,7 +444,7 @@ static bool glued_before(struct str text, size_t begin, size_t end)
 static bool is_ordinal(struct str text, size_t at)
 {
     static const struct str layout[] = {
-        {"^", 1}, {"{", 1}, {"\\text", 5}, {"\\mathrm", 7}, {"\\textrm", 7}, {"\\textsuperscript", 16}, {"\\rm ", 4}};
+        {"^", 1}, {"{", 1}, {"\\textsuperscript", 16}, {"\\textrm", 7}, {"\\mathrm", 7}, {"\\text", 5}, {"\\rm ", 4}};
     for (size_t i = 0; is_in(at_or(text, at), "^{\\") && i < sizeof layout / sizeof *layout; i++) {
         if (str_starts(str_slice(text, at, text.length), layout[i])) {
             at += layout[i].length;
@@ -407,18 +455,25 @@ static bool is_ordinal(struct str text, size_t at)
            !is_letter(at_or(text, at + 2));
 }
 
+/* "~~18~~", "~18~", "~~**$18**~~" */
+static bool is_struck(struct str text, size_t begin, size_t end)
+{
+    while (begin > 0 && is_in(text.data[begin - 1], " \t$*_")) {
+        begin--;
+    }
+    while (is_in(at_or(text, end), " \t$*_")) {
+        end++;
+    }
+    return begin > 0 && text.data[begin - 1] == '~' && at_or(text, end) == '~';
+}
+
 bool number_glued_after(struct str text, size_t begin, size_t end)
 {
     char c = at_or(text, end), next = at_or(text, end + 1);
     struct str before = str_slice(text, 0, begin);
-    size_t at = end;
-    while (is_in(at_or(text, at), " \t")) {
-        at++;
-    }
+    size_t at = skip_blanks(text, end);
     if (at_or(text, at) == ':') {
-        do {
-            at++;
-        } while (is_in(at_or(text, at), " \t"));
+        at = skip_blanks(text, at + 1);
         return at_or(text, at) == '1' && !is_digit(at_or(text, at + 1));
     }
     if (c == '_') {
@@ -428,16 +483,17 @@ bool number_glued_after(struct str text, size_t begin, size_t end)
                (end + 1 == text.length && !memchr(before.data, '_', before.length));
     }
     char mark = at_or(text, at); /* the next sign that is no blank */
-    size_t start = skip_blanks_back(text, begin), length;
+    size_t length;
     bool opens = at > end && is_letter(at_or(text, at + 1)); /* 18 "eggs" */
     bool prime = is_in(mark, "'\"`") && !opens && !(before.length && memchr(before.data, mark, before.length));
-    bool points = mark == '.' && (at_or(text, at + 1) == '.' || text.data[end - 1] == '.') &&
+    size_t second = mark == '.' ? skip_blanks(text, at + 1) : text.length;
+    bool points = mark == '.' && (at_or(text, second) == '.' || text.data[end - 1] == '.') &&
                   !memchr(text.data + begin, '.', end - begin - 1);
     bool star = c == '*' && next != '*' && !(before.length && memchr(before.data, '*', before.length)) &&
                 end + 1 >= text.length;
-    bool struck = mark == '~' && start > 0 && text.data[start - 1] == '~';
+    bool struck = is_struck(text, begin, end);
     uint32_t code = (unsigned char)c >= 0x80 ? str_utf8_next(text, end, &length) : 0;
-    bool accent = code == 0xB4 || (code >= 0x2032 && code <= 0x2037);
+    bool accent = code && number_word_code(code) == 0;
     return prime || points || star || struck || accent || is_in(c, "@#") || (c == '&' && end + 1 == text.length) ||
            is_ordinal(text, end);
 }
@@ -460,6 +516,18 @@ static bool next_digits(struct str text, size_t *begin, size_t *end)
     return *begin < text.length;
 }
 
+/* "\\not 18", "\\lnot 18", "not 18" */
+static bool negated(struct str text)
+{
+    static const struct str signs[] = {{"\\not ", 5}, {"\\lnot", 5}, {"\\neg", 4}};
+    bool found = number_denied(text);
+    for (size_t i = 0; i < sizeof signs / sizeof *signs && !found; i++) {
+        ptrdiff_t at = str_find(text, signs[i], 0);
+        found = at >= 0 && !is_letter(at_or(text, (size_t)at + signs[i].length));
+    }
+    return found;
+}
+
 bool number_spoilt(struct str text)
 {
     size_t begin, end = 0, last = 0, last_end = 0;
@@ -475,6 +543,7 @@ bool number_spoilt(struct str text)
     }
     struct str before = str_slice(text, 0, last);
     bool computed = last > 0 && memchr(text.data, '=', last);
-    return any && (str_find(text, STR("\\not "), 0) >= 0 || number_hedged(before) ||
-                   number_clause(str_slice(text, last_end, text.length), computed || number_needed(before)));
+    struct str after = str_slice(text, last_end, text.length);
+    return any && (negated(before) || number_denied(after) || number_hedged(before) ||
+                   number_clause(after, computed || number_needed(before)));
 }

@@ -93,16 +93,20 @@ static const char next_to[] = BLANKS "\n$*_(){}[]\\";
 /* "twice 18", "the square root of 18", "up to 18", "divided by 18" */
 static bool changed_before(struct str text, size_t begin)
 {
-    static const char *const in[] = {"in", NULL}, *const out[] = {"out", NULL};
-    static const char *const joints[] = {"of", "to", "the", "by", "from", NULL},
-                             *const next[] = {"up", "after", "before", NULL}, *const equal[] = {"equal", NULL};
+    static const char *const joints[] = {"of", "to", "the", "by", "from", "about", "around", NULL},
+                             *const in[] = {"in", "to", NULL}, *const next[] = {"up", "after", "before", NULL},
+                             *const equal[] = {"equal", NULL}, *const out[] = {"out", "off", "away", NULL};
     size_t end = skip_back(text, begin, next_to);
     bool joined = false;
     struct str word = end < begin ? word_before(text, end) : (struct str){0};
-    if (is_one_of(word, in)) { /* "1 in 18" */
-        end = skip_back(text, (size_t)(word.data - text.data), BLANKS);
-        word = word_before(text, end);
-        return (end > 0 && is_digit(text.data[end - 1])) || (word.length && number_word(word) == NUMBER_WORD_CHANGES);
+    if (is_one_of(word, in)) { /* "1 in 18", "3 to 18" */
+        bool to = is_in(word.data[0], "tT");
+        size_t before = skip_back(text, (size_t)(word.data - text.data), BLANKS);
+        struct str first = word_before(text, before);
+        if ((before > 0 && is_digit(text.data[before - 1])) ||
+            (!to && first.length && number_word(first) == NUMBER_WORD_CHANGES)) {
+            return true;
+        }
     }
     for (int n = 0; n < 2 && is_one_of(word, joints); n++) {
         end = skip_back(text, (size_t)(word.data - text.data), BLANKS);
@@ -111,6 +115,11 @@ static bool changed_before(struct str text, size_t begin)
     }
     if (joined && is_one_of(word, equal)) { /* "less than or equal to 18" */
         word = word_before(text, skip_back(text, (size_t)(word.data - text.data), BLANKS));
+    }
+    static const char *const adds[] = {"adds", "add", "sums", "comes", "brings", NULL}, *const up[] = {"up", NULL};
+    if (joined && is_one_of(word, up) &&
+        is_one_of(word_before(text, skip_back(text, (size_t)(word.data - text.data), BLANKS)), adds)) {
+        return false; /* "adds up to 18" */
     }
     enum number_word kind = word.length ? number_word(word) : NUMBER_WORD_OTHER;
     return kind == NUMBER_WORD_CHANGES || (joined && kind == NUMBER_WORD_MINUS) || is_one_of(word, next) ||
@@ -306,7 +315,12 @@ bool number_revoked(struct str text, struct str number)
     struct str sentence = number_sentence(text, number);
     size_t end = (size_t)(sentence.data - text.data) + sentence.length;
     struct str rest = str_slice(text, end, text.length);
-    return number_denied(rest) || number_taken_back(rest, false);
+    size_t dot = at_or(rest, 0) == '.' ? 1 : 0;
+    while (dot && is_in(at_or(rest, dot), BLANKS)) {
+        dot++;
+    }
+    bool dots = dot && at_or(rest, dot) == '.'; /* "18 . . ." */
+    return dots || number_denied(rest) || number_taken_back(rest, false);
 }
 
 static bool is_prose(struct str text)

@@ -19,7 +19,8 @@ static const struct {
      "false falsely incorrect incorrectly untrue mistaken mistakenly unlikely unequal differs differ doubt "
      "doubtful "
      "doubtfully "
-     "hardly barely scarcely deny denied denies reject rejected refuse disagree contrary opposite unknown unsure "
+     "hardly rarely seldom barely scarcely deny denied denies reject rejected refuse disagree contrary opposite "
+     "unknown unsure "
      "uncertain "
      "undefined impossible unless except excluding instead rather otherwise else maybe perhaps possibly "
      "pretend kidding joke joking excludes exclude anywhere somewhere",
@@ -56,7 +57,8 @@ static const struct {
     {"minus negative", NUMBER_WORD_MINUS},
     {"usd eur gbp jpy inr cad aud rs dollar dollars euro euros rupee rupees pound pounds yen", NUMBER_WORD_CURRENCY},
     {"is are was were be equals equal it's that's there's", NUMBER_WORD_IS},
-    {"the a an i approx gives give yields leaves found find obtain obtained final answer answers total result solution "
+    {"the a an i overall finally approx gives give yields leaves found find obtain obtained final answer answers total "
+     "result solution "
      "value sum amount number "
      "it its he she they there we you know "
      "get gets "
@@ -82,47 +84,62 @@ static const struct {
      "violates conflicts disagrees misleads errs invalid bogus nonsense flawed faulty unverified unconfirmed unproven "
      "unchecked untested dubious questionable debatable disproved disproven refuted retracted retract inaccurate "
      "inaccurately improbable implausible flops backfires misfires falters collapses deceives misrepresents "
-     "exaggerates miscounts misstates mismatches clashes unfounded unsupported fallacious spurious",
+     "exaggerates miscounts misstates mismatches clashes unfounded unsupported fallacious spurious overstates "
+     "understates invalidates defies belies undermines deviates unsound unreliable unacceptable unsatisfactory "
+     "inadequate inapplicable illogical nonsensical meaningless misguided misleading fictitious speculative "
+     "conjectural unsubstantiated unwarranted preposterous ludicrous fabricated mistake error blunder misprint "
+     "miscount slip fallacy misstep illusion delusion overestimate underestimate",
      NUMBER_ROLE_DENIES},
     {"seem seemed appear appeared looked sounded felt fail failing contradict contradicted contradicting "
      "overshot overshooting undershot violated violating broke ignores "
      "ignored forgets forgot omits omitted neglects neglected overlooks overlooked varies "
      "becomes became gets goes went comes came fell proves proved ceases lacks deserves something "
-     "somehow ish max limit cap bound ceiling tbd tba unclear unlikely needs wants begs",
+     "somehow ish max limit cap bound ceiling tbd tba unclear unlikely needs wants begs crumbled crumbles collapsed "
+     "disappoints disappointed misled strays strayed diverges diverged flunks flunked whatever",
      NUMBER_ROLE_VERB},
     {"looks sounds feels smells misses breaks changes falls lies turns stops raises doubles triples leaves rests hides "
      "rises drops grows shrinks counts",
      NUMBER_ROLE_NOUN},
     {"the a an his her its our my your their this that one two short out down up apart to be like as off from by after "
-     "because for too checking work wrong into against beyond outside onto over past under",
+     "because for too checking work wrong into beyond outside onto over past under it both them below above twice "
+     "again badly later earlier",
      NUMBER_ROLE_OBJECT},
     {"rejected excluded eliminated discarded deleted erased removed crossed struck scratched scrapped withdrawn "
      "revoked cancelled canceled voided void null overruled overturned superseded replaced corrected revised dismissed "
      "disputed contested debated doubted challenged tentative pending provisional preliminary suspicious suspect fishy "
      "imprecise inexact incomplete infeasible inadmissible unreachable absurd ridiculous silly ruled outdated obsolete "
      "unfounded unjustified unreasonable inconsistent incompatible insufficient exceeded different failed missed "
-     "changed turned stopped",
+     "changed turned stopped nullified annulled negated falsified debunked vetoed disallowed forbidden discredited odd "
+     "barred nixed axed binned purged deprecated reversed disowned disavowed renounced recanted abandoned overridden "
+     "overwritten invalidated disqualified unsupported misplaced misjudged misreported misquoted miscopied overcounted "
+     "undercounted overestimated underestimated overstated understated inflated exaggerated assumed supposed "
+     "conjectured forgotten",
      NUMBER_ROLE_STATE},
-    {"off high low big small large close old odd bad used past gone history based out too", NUMBER_ROLE_ADJECTIVE},
+    {"off high low big small large close old odd bad used past gone history based out too wide near shaky weak poor "
+     "iffy sketchy weird ambiguous arbitrary premature temporary optimistic pessimistic generous excessive lacking "
+     "wanting nowhere start beginning draft trap trick lure bait fluke joke mistake error estimate approximation "
+     "assumption",
+     NUMBER_ROLE_ADJECTIVE},
     {"has had does did can could may might must shall should would will ought tends happens gives gave says said means "
      "meant implies implied assumes assumed requires depends",
      NUMBER_ROLE_AUXILIARY},
     {"the his her their our my your its it how that who all left leftover remaining correct right true exactly "
      "for needed required enough sufficient available given because when where valid fine good ok okay final done "
-     "spent worth per in on at to of saved paid earned sold made counted more",
+     "spent worth per in on at to of saved paid earned sold made counted",
      NUMBER_ROLE_AFFIRMS},
     {"just really actually clearly still also simply surely certainly definitely indeed quite very rather so then thus "
-     "therefore obviously again even way far",
+     "therefore obviously again even way far bit little only",
      NUMBER_ROLE_ADVERB},
     {"it this that which but yet and answer result value", NUMBER_ROLE_PRONOUN},
     {"answer answers guess attempt response thought reply estimate submission", NUMBER_ROLE_ANSWER},
-    {"result results solution calculation output value idea try", NUMBER_ROLE_RESULT},
+    {"result results solution calculation output value idea try one", NUMBER_ROLE_RESULT},
     {"older first initial original last common usual obvious intuitive provisional preliminary tentative trick "
-     "alternative draft discarded rejected withdrawn",
+     "alternative draft discarded rejected withdrawn trap decoy bait wrong false early",
      NUMBER_ROLE_OLD_ANSWER},
     {"previous prior earlier former old starting naive tempting", NUMBER_ROLE_OLD_ANSWER | NUMBER_ROLE_OLD_RESULT},
     {"was were had used ought might may could", NUMBER_ROLE_PAST},
-    {"thought ignore disregard discard forget dismiss scrap suppose assume imagine claim claims claimed",
+    {"thought ignore disregard discard forget dismiss scrap suppose assume imagine claim claims claimed hope hopes "
+     "hoped hoping hopefully wish wishes wished retract",
      NUMBER_ROLE_DISMISSES},
     {"need needs needed require requires required find save earn buy get add wait", NUMBER_ROLE_NEED},
     {"half halves quarter quarters least most thousand million hundred billion thousands dozen millions maximum "
@@ -132,7 +149,8 @@ static const struct {
      NUMBER_ROLE_CHANGES},
     {"more less fewer", NUMBER_ROLE_COMPARES},
     {"to have could might may well initially originally first earlier i we rule rules ruling ruled cross skip avoid "
-     "omit",
+     "omit supposing assuming say says said suggest suggests suggested propose proposed argue argues step question "
+     "problem chapter exercise figure section example assumed supposed",
      NUMBER_ROLE_PHRASE},
 };
 
@@ -233,7 +251,7 @@ bool number_word_unit(struct str word, bool attached)
     enum number_word kind = number_word(word);
     if (kind == NUMBER_WORD_NEGATION || kind == NUMBER_WORD_CHANGES || kind == NUMBER_WORD_MINUS) {
         /* "18 more", "18 less": the answer to "how many more"; what follows "than" is refused with it */
-        return !attached && listed("more less fewer times over square squares different sec", word);
+        return !attached && listed("more less fewer times over square squares cubes different sec", word);
     }
     if (word.length == 1) {
         return (strchr(letters, word.data[0]) && word.data[0] != ' ') || (!attached && word.data[0] == 'a');
@@ -247,9 +265,11 @@ bool number_word_unit(struct str word, bool attached)
 
 char number_word_code(uint32_t code)
 {
-    /* Chinese: not, wrong; ten thousand, thousand, hundred, half, times, more, or, minus, the particle of "18's
+    /* Chinese: not, wrong, and marks that cross out or ask; ten thousand, thousand, hundred, half, times, more, or, minus, the particle of "18's
      * square" */
-    static const uint32_t denies[] = {0x4E0D, 0x975E, 0x6CA1, 0x672A, 0x5426, 0x9519, 0x932F, 0},
+    static const uint32_t denies[] = {0x4E0D,  0x975E,  0x6CA1,  0x672A,  0x5426,  0x9519, 0x932F,
+                                      0x26D4,  0x274C,  0x274E,  0x2717,  0x2718,  0x2753, 0x2754,
+                                      0x1F44E, 0x1F6AB, 0x1F6D1, 0x1F914, 0x1F937, 0},
                           changes[] = {0x4E07, 0x842C, 0x5343, 0x767E, 0x4EBF, 0x5104, 0x5341, 0x534A,
                                        0x500D, 0x591A, 0x4F59, 0x6216, 0x8D1F, 0x8CA0, 0x7684, 0};
     for (int i = 0; denies[i]; i++) {
@@ -264,7 +284,7 @@ char number_word_code(uint32_t code)
     }
     bool letter = (code >= 0xC0 && code <= 0x24F && code != 0xD7 && code != 0xF7) || (code >= 0x400 && code <= 0x52F) ||
                   (code >= 0x3040 && code <= 0x30FF) || (code >= 0x4E00 && code <= 0x9FFF) ||
-                  (code >= 0xAC00 && code <= 0xD7AF);
+                  (code >= 0xAC00 && code <= 0xD7AF) || code == 0x2103 || code == 0x2109; /* and degrees C, F */
     bool mark = code == 0x2705 || code == 0x2713 || code == 0x2714 || (code >= 0x1F300 && code <= 0x1FAFF);
     return letter || mark ? 'u' : 0;
 }

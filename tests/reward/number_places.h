@@ -90,4 +90,27 @@ static inline void paid_as_answer(const char *answer)
     }
 }
 
+/* The answers of a list, which "|" separates. */
+static inline void for_each_answer(const char *list, void (*check)(const char *answer))
+{
+    char answer[256];
+    for (size_t length; *list; list += length + (list[length] == '|')) {
+        length = strcspn(list, "|");
+        BUG_ON(length >= sizeof answer);
+        memcpy(answer, list, length);
+        answer[length] = '\0';
+        check(answer);
+    }
+}
+
+static inline void whole_check(const char *completion, bool paid)
+{
+    static const char *const specs[] = {"gsm8k", "gsm8k:last_number=true", "math:fallback=true", "math"};
+    for (size_t s = 0; s < sizeof specs / sizeof *specs; s++) {
+        if (s < 3 || strstr(completion, "boxed")) { /* math alone reads boxes only */
+            number_check(specs[s], "@", completion, paid);
+        }
+    }
+}
+
 #endif
