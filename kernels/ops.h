@@ -356,6 +356,7 @@ struct ops {
     double (*sum_squares)(const float *x, size_t n); /* fixed order: blocks of 4096 in fp64, added ascending */
     void (*mix)(void *to, const void *from, size_t n, float share); /* to = share from + (1 - share) to */
     void (*add)(float *to, const float *from, size_t n);            /* to = to + from */
+    void (*scale)(void *x, size_t n, float factor);                 /* x = factor x */
     /* Does the work, or what it recorded when it did it before: for devices whose host is slow. NULL: do the work. */
     void (*repeat)(const struct repeat_args *);
 };

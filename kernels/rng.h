@@ -9,7 +9,8 @@
  *
  * Stochastic rounding of element i in step s of the optimiser (kernels/ops.h, adamw): words
  * philox(counter = (i / 2, s))[2 (i % 2)] and the next one, each counter a 64-bit pair; the key is the run's
- * seed xor RNG_ROUNDING, so that rounding shares no numbers with draws.
+ * seed xor RNG_ROUNDING, so that rounding shares no numbers with draws. The streams of an adapter's first weights have the seed xor
+ * RNG_ADAPTER.
  *
  * For everything else (shuffling, generators, initial weights) there is the stream below, which draws from Philox with
  * counter = (n, 0, stream).
@@ -21,6 +22,7 @@
 #include <stdint.h>
 
 #define RNG_ROUNDING 0x526F756E64696E67u
+#define RNG_ADAPTER  0x4164617074657221u
 
 /* out = Philox4x32-10(counter, key) */
 void rng_philox(uint32_t out[4], const uint32_t counter[4], const uint32_t key[2]);

@@ -140,3 +140,13 @@ void ISA_NAME(mix)(void *to, const void *from, size_t n, float share)
         x[i] = share * y[i] + rest * x[i];
     }
 }
+
+void ISA_NAME(scale)(void *x, size_t n, float factor)
+{
+    float *values = x;
+    int threads = cpu_threads_for((double)n * 2);
+#pragma omp parallel for num_threads(threads) if (threads > 1)
+    for (size_t i = 0; i < n; i++) {
+        values[i] *= factor;
+    }
+}

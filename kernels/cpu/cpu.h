@@ -51,5 +51,6 @@ void ISA_NAME(adamw)(const struct adamw_args *);
 double ISA_NAME(sum_squares)(const float *x, size_t n);
 void ISA_NAME(mix)(void *to, const void *from, size_t n, float share);
 void ISA_NAME(add)(float *to, const float *from, size_t n);
+void ISA_NAME(scale)(void *x, size_t n, float factor);
 
 #endif

@@ -58,4 +58,5 @@ const struct ops ISA_NAME(ops_cpu) = {
     .sum_squares = ISA_NAME(sum_squares),
     .mix = ISA_NAME(mix),
     .add = ISA_NAME(add),
+    .scale = ISA_NAME(scale),
 };

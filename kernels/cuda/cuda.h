@@ -208,6 +208,7 @@ void cuda_adamw(const struct adamw_args *);
 double cuda_sum_squares(const float *x, size_t n);
 void cuda_mix(void *to, const void *from, size_t n, float share);
 void cuda_add(float *to, const float *from, size_t n);
+void cuda_scale(void *x, size_t n, float factor);
 void cuda_repeat(const struct repeat_args *);
 
 #ifdef __cplusplus

@@ -348,7 +348,7 @@ void cuda_kv_copy(const struct kv_copy_args *a)
     }
 }
 
-/* ---- mixing ---- */
+/* ---- mixing, scaling ---- */
 
 __global__ void mix_kernel(bf16 *to, const bf16 *from, size_t n, float share)
 {
@@ -381,5 +381,21 @@ void cuda_add(float *to, const float *from, size_t n)
     if (n > 0) {
         add_kernel<<<blocks_of(n), THREADS, 0, cuda.stream>>>(to, from, n);
         cuda_launched("add");
+    }
+}
+
+__global__ void scale_kernel(bf16 *x, size_t n, float factor)
+{
+    size_t i = (size_t)blockIdx.x * THREADS + threadIdx.x;
+    if (i < n) {
+        x[i] = to_bf16(__fmul_rn(factor, to_float(x[i])));
+    }
+}
+
+void cuda_scale(void *x, size_t n, float factor)
+{
+    if (n > 0) {
+        scale_kernel<<<blocks_of(n), THREADS, 0, cuda.stream>>>((bf16 *)x, n, factor);
+        cuda_launched("scale");
     }
 }

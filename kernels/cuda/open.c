@@ -57,6 +57,7 @@ static const struct ops ops_cuda = {
     .sum_squares = cuda_sum_squares,
     .mix = cuda_mix,
     .add = cuda_add,
+    .scale = cuda_scale,
     .repeat = cuda_repeat,
 };
 

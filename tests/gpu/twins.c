@@ -224,9 +224,15 @@ static void check_adamw(size_t n)
     gpu->ops->mix(gw, from, n, 0.25f);
     float *got_mix = host_elements(gw, n);
     check_near(got_mix, mixed, n, NEAR, "mix of %zu", n);
+    for (size_t i = 0; i < n; i++) {
+        mixed[i] = 2.3f * grad[i];
+    }
+    gpu->ops->scale(from, n, 2.3f);
+    float *got_scaled = host_elements(from, n);
+    check_near(got_scaled, mixed, n, NEAR, "scale of %zu", n);
     gpu_free(6, gw, gmaster, gg, gm, gv, from);
     free(w), free(grad), free(m), free(v), free(got_w), free(got_master), free(got_m), free(got_v), free(mixed);
-    free(got_mix);
+    free(got_mix), free(got_scaled);
 }
 
 /* The CPU's fp32 parameter, rounded here as kernels/ops.h says, is the GPU's; the moments have the same bits as they are. */

@@ -244,12 +244,34 @@ static void arrays_are_added(void **state)
     }
 }
 
+/* One product per element, everywhere. */
+static void scaling_is_a_product(void **state)
+{
+    const struct tables *tables = *state;
+    static const size_t sizes[] = {1, 17, 4097, 300001};
+    for (size_t c = 0; c < sizeof sizes / sizeof *sizes; c++) {
+        float *x = random_floats(sizes[c], 1, 1), *want = copy_floats(x, sizes[c]);
+        for (size_t i = 0; i < sizes[c]; i++) {
+            want[i] *= 2.3f;
+        }
+        for (int run = 0; run < 3 * tables->n; run++) {
+            float *scaled = copy_floats(x, sizes[c]);
+            device_set_threads(1 + run % 3);
+            tables->ops[run / 3]->scale(scaled, sizes[c], 2.3f);
+            assert_same_bits(scaled, want, sizes[c], tables->ops[run / 3]->name);
+            free(scaled);
+        }
+        free(want);
+        free(x);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(three_updates_are_right), cmocka_unit_test(bf16_moments_are_the_rounding_of_fp32_ones),
         cmocka_unit_test(rounding_is_unbiased),    cmocka_unit_test(squares_have_one_sum),
-        cmocka_unit_test(arrays_are_added),
+        cmocka_unit_test(arrays_are_added),        cmocka_unit_test(scaling_is_a_product),
     };
     return cmocka_run_group_tests(tests, tables_open, tables_close);
 }
