@@ -73,6 +73,7 @@ static void take_all(struct activations *a, const struct model *model)
         buffers_add(&a->blocks, model, half, BUFFER_SCRATCH);
     }
     take(&list[DX], model);
+    adapter_scratch_take(&a->adapter, model->adapter, model->device, a->max_tokens, true);
     for (int half = 0; half < BLOCKS_PER_LAYER; half++) {
         buffers_add(&a->blocks, model, half, BUFFER_GRADIENT);
     }
@@ -114,6 +115,7 @@ void activations_free(struct activations *acts, const struct model *model)
         device_free(model->device, *list[i].at);
     }
     buffers_release(&acts->blocks, model->device);
+    adapter_scratch_release(&acts->adapter, model->device);
     free(acts->stores);
     free(acts->spans);
     free(acts->pages);

@@ -17,6 +17,7 @@
 #ifndef MODEL_ACTIVATIONS_H
 #define MODEL_ACTIVATIONS_H
 
+#include "model/adapter.h"
 #include "model/layer.h"
 #include "model/model.h"
 
@@ -42,6 +43,7 @@ struct activations {
     float *logprob, *target_lse;  /* [max_targets] */
     float *entropy;               /* [max_targets] */
     float *d_logprob, *d_entropy; /* [max_targets] */
+    struct adapter_scratch adapter;
 
     /* host: the rows of the last forward pass, and the pages that they have in the pool */
     struct pass pass;    /* T 0: none yet */

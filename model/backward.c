@@ -1,7 +1,7 @@
 /* model/backward.c - gradients of a packed batch: the layers in reverse.
  *
  * acts->dx carries the gradient of the residual stream from the last layer to the embedding. Each branch adds to it, since
- * y = x + f(x) has the gradient dy + f'(x) dy. Gradients of weights add to params.grads, which has the layout of the weights, so
+ * y = x + f(x) has the gradient dy + f'(x) dy. Gradients of weights add to the grads of their set, in the set's layout, so
  * a tied head and the embedding meet in one tensor. What was kept is only read; with checkpointing it is made first.
  *
  * SPDX-License-Identifier: Apache-2.0 */
@@ -30,7 +30,7 @@ static void head_grad(const struct backward *b, struct activations *acts, const 
         .dw = grad_at(b, model->weights.head),
     });
     void *dhidden = acts->normed;
-    device_zero(model->device, dhidden, (size_t)b->T * (size_t)d * model->device->element_bytes);
+    device_zero(model->device, dhidden, (size_t)b->pass->T * (size_t)d * model->device->element_bytes);
     model->device->ops->scatter_add_rows(&(struct rows_args){
         .n_rows = batch->n_targets,
         .width = d,
@@ -61,8 +61,8 @@ void model_backward(struct model *model, const struct train_batch *batch, struct
                     float inv_temperature, const float *lse, const float *entropy, const float *d_logprob,
                     const float *d_entropy)
 {
-    struct backward b = {model, acts->pass.T};
-    BUG_ON((d_entropy && !entropy) || !model->params.grads);
+    struct backward b = {model, &acts->pass};
+    BUG_ON((d_entropy && !entropy) || !model_trained(model)->grads);
     if (batch->n_targets == 0) {
         return;
     }
@@ -79,7 +79,7 @@ void model_backward(struct model *model, const struct train_batch *batch, struct
         layer_backward(&b, layer, &io);
     }
     model->device->ops->embedding_grad(&(struct embedding_args){
-        .T = b.T,
+        .T = acts->pass.T,
         .d = model->config.d,
         .V = model->config.V,
         .tokens = acts->tokens,

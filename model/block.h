@@ -14,7 +14,8 @@
 #include "base/err.h"
 #include "kernels/ops.h"
 
-struct backward; /* model/linear.h */
+struct adapter_scratch; /* model/adapter.h */
+struct backward;        /* model/linear.h */
 struct device;
 struct device_shapes;
 struct model;
@@ -60,6 +61,7 @@ struct pass {
     int n_contexts;                 /* backward only: */
     const struct context *contexts; /* the sequences of the batch */
     bool forced;                    /* the experts of each row are in the buffers already, and not chosen again */
+    const struct adapter_scratch *adapter; /* NULL: the model has none */
 };
 
 /* One call of a block. */

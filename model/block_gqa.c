@@ -185,14 +185,14 @@ static void attend(const struct block_io *io)
 
 static void forward(const struct block_io *io, const void *x)
 {
-    linear_forward(io->model, io->pass->T, io->weights[QKV_WEIGHT], io->weights[QKV_BIAS], x, NULL, io->buffers[QKV]);
+    linear_forward(io->model, io->pass, io->weights[QKV_WEIGHT], io->weights[QKV_BIAS], x, NULL, io->buffers[QKV]);
     make_qk(io);
     attend(io);
 }
 
 static void output(const struct block_io *io, const void *residual, void *y)
 {
-    linear_forward(io->model, io->pass->T, io->weights[O_WEIGHT], -1, io->buffers[ATTENDED], residual, y);
+    linear_forward(io->model, io->pass, io->weights[O_WEIGHT], -1, io->buffers[ATTENDED], residual, y);
 }
 
 static void copy_page(const struct model *model, void *const *pages, int32_t from, int32_t to, int n)
@@ -257,15 +257,13 @@ static void make_qk_backward(const struct block_io *io, const struct backward *b
 
 static void backward(const struct block_io *io, const struct backward *b, const void *dy, void *x)
 {
-    linear_weight_grad(b, io->weights[O_WEIGHT], -1, dy, io->buffers[ATTENDED]);
-    linear_input_grad(b, io->weights[O_WEIGHT], dy, io->buffers[DATTENDED]);
+    linear_backward(b, io->weights[O_WEIGHT], -1, dy, io->buffers[ATTENDED], io->buffers[DATTENDED]);
     if (io->buffers[QK]) {
         make_qk(io); /* scratch: another layer has written there */
     }
     attend_backward(io);
     make_qk_backward(io, b);
-    linear_weight_grad(b, io->weights[QKV_WEIGHT], io->weights[QKV_BIAS], io->buffers[DQKV], x);
-    linear_input_grad(b, io->weights[QKV_WEIGHT], io->buffers[DQKV], x);
+    linear_backward(b, io->weights[QKV_WEIGHT], io->weights[QKV_BIAS], io->buffers[DQKV], x, x);
 }
 
 const struct block block_gqa = {

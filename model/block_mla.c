@@ -306,11 +306,11 @@ static void project(const struct block_io *io, const void *x)
 {
     const struct model *model = io->model;
     int T = io->pass->T;
-    linear_forward(model, T, io->weights[PROJECTION], -1, x, NULL, io->buffers[PROJECTED]);
+    linear_forward(model, io->pass, io->weights[PROJECTION], -1, x, NULL, io->buffers[PROJECTED]);
     if (io->buffers[Q]) {
         struct norm norm = q_norm(io);
         norm_forward(model, &norm, T, io->buffers[PROJECTED], io->buffers[Q_LATENT]);
-        linear_forward(model, T, io->weights[Q_B_WEIGHT], -1, io->buffers[Q_LATENT], NULL, io->buffers[Q]);
+        linear_forward(model, io->pass, io->weights[Q_B_WEIGHT], -1, io->buffers[Q_LATENT], NULL, io->buffers[Q]);
     }
 }
 
@@ -382,7 +382,7 @@ static void make_out(const struct block_io *io)
 static void output(const struct block_io *io, const void *residual, void *y)
 {
     make_out(io);
-    linear_forward(io->model, io->pass->T, io->weights[O_WEIGHT], -1, io->buffers[OUT], residual, y);
+    linear_forward(io->model, io->pass, io->weights[O_WEIGHT], -1, io->buffers[OUT], residual, y);
 }
 
 static void copy_page(const struct model *model, void *const *pages, int32_t from, int32_t to, int n)
@@ -407,8 +407,7 @@ static void output_backward(const struct block_io *io, const struct backward *b,
     const struct model_config *config = &io->model->config;
     struct place out = out_place(config, io->buffers[OUT]);
     make_out(io);
-    linear_weight_grad(b, io->weights[O_WEIGHT], -1, dy, out.at);
-    linear_input_grad(b, io->weights[O_WEIGHT], dy, out.at); /* its values are not needed any more */
+    linear_backward(b, io->weights[O_WEIGHT], -1, dy, out.at, out.at); /* its values are not needed any more */
     heads_weight_grad(io, b, value_matrix(config), out, attended_place(config, io->buffers[ATTENDED]));
     heads_transposed(io, value_matrix(config), out, attended_place(config, io->buffers[DATTENDED]));
 }
@@ -470,12 +469,10 @@ static void project_backward(const struct block_io *io, const struct backward *b
         struct norm norm = q_norm(io);
         void *latent = io->buffers[Q_LATENT];
         norm_forward(io->model, &norm, io->pass->T, io->buffers[PROJECTED], latent);
-        linear_weight_grad(b, io->weights[Q_B_WEIGHT], -1, io->buffers[DQ], latent);
-        linear_input_grad(b, io->weights[Q_B_WEIGHT], io->buffers[DQ], latent);
+        linear_backward(b, io->weights[Q_B_WEIGHT], -1, io->buffers[DQ], latent, latent);
         norm_backward(b, &norm, io->buffers[PROJECTED], latent, io->buffers[DPROJECTED], false);
     }
-    linear_weight_grad(b, io->weights[PROJECTION], -1, io->buffers[DPROJECTED], x);
-    linear_input_grad(b, io->weights[PROJECTION], io->buffers[DPROJECTED], x);
+    linear_backward(b, io->weights[PROJECTION], -1, io->buffers[DPROJECTED], x, x);
 }
 
 static void backward(const struct block_io *io, const struct backward *b, const void *dy, void *x)

@@ -46,13 +46,13 @@ static void swiglu(const struct block_io *io)
 
 static void forward(const struct block_io *io, const void *x)
 {
-    linear_forward(io->model, io->pass->T, io->weights[GATE_UP_WEIGHT], -1, x, NULL, io->buffers[GATE_UP]);
+    linear_forward(io->model, io->pass, io->weights[GATE_UP_WEIGHT], -1, x, NULL, io->buffers[GATE_UP]);
 }
 
 static void output(const struct block_io *io, const void *residual, void *y)
 {
     swiglu(io);
-    linear_forward(io->model, io->pass->T, io->weights[DOWN_WEIGHT], -1, io->buffers[ACT], residual, y);
+    linear_forward(io->model, io->pass, io->weights[DOWN_WEIGHT], -1, io->buffers[ACT], residual, y);
 }
 
 static void backward(const struct block_io *io, const struct backward *b, const void *dy, void *x)
@@ -61,13 +61,11 @@ static void backward(const struct block_io *io, const struct backward *b, const 
     void *gate_up = io->buffers[GATE_UP], *act = io->buffers[ACT];
     void *dgate_up = io->buffers[DGATE_UP] ? io->buffers[DGATE_UP] : gate_up; /* recomputed: not needed again */
     swiglu(io);
-    linear_weight_grad(b, io->weights[DOWN_WEIGHT], -1, dy, act);
     void *dact = act; /* its values are not needed any more */
-    linear_input_grad(b, io->weights[DOWN_WEIGHT], dy, dact);
+    linear_backward(b, io->weights[DOWN_WEIGHT], -1, dy, act, dact);
     model->device->ops->swiglu_grad(&(struct swiglu_args){
         .T = io->pass->T, .F = model->config.F, .gate_up = gate_up, .dact = dact, .dgate_up = dgate_up});
-    linear_weight_grad(b, io->weights[GATE_UP_WEIGHT], -1, dgate_up, x);
-    linear_input_grad(b, io->weights[GATE_UP_WEIGHT], dgate_up, x);
+    linear_backward(b, io->weights[GATE_UP_WEIGHT], -1, dgate_up, x, x);
 }
 
 const struct block block_mlp = {

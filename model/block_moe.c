@@ -198,7 +198,8 @@ static void shared_forward(const struct block_io *io, const void *x)
 {
     int T = io->pass->T;
     if (io->weights[SHARED_GATE_UP_WEIGHT] >= 0) {
-        linear_forward(io->model, T, io->weights[SHARED_GATE_UP_WEIGHT], -1, x, NULL, io->buffers[SHARED_GATE_UP]);
+        linear_forward(io->model, io->pass, io->weights[SHARED_GATE_UP_WEIGHT], -1, x, NULL,
+                       io->buffers[SHARED_GATE_UP]);
     }
     if (io->weights[SHARED_GATE_WEIGHT] >= 0) {
         linear_forward_wide(io->model, T, io->weights[SHARED_GATE_WEIGHT], x, io->buffers[SHARED_LOGIT]);
@@ -235,7 +236,7 @@ static void output(const struct block_io *io, const void *residual, void *y)
     grouped(io, &order, DOWN_WEIGHT, io->buffers[ACT], io->buffers[GATHERED]);
     if (shared) {
         swiglu(io, order.T, config->moe.shared_F, SHARED_GATE_UP, SHARED_ACT);
-        linear_forward(io->model, order.T, io->weights[SHARED_DOWN_WEIGHT], -1, io->buffers[SHARED_ACT], NULL,
+        linear_forward(io->model, io->pass, io->weights[SHARED_DOWN_WEIGHT], -1, io->buffers[SHARED_ACT], NULL,
                        io->buffers[SHARED_OUT]);
     }
     ops_of(io)->combine(&(struct combine_args){
@@ -324,14 +325,14 @@ static void shared_backward(const struct block_io *io, const struct backward *b,
     void *act = io->buffers[SHARED_ACT], *gate_up = io->buffers[SHARED_GATE_UP];
     void *dgate_up = gradient_of(io, DSHARED_GATE_UP, SHARED_GATE_UP);
     if (!moe->shared_gated) {
-        swiglu(io, b->T, moe->shared_F, SHARED_GATE_UP, SHARED_ACT);
+        swiglu(io, b->pass->T, moe->shared_F, SHARED_GATE_UP, SHARED_ACT);
         linear_weight_grad(b, io->weights[SHARED_DOWN_WEIGHT], -1, dy, act);
         linear_input_grad(b, io->weights[SHARED_DOWN_WEIGHT], dy, act);
         ops_of(io)->swiglu_grad(&(struct swiglu_args){
-            .T = b->T, .F = moe->shared_F, .gate_up = gate_up, .dact = act, .dgate_up = dgate_up});
+            .T = b->pass->T, .F = moe->shared_F, .gate_up = gate_up, .dact = act, .dgate_up = dgate_up});
     } else {
         linear_input_grad(b, io->weights[SHARED_DOWN_WEIGHT], dy, act);
-        ops_of(io)->weighted_swiglu_grad(&(struct weighted_swiglu_grad_args){.n_rows = b->T,
+        ops_of(io)->weighted_swiglu_grad(&(struct weighted_swiglu_grad_args){.n_rows = b->pass->T,
                                                                              .F = moe->shared_F,
                                                                              .gate_up = gate_up,
                                                                              .dact = act,
@@ -341,7 +342,7 @@ static void shared_backward(const struct block_io *io, const struct backward *b,
                                                                              .act = act});
         linear_weight_grad(b, io->weights[SHARED_DOWN_WEIGHT], -1, dy, act);
         ops_of(io)->route_grad(&(struct route_grad_args){.router = one_gate,
-                                                         .T = b->T,
+                                                         .T = b->pass->T,
                                                          .logits = io->buffers[SHARED_LOGIT],
                                                          .experts = io->buffers[ONES],
                                                          .dweights = io->buffers[DSHARED_GATE],
@@ -355,7 +356,7 @@ static void router_backward(const struct block_io *io, const struct backward *b,
 {
     ops_of(io)->route_grad(&(struct route_grad_args){
         .router = io->model->config.moe.router,
-        .T = b->T,
+        .T = b->pass->T,
         .logits = io->buffers[LOGITS],
         .experts = io->buffers[EXPERTS],
         .dweights = io->buffers[DWEIGHTS],

@@ -49,6 +49,14 @@ struct mla_config {
     float softmax_scale;
 };
 
+/* Low-rank adaptation (model/adapter.h). */
+struct lora {
+    int r; /* 0: none */
+    double alpha;
+    bool rslora;      /* scale alpha / sqrt(r), not alpha / r (Kalajdzievski 2023, arXiv 2312.03732) */
+    unsigned targets; /* matrices: bits 1 << enum tensor_role */
+};
+
 struct model_config {
     const struct model_family *family;
     int n_layers, d, F, H, J, D, V; /* letters of kernels/README.md */
@@ -57,6 +65,7 @@ struct model_config {
     struct rope_config rope;
     struct moe_config moe;
     struct mla_config mla;
+    struct lora lora; /* in no config.json: what the weights are opened with */
     int max_positions;
     int32_t bos_id;                   /* -1: none */
     int n_eos;                        /* 0: none is known */

@@ -111,8 +111,9 @@ const struct param_part *not_finite_find(const struct params *params, const stru
         const struct param_part *part = &params->parts[i];
         const struct param *p = &params->table[part->param];
         int cols = param_width(p), block = CHUNK / cols > 64 ? CHUNK / cols / 16 * 16 : 64;
+        bool there = !array || p->trains;
         rows = mem_grow(rows, (size_t)block * (size_t)cols * sizeof *rows);
-        for (int row = 0; row < part->rows && !found; row += block) {
+        for (int row = 0; there && row < part->rows && !found; row += block) {
             int n = part->rows - row < block ? part->rows - row : block;
             if (array) {
                 device->ops->wide_export(rows, array + p->offset, part->row + row, n, p->rows, cols);

@@ -17,8 +17,8 @@ uint64_t not_weight_count(const void *data, enum tensor_dtype dtype, uint64_t n)
 /* ERR_FORMAT, with the tensor's name, if `bad` of n numbers are no weights. */
 enum err not_finite_refuse(const char *path, const char *tensor, uint64_t bad, uint64_t n);
 
-/* The first part with such a number in `array` [params.n] (device, fp32, in the layout of the set), or, where array is NULL, in the
- * parameters themselves, the masters where there are some. NULL: there is none. Every number comes to the host. */
+/* The first part with such a number in `array` [params.n_trained] (device, fp32, in the layout of the set), or, where array is NULL,
+ * in the parameters themselves, the masters where there are some. NULL: there is none. Every number comes to the host. */
 const struct param_part *not_finite_find(const struct params *params, const struct device *device, const float *array);
 
 #endif

@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "base/num.h"
+#include "model/adapter.h"
 #include "model/layer.h"
 
 /* ---- buffers ---- */
@@ -26,6 +27,7 @@ struct model_scratch {
     int32_t *tokens, *positions;
     void *x, *mid, *normed; /* [max_rows, d] */
     struct buffers blocks;
+    struct adapter_scratch adapter;
 };
 
 static void scratch_free(struct model_scratch *scratch, struct device *device)
@@ -38,6 +40,7 @@ static void scratch_free(struct model_scratch *scratch, struct device *device)
         device_free(device, slices[i]);
     }
     buffers_release(&scratch->blocks, device);
+    adapter_scratch_release(&scratch->adapter, device);
     free(scratch->tokens_padded);
     free(scratch->positions_padded);
     free(scratch->spans_padded);
@@ -76,6 +79,7 @@ void model_reserve_cached(struct model *model, int max_rows)
         buffers_add(&s->blocks, model, half, BUFFER_SEEN);
         buffers_add(&s->blocks, model, half, BUFFER_SCRATCH);
     }
+    adapter_scratch_take(&s->adapter, model->adapter, device, max_rows, false);
     model->scratch = s;
 }
 
@@ -181,7 +185,7 @@ void model_forward_cached(struct model *model, const struct cached_batch *batch,
     device_write(model->device, s->positions, all.positions, (size_t)all.T * sizeof *s->positions);
     struct cached_pass pass = {
         .model = model,
-        .rows = {all.T, s->positions, all.n_spans, all.n_spans, all.spans, all.spans, 0, NULL},
+        .rows = {all.T, s->positions, all.n_spans, all.n_spans, all.spans, all.spans, 0, NULL, false, &s->adapter},
         .host_positions = all.positions,
         .pool = pool,
         .hidden = padded ? s->normed : hidden,

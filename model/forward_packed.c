@@ -61,7 +61,8 @@ static void lay_out(struct activations *acts, const struct train_batch *batch)
                                .n_stores = n_stores,
                                .n_spans = n_spans,
                                .stores = acts->stores,
-                               .spans = acts->spans};
+                               .spans = acts->spans,
+                               .adapter = &acts->adapter};
 }
 
 void model_forward(struct model *model, const struct train_batch *batch, struct activations *acts)

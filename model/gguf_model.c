@@ -327,16 +327,15 @@ static void describe(const struct gguf *file, const struct model_config *config,
                      const struct device *device)
 {
     const struct gguf_tensor *largest = &file->tensors[0];
-    uint64_t bytes = 0, width = device->element_bytes + (params->master ? sizeof(float) : 0);
+    uint64_t bytes = 0, memory = params->bytes + (params->master ? params->n_trained * sizeof(float) : 0);
     for (int i = 0; i < file->n_tensors; i++) {
         largest = file->tensors[i].bytes > largest->bytes ? &file->tensors[i] : largest;
         bytes += file->tensors[i].bytes;
     }
-    if (params->n * width > bytes + bytes / 4) {
+    if (memory > bytes + bytes / 4) {
         log_info("%s: %s expanded to %s: %.1f GB in the file, %.1f GB in memory; %.2f billion weights%s", file->path,
                  largest->type->name, device->element_bytes == sizeof(float) ? "fp32" : "bf16", (double)bytes / 1e9,
-                 (double)(params->n * width) / 1e9, (double)params->n / 1e9,
-                 config->tied ? "" : ", with an output head of its own");
+                 (double)memory / 1e9, (double)params->n / 1e9, config->tied ? "" : ", with an output head of its own");
     }
 }
 

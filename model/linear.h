@@ -1,6 +1,7 @@
 /* model/linear.h - a product with a weight matrix and a norm, each with its gradients: what every block is made of.
  *
  *   y = residual + (x W^T + bias)         x [T, K], W [N, K], y [T, N]
+ *   y = (residual + s (x A^T) B^T) + (x W^T + bias)   where W has an adapter (model/adapter.h)
  *   y = norm(x)                           RMS norm of whole rows, or of heads in rows
  *
  * A weight is the number of a parameter (model/params.h), whose rows and columns are N and K; -1: there is none. For the files
@@ -10,6 +11,7 @@
 #ifndef MODEL_LINEAR_H
 #define MODEL_LINEAR_H
 
+#include "model/block.h"
 #include "model/model.h"
 
 /* Element n of a device array. */
@@ -18,9 +20,9 @@ static inline void *linear_element(const struct model *model, void *base, size_t
     return (char *)base + n * model->device->element_bytes;
 }
 
-/* residual may be NULL, or y itself. */
-void linear_forward(const struct model *model, int T, int weight, int bias, const void *x, const void *residual,
-                    void *y);
+/* All rows of the pass; residual may be NULL, or y itself. */
+void linear_forward(const struct model *model, const struct pass *pass, int weight, int bias, const void *x,
+                    const void *residual, void *y);
 
 /* y in fp32 on every device. */
 void linear_forward_wide(const struct model *model, int T, int weight, const void *x, float *y);
@@ -36,17 +38,18 @@ void norm_forward(const struct model *model, const struct norm *norm, int T, con
 
 /* ---- gradients ---- */
 
-/* One backward call; gradients of weights are added to model->params.grads. */
+/* One backward call; gradients of weights are added to the grads of their set. */
 struct backward {
     const struct model *model;
-    int T;
+    const struct pass *pass;
 };
 
-/* The gradients of W and bias, from x and dy. */
+/* The gradients of W, bias, A and B, from x and dy; dx = the gradient of x, and may be x. */
+void linear_backward(const struct backward *b, int weight, int bias, const void *dy, const void *x, void *dx);
+/* The two parts of it, where other things come between; not of a matrix with an adapter: the gradients of W and bias, */
 void linear_weight_grad(const struct backward *b, int weight, int bias, const void *dy, const void *x);
-/* dx = the gradient of x, from dy. */
+/* and dx = the gradient of x, or dx +=. */
 void linear_input_grad(const struct backward *b, int weight, const void *dy, void *dx);
-/* dx += */
 void linear_input_grad_add(const struct backward *b, int weight, const void *dy, void *dx);
 /* dx (+)= the gradient through the norm, given its input x and dy; dx has rows as x, dy as y. Without `accumulate` and with rows
  * of one stride, dx may be dy. */

@@ -7,8 +7,10 @@
 
 #include "base/str.h"
 #include "kernels/rng.h"
+#include "model/adapter.h"
 #include "model/end_tokens.h"
 #include "model/load.h"
+#include "model/peft.h"
 #include "model/tokenizer.h"
 
 #define DEFAULT_MAX_POSITIONS 32768
@@ -21,6 +23,10 @@ static enum err check_shape(const struct model_config *config, const char *sourc
         for (int half = 0; half < BLOCKS_PER_LAYER; half++) {
             TRY(model_block(config, layer, half)->check(config, source, device));
         }
+    }
+    if (config->lora.r > 0 && (config->moe.router.E > 0 || config->mla.kv_rank > 0)) {
+        return err_set(ERR_LIMIT, "%s: adapters (lora_r) are for dense models, and this is a %s; train all weights",
+                       source, config->family->name);
     }
     if (multiple && config->d % multiple != 0) {
         return err_set(ERR_DEVICE,
@@ -70,6 +76,21 @@ static void make_rope_tables(struct model *model)
     free(sines);
 }
 
+struct params *model_trained(const struct model *model)
+{
+    return model->adapter ? &model->adapter->params : (struct params *)(uintptr_t)&model->params;
+}
+
+static void add_adapter(struct model *model)
+{
+    for (int i = 0; i < model->params.n_params; i++) {
+        params_freeze(&model->params, i);
+    }
+    model->adapter = adapter_new(&model->config, &model->params, model->device);
+    struct params *set = &model->adapter->params;
+    set->data = device_alloc(model->device, set->bytes, "adapter");
+}
+
 /* A model of that shape with zero weights, without a tokenizer. */
 static enum err make(struct model **out, const struct model_config *config, const char *source, struct device *device,
                      int max_positions, bool trainable)
@@ -84,8 +105,12 @@ static enum err make(struct model **out, const struct model_config *config, cons
     model->source = mem_strdup(source);
     weights_plan(&model->weights, &model->params, config, device);
     model->params.data = device_alloc(device, model->params.bytes, "weights");
+    if (config->lora.r > 0) {
+        add_adapter(model);
+    }
+    struct params *trained = model_trained(model);
     if (trainable && device->element_bytes < sizeof(float)) {
-        model->params.master = device_alloc(device, model->params.n * sizeof(float), "master weights");
+        trained->master = device_alloc(device, trained->n_trained * sizeof(float), "master weights");
     }
     make_rope_tables(model);
     *out = model;
@@ -129,6 +154,9 @@ void model_init_random(struct model *model, uint64_t seed)
         draw_part(model, part, init == PARAM_ONE ? 1.0f : 0.0f, normal ? deviation[init] : 0,
                   rng_stream(seed, (uint64_t)i));
     }
+    if (model->adapter) {
+        adapter_init(model->adapter, model->device, seed);
+    }
 }
 
 enum err model_new(struct model **out, const struct model_config *config, struct tokenizer *tokenizer,
@@ -151,12 +179,13 @@ enum err model_plan(struct model **out, const struct model_config *config, const
 
 /* ---- from files ---- */
 
-static enum err open_from(struct model **out, const struct load *load, const char *path, struct device *device,
-                          int max_positions, bool trainable, bool weights)
+static enum err open_from(struct model **out, const struct load *load, const char *path, const struct lora *lora,
+                          struct device *device, int max_positions, bool trainable, bool weights)
 {
     struct model_config config;
     struct model *model;
     TRY(load_config(load, &config));
+    config.lora = *lora;
     TRY(make(&model, &config, path, device, max_positions, trainable));
     enum err result = weights ? load_weights(load, &model->params, device) : ERR_NONE;
     if (result == ERR_NONE) {
@@ -171,24 +200,59 @@ static enum err open_from(struct model **out, const struct load *load, const cha
     return ERR_NONE;
 }
 
-static enum err open_path(struct model **out, const char *path, struct device *device, int max_positions,
-                          bool trainable)
+/* No adapter by itself; its weights are not read yet. */
+static enum err open_path(struct model **out, const char *path, const struct lora *lora, struct device *device,
+                          int max_positions, bool trainable)
 {
     struct load *load;
+    if (peft_is(path)) {
+        return err_set(
+            ERR_USAGE,
+            "%s is an adapter: what is trained, or another adapter's base, is a whole model; name its base, or "
+            "make one model of both with 'strop convert --merge'",
+            path);
+    }
     TRY(load_open(&load, path));
-    enum err result = open_from(out, load, path, device, max_positions, trainable, true);
+    enum err result = open_from(out, load, path, lora, device, max_positions, trainable, true);
     load_close(load);
     return result;
 }
 
-enum err model_open(struct model **out, const char *path, struct device *device, int max_positions)
-{
-    return open_path(out, path, device, max_positions, false);
-}
-
 enum err model_open_trainable(struct model **out, const char *path, struct device *device, int max_positions)
 {
-    return open_path(out, path, device, max_positions, true);
+    return open_path(out, path, &(struct lora){0}, device, max_positions, true);
+}
+
+enum err model_open_lora(struct model **out, const struct model_lora *lora, struct device *device, int max_positions)
+{
+    struct model *model;
+    TRY(open_path(&model, lora->base, &lora->lora, device, max_positions, lora->masters));
+    model->base = mem_strdup(lora->base);
+    enum err result = ERR_NONE;
+    if (lora->adapter) {
+        result = peft_read(model, lora->adapter);
+        free(model->source);
+        model->source = mem_strdup(lora->adapter);
+    } else {
+        adapter_init(model->adapter, device, lora->seed);
+    }
+    if (result != ERR_NONE) {
+        model_close(model);
+        return result;
+    }
+    *out = model;
+    return ERR_NONE;
+}
+
+enum err model_open(struct model **out, const char *path, struct device *device, int max_positions)
+{
+    struct peft peft;
+    if (!peft_is(path)) {
+        return open_path(out, path, &(struct lora){0}, device, max_positions, false);
+    }
+    TRY(peft_open(&peft, path));
+    return model_open_lora(out, &(struct model_lora){.base = peft.base, .adapter = path, .lora = peft.lora}, device,
+                           max_positions);
 }
 
 enum err model_open_random(struct model **out, const char *path, struct device *device, int max_positions,
@@ -196,7 +260,7 @@ enum err model_open_random(struct model **out, const char *path, struct device *
 {
     struct load *load;
     TRY(load_open_shape(&load, path));
-    enum err result = open_from(out, load, path, device, max_positions, trainable, false);
+    enum err result = open_from(out, load, path, &(struct lora){0}, device, max_positions, trainable, false);
     load_close(load);
     TRY(result);
     model_init_random(*out, seed);
@@ -205,7 +269,14 @@ enum err model_open_random(struct model **out, const char *path, struct device *
 
 enum err model_open_config(struct model_config *out, const char *path)
 {
-    return load_config_of(out, path);
+    struct peft peft;
+    if (!peft_is(path)) {
+        return load_config_of(out, path);
+    }
+    TRY(peft_open(&peft, path));
+    TRY(load_config_of(out, peft.base));
+    out->lora = peft.lora;
+    return ERR_NONE;
 }
 
 enum err model_read_weights(struct model *model, const char *path)
@@ -238,16 +309,39 @@ void model_mix_weights(struct model *to, const struct model *from, float share)
 
 enum err model_clone(struct model **out, const struct model *model)
 {
+    BUG_ON(model->adapter);
     struct model *clone = mem_zero(sizeof *clone);
     *clone = *model;
     clone->is_clone = true;
     clone->scratch = NULL;
     clone->source = mem_strdup(model->source);
+    clone->base = NULL;
     weights_plan(&clone->weights, &clone->params, &model->config, model->device); /* nothing of the training state */
     clone->params.data = device_alloc(model->device, clone->params.bytes, "weights of a copy");
     model_copy_weights(clone, model);
     *out = clone;
     return ERR_NONE;
+}
+
+struct model *model_without_adapter(const struct model *model)
+{
+    struct model *view = mem_zero(sizeof *view);
+    *view = *model;
+    view->is_clone = view->borrows_weights = true;
+    view->adapter = NULL;
+    view->scratch = NULL;
+    view->source = mem_strdup(model->source);
+    view->base = NULL;
+    return view;
+}
+
+void model_merge(struct model *model)
+{
+    BUG_ON(!model->adapter);
+    adapter_merge(model->adapter, &model->params, model->device);
+    adapter_free(model->adapter, model->device);
+    model->adapter = NULL;
+    model->config.lora.r = 0;
 }
 
 void model_close(struct model *model)
@@ -263,8 +357,12 @@ void model_close(struct model *model)
         device_free(model->device, model->rope_cos);
         device_free(model->device, model->rope_sin);
     }
-    params_release(&model->params, model->device);
-    weights_release(&model->weights);
+    adapter_free(model->adapter, model->device);
+    if (!model->borrows_weights) {
+        params_release(&model->params, model->device);
+        weights_release(&model->weights);
+    }
     free(model->source);
+    free(model->base);
     free(model);
 }

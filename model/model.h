@@ -26,6 +26,7 @@
 
 struct tokenizer;
 struct activations;
+struct adapter;
 struct buffers;
 struct model;
 
@@ -38,26 +39,40 @@ struct model_watch {
 struct model {
     struct device *device; /* borrowed */
     struct model_config config;
-    struct params params;   /* the numbers, */
-    struct weights weights; /* and which of them is what */
+    struct params params;    /* the numbers, */
+    struct weights weights;  /* and which of them is what */
+    struct adapter *adapter; /* what it has learnt in addition, with frozen params (model/adapter.h); NULL: nothing */
     struct tokenizer *tokenizer;
     float *rope_cos, *rope_sin;    /* device, [max positions in use, D/2] */
     int max_positions;             /* rows of the two tables */
     char *source;                  /* the path it was opened from */
+    char *base;                    /* of an adapter, or what it was merged into: the model below it; else NULL */
     struct model_scratch *scratch; /* buffers of model_forward_cached */
     struct model_watch watch;      /* set by whoever watches */
-    bool is_clone;                 /* tokenizer and rope tables belong to the model it was cloned from */
+    bool is_clone;                 /* tokenizer and rope tables belong to the model it was cloned from, */
+    bool borrows_weights;          /* and the parameters too */
 };
 
-/* Opens a directory (config.json + *.safetensors + tokenizer.json) or a .gguf file. max_positions bounds every sequence
+/* Opens a directory (config.json + *.safetensors + tokenizer.json), a .gguf file, or an adapter (model/peft.h) with the base that it
+ * names. max_positions bounds every sequence
  * (0: what the config allows, at most 32768); ERR_LIMIT if the config allows fewer, ERR_DEVICE if the device's operations do
  * not take the model's shape (struct ops_limits). Release with model_close. */
 enum err model_open(struct model **out, const char *path, struct device *device, int max_positions);
-/* Like model_open, with fp32 master weights where the device's elements are narrower: for a model that is trained by fp32 steps. */
+/* Like model_open, with fp32 master weights where the device's elements are narrower: for a model that is trained by fp32 steps. Not
+ * of an adapter. */
 enum err model_open_trainable(struct model **out, const char *path, struct device *device, int max_positions);
 /* The shape and the tokenizer of `path`, which may be a folder without weights, with weights drawn as by model_new. */
 enum err model_open_random(struct model **out, const char *path, struct device *device, int max_positions,
                            bool trainable, uint64_t seed);
+/* The model at `base`, frozen, with an adapter that trains: the one in the folder `adapter`, which has the shape that `lora` says, or
+ * (NULL) a new one drawn from the seed. masters: as model_open_trainable, of the adapter. */
+struct model_lora {
+    const char *base, *adapter;
+    struct lora lora;
+    uint64_t seed;
+    bool masters;
+};
+enum err model_open_lora(struct model **out, const struct model_lora *lora, struct device *device, int max_positions);
 /* Random weights of the given shape (normal, deviation 0.02; output projections / sqrt(2 layers); norms 1), for training from
  * nothing and for tests; trainable. Takes the tokenizer over (may be NULL). */
 enum err model_new(struct model **out, const struct model_config *config, struct tokenizer *tokenizer,
@@ -67,15 +82,21 @@ enum err model_new(struct model **out, const struct model_config *config, struct
 enum err model_plan(struct model **out, const struct model_config *config, const char *source, struct device *device,
                     int max_positions, bool trainable);
 
-/* Reads the config of the model at `path`, and nothing else. */
+/* Reads the config of the model at `path`, and nothing else; of an adapter, that of its base, with config.lora. */
 enum err model_open_config(struct model_config *out, const char *path);
 /* Other weights of the same shape from `path`. */
 enum err model_read_weights(struct model *model, const char *path);
 /* Weights drawn anew, as model_new draws them. */
 void model_init_random(struct model *model, uint64_t seed);
+/* The parameters that are trained: the adapter's if there is one. */
+struct params *model_trained(const struct model *model);
 /* A second set of weights equal to the first (the reference model). It borrows the tokenizer and the rope tables, so it is
- * closed before the first. */
+ * closed before the first. Not of a model with an adapter. */
 enum err model_clone(struct model **out, const struct model *model);
+/* The same model with its adapter off; it borrows all it has. */
+struct model *model_without_adapter(const struct model *model);
+/* The adapter becomes part of the weights; each rounded once. */
+void model_merge(struct model *model);
 /* The numbers of `to` become those of `from`; same shapes; `to` is not trained. */
 void model_copy_weights(struct model *to, const struct model *from);
 /* to = share from + (1 - share) to */
@@ -83,10 +104,10 @@ void model_mix_weights(struct model *to, const struct model *from, float share);
 void model_close(struct model *model);
 
 /* Writes a Hugging Face directory (config.json, generation_config.json and tokenizer files as they were opened,
- * model.safetensors, format "pt", in `dtype`: "float32" or "bfloat16"); each file fsynced. The folder exists. ERR_NUMBERS, and no
- * model.safetensors, if a weight is not finite. */
+ * model.safetensors, format "pt", in `dtype`: "float32" or "bfloat16"); of a model with an adapter, the adapter and tokenizer files
+ * alone. Each file fsynced. The folder exists. ERR_NUMBERS, and no *.safetensors, if a weight is not finite. */
 enum err model_save(const struct model *model, const char *folder, const char *dtype);
-/* The same without model.safetensors. */
+/* config.json, generation_config.json and tokenizer files. */
 enum err model_save_files(const struct model *model, const char *folder, const char *dtype);
 
 /* ---- cached forward (rollout) ---- */
@@ -142,7 +163,7 @@ struct activations *activations_new(const struct model *model, int max_tokens, i
                                     int max_length, bool checkpointing);
 void activations_free(struct activations *acts, const struct model *model);
 
-/* Fills acts; then model_target_logprobs reads from it, and model_backward adds to params.grads, for weights that train. Both
+/* Fills acts; then model_target_logprobs reads from it, and model_backward adds to model_trained's grads, for weights that train. Both
  * may be called any number of times after one forward pass. */
 void model_forward(struct model *model, const struct train_batch *batch, struct activations *acts);
 /* As model_cached_experts, of model_forward; and of one layer, [T, k], with the router's logits [T, E]. */
@@ -159,9 +180,10 @@ void model_backward(struct model *model, const struct train_batch *batch, struct
                     const float *d_entropy);
 
 /* The operations of its layers, for struct device_limits. */
-void model_shapes(const struct model_config *config, struct device_shapes *out);
+void model_shapes(const struct model *model, struct device_shapes *out);
 /* Forward floating-point operations of `n_tokens` new tokens after `n_context` cached ones: 2 per weight that multiplies,
- * 2 H (D + Dv) per pair of positions and layer. Training costs three times as much. */
+ * 2 H (D + Dv) per pair of positions and layer. Training costs three times as much, that of an adapter
+ * twice. An adapter is not counted. */
 double model_flops(const struct model_config *config, double n_tokens, double n_context);
 
 #endif

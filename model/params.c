@@ -29,7 +29,7 @@ int params_add(struct params *params, const struct device *device, int cols, enu
                enum param_init init, const struct param_part *parts, int n_parts)
 {
     int rows = 0;
-    struct param p = {.cols = cols, .offset = params->n, .at = params->bytes, .dtype = dtype, .init = init};
+    struct param p = {.cols = cols, .offset = params->n_trained, .at = params->bytes, .dtype = dtype, .init = init};
     params->table = mem_grow(params->table, (size_t)(params->n_params + 1) * sizeof *params->table);
     params->parts = mem_grow(params->parts, (size_t)(params->n_parts + n_parts) * sizeof *params->parts);
     p.first_part = params->n_parts;
@@ -40,9 +40,21 @@ int params_add(struct params *params, const struct device *device, int cols, enu
     p.decays = cols > 0;
     p.trains = true;
     params->n += p.n;
+    params->n_trained += p.n;
     params->bytes += p.n * (dtype == PARAM_FP32 ? sizeof(float) : device->element_bytes);
     params->table[params->n_params] = p;
     return params->n_params++;
+}
+
+void params_freeze(struct params *params, int i)
+{
+    BUG_ON(params->master || params->grads || params->m);
+    params->table[i].trains = false;
+    params->n_trained = 0;
+    for (int k = 0; k < params->n_params; k++) {
+        params->table[k].offset = params->n_trained;
+        params->n_trained += params->table[k].trains ? params->table[k].n : 0;
+    }
 }
 
 enum err param_check_rows(const char *what, int rows, const char *source)
@@ -85,7 +97,7 @@ void params_import(const struct params *params, const struct device *device, con
     } else {
         device->ops->matrix_import(to, rows, row, n, p->rows, param_width(p));
     }
-    if (params->master) {
+    if (params->master && p->trains) {
         device->ops->wide_import(params->master + p->offset, rows, row, n, p->rows, param_width(p));
     }
 }
@@ -94,7 +106,7 @@ void params_export(const struct params *params, const struct device *device, con
                    int row, int n)
 {
     const void *from = (const char *)params->data + p->at;
-    if (params->master) {
+    if (params->master && p->trains) {
         device->ops->wide_export(rows, params->master + p->offset, row, n, p->rows, param_width(p));
     } else if (p->dtype == PARAM_FP32) {
         device->ops->wide_export(rows, from, row, n, p->rows, param_width(p));

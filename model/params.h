@@ -1,4 +1,5 @@
-/* model/params.h - a set of parameters: a table, and flat arrays of numbers that all have the table's layout.
+/* model/params.h - a set of parameters: a table, and flat arrays of numbers in the table's layout: `data` of all of them, the
+ * others of those that train.
  *
  * A model has a set; what trains, saves and loads parameters iterates over a set and knows nothing of networks. A parameter is
  * one matrix [rows, cols] in memory, in the layout of kernels/ops.h, or a vector. Files may have it in several tensors,
@@ -30,13 +31,14 @@ enum param_dtype {
 };
 
 struct param {
-    int rows, cols;   /* cols 0: a vector of `rows` */
-    size_t offset, n; /* elements in master, grads and moments, padding included */
-    size_t at;        /* bytes in data */
+    int rows, cols; /* cols 0: a vector of `rows` */
+    size_t offset,
+        n;     /* elements, padding included; where they begin in master, grads and moments: none of a frozen one */
+    size_t at; /* bytes in data */
     enum param_dtype dtype;
     enum param_init init;
     bool decays;             /* the optimiser's weight decay: matrices do, norms and biases do not, as in TRL */
-    bool trains;             /* false: frozen, its gradient is never computed */
+    bool trains;             /* false: frozen (params_freeze): no gradient, no master, no moments */
     int first_part, n_parts; /* in params.parts */
 };
 
@@ -53,17 +55,20 @@ struct params {
     struct param_part *parts; /* of all parameters, in order */
     struct names names;       /* of parts, by the same number */
     int n_params, n_parts;
-    size_t n, bytes; /* elements; bytes of data */
-    void *data;      /* device */
-    float *master;   /* device, [n]; NULL where elements are fp32. What is trained: data is its rounding */
-    float *grads;    /* device, [n]; NULL unless the set is trained: rl/optim.h allocates and frees it, */
-    void *m, *v;     /* device, [n]: and the optimiser's moments */
+    size_t n, bytes;  /* elements; bytes of data */
+    size_t n_trained; /* elements of the parameters that train */
+    void *data;       /* device */
+    float *master;    /* device, [n_trained]; NULL where elements are fp32. What is trained: data is its rounding */
+    float *grads;     /* device, [n_trained]; NULL unless the set is trained: rl/optim.h allocates and frees it, */
+    void *m, *v;      /* device, [n_trained]: and the optimiser's moments */
 };
 
 /* Adds a parameter whose n_parts parts have the names, rows, roles and layers given; returns its number. Trains; decays if it is a
  * matrix. */
 int params_add(struct params *params, const struct device *device, int cols, enum param_dtype dtype,
                enum param_init init, const struct param_part *parts, int n_parts);
+/* Parameter i trains no more. Before masters, gradients and moments are allocated: the others move up. */
+void params_freeze(struct params *params, int i);
 void params_release(struct params *params, struct device *device);
 
 /* ERR_LIMIT if a part of that many rows cannot be followed by another: a key of the config, its value, whose config. */

@@ -8,7 +8,7 @@
 
 #include "base/json.h"
 #include "model/gguf_model.h"
-#include "model/model.h"
+#include "model/peft.h"
 #include "model/save.h"
 #include "model/tokenizer.h"
 
@@ -38,8 +38,7 @@ static enum err refuse_same_folder(const char *from, const char *to)
     return ERR_NONE;
 }
 
-/* The document and a line end, laid out for people; real numbers as short as they are exact. */
-static enum err write_json(const json_t *document, const char *folder, const char *name)
+enum err save_json(const json_t *document, const char *folder, const char *name)
 {
     char path[FILE_PATH_BYTES];
     TRY(file_join(path, sizeof path, folder, name));
@@ -93,7 +92,7 @@ static enum err save_opened_config(const char *from, const char *folder, const c
     } else {
         json_object_set_new(document, key, json_string(dtype));
         json_object_set_new(document, "tie_word_embeddings", json_boolean(tied));
-        result = write_json(document, folder, "config.json");
+        result = save_json(document, folder, "config.json");
     }
     json_decref(document);
     return result;
@@ -104,14 +103,14 @@ static enum err save_made_config(const struct model *model, const char *folder, 
 {
     json_t *document = model_config_to_json(&model->config);
     json_object_set_new(document, "torch_dtype", json_string(dtype));
-    enum err result = write_json(document, folder, "config.json");
+    enum err result = save_json(document, folder, "config.json");
     json_t *generation = json_object();
     static const char *const keys[] = {"bos_token_id", "eos_token_id"};
     for (int i = 0; i < 2; i++) {
         json_object_set(generation, keys[i], json_object_get(document, keys[i]));
     }
     if (result == ERR_NONE) {
-        result = write_json(generation, folder, "generation_config.json");
+        result = save_json(generation, folder, "generation_config.json");
     }
     json_decref(generation);
     json_decref(document);
@@ -142,9 +141,26 @@ static enum err copy_tokenizer(const char *from, const char *folder)
     return ERR_NONE;
 }
 
-/* Of a model without a folder: from the file beside which its tokenizer.json lies, or from the GGUF file it was opened from. */
+/* What a model was opened from, or, where that is an adapter's folder, the model below it. */
+static const char *whole_source(const struct model *model)
+{
+    return model->base ? model->base : model->source;
+}
+
+static bool has_tokenizer(const char *folder)
+{
+    char path[FILE_PATH_BYTES];
+    return file_join(path, sizeof path, folder, "tokenizer.json") == ERR_NONE && file_exists(path);
+}
+
+/* From the folder that the model was opened from, else from the one that its tokenizer.json is in, or from its GGUF file. */
 static enum err save_tokenizer(const struct model *model, const char *folder)
 {
+    const char *whole = whole_source(model);
+    bool own = model->base && file_is_folder(model->source) && has_tokenizer(model->source); /* an adapter's */
+    if (own || file_is_folder(whole)) {
+        return copy_tokenizer(own ? model->source : whole, folder);
+    }
     const char *source = model->tokenizer ? tokenizer_source(model->tokenizer) : NULL;
     if (source) {
         char from[FILE_PATH_BYTES];
@@ -157,7 +173,7 @@ static enum err save_tokenizer(const struct model *model, const char *folder)
         return ERR_NONE;
     }
     struct gguf file;
-    TRY(gguf_open(&file, model->source));
+    TRY(gguf_open(&file, whole));
     enum err result = gguf_model_save_tokenizer(&file, folder);
     gguf_close(&file);
     return result;
@@ -165,17 +181,21 @@ static enum err save_tokenizer(const struct model *model, const char *folder)
 
 enum err model_save_files(const struct model *model, const char *folder, const char *dtype)
 {
-    if (!file_is_folder(model->source)) {
-        TRY(save_made_config(model, folder, dtype));
-        return save_tokenizer(model, folder);
+    const char *whole = whole_source(model);
+    TRY(save_tokenizer(model, folder));
+    if (!file_is_folder(whole)) {
+        return save_made_config(model, folder, dtype);
     }
-    TRY(copy_tokenizer(model->source, folder));
-    TRY(copy_file(model->source, folder, "generation_config.json"));
-    return save_opened_config(model->source, folder, dtype, model->config.tied);
+    TRY(copy_file(whole, folder, "generation_config.json"));
+    return save_opened_config(whole, folder, dtype, model->config.tied);
 }
 
 enum err model_save(const struct model *model, const char *folder, const char *dtype)
 {
+    if (model->adapter) {
+        TRY(save_tokenizer(model, folder));
+        return peft_save(model, folder, dtype);
+    }
     TRY(model_save_files(model, folder, dtype));
     struct part_reader reader;
     part_reader_open(&reader, model);

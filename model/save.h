@@ -1,11 +1,16 @@
-/* model/save.h - the parts of a set of parameters, written as model.safetensors.
+/* model/save.h - the files of a folder that is saved, and the parts of a set of parameters, written as model.safetensors.
  *
  * For the files of model/ only. SPDX-License-Identifier: Apache-2.0 */
 #ifndef MODEL_SAVE_H
 #define MODEL_SAVE_H
 
+#include <jansson.h>
+
 #include "model/model.h"
 #include "model/safetensors.h"
+
+/* The document and a line end, laid out for people; real numbers as short as they are exact. */
+enum err save_json(const json_t *document, const char *folder, const char *name);
 
 /* Reads the parts of a model, the same rows again without asking the device. */
 struct part_reader {

@@ -3,6 +3,7 @@
  * SPDX-License-Identifier: Apache-2.0 */
 #include "model/shapes.h"
 
+#include "model/adapter.h"
 #include "model/model.h"
 
 void shapes_add_product(struct device_shapes *shapes, int N, int K, bool bias)
@@ -29,8 +30,9 @@ void shapes_add_experts(struct device_shapes *shapes, int E, int k, int d, int F
     shapes->experts[shapes->n_experts++] = (struct device_experts){E, k, d, F};
 }
 
-void model_shapes(const struct model_config *config, struct device_shapes *out)
+void model_shapes(const struct model *model, struct device_shapes *out)
 {
+    const struct model_config *config = &model->config;
     *out = (struct device_shapes){0};
     shapes_add_norm(out, 1, config->d);
     for (int layer = 0; layer < config->n_layers; layer++) {
@@ -39,6 +41,9 @@ void model_shapes(const struct model_config *config, struct device_shapes *out)
                 model_block(config, layer, half)->list_shapes(config, out);
             }
         }
+    }
+    if (model->adapter) {
+        adapter_shapes(model->adapter, &model->params, out);
     }
 }
 

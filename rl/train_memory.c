@@ -50,7 +50,7 @@ struct device_limits train_limits(const struct train *t)
     struct device_limits limits = {
         .d = c->d,
         .V = c->V,
-        .n_weights = t->policy->params.n,
+        .n_weights = model_trained(t->policy)->n_trained,
         .rollout_rows = samples_drawn ? rollout_rows(o->max_batch_tokens, o->max_sequences) : 0,
         .rollout_sequences = samples_drawn ? o->max_sequences : 0,
         .filtered = o->top_k > 0 || o->top_p < 1 || o->min_p > 0 || o->repetition_penalty != 1,
@@ -62,7 +62,7 @@ struct device_limits train_limits(const struct train *t)
         .group_size = samples_drawn ? o->num_generations : 0,
         .max_prefix = samples_drawn ? r->data.max_prompt_length : method_of(r)->max_length(r),
     };
-    model_shapes(c, &limits.shapes);
+    model_shapes(t->policy, &limits.shapes);
     return limits;
 }
 
@@ -90,7 +90,7 @@ void train_close(struct train *t)
     iteration_release(&t->iteration);
     iteration_release(&t->evaluation);
     loss_release(&t->loss);
-    if (t->policy && t->policy->params.grads) {
+    if (t->policy && model_trained(t->policy)->grads) {
         optim_release(&t->optim, t->policy);
     }
     if (t->rollout) {

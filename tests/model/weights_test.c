@@ -137,12 +137,53 @@ static void a_parameter_has_its_own_type(void **state)
     device_close(gpu);
 }
 
+/* Those that train stay in order, aligned, and nothing else has room; numbers of a frozen one go in and out of data. */
+static void frozen_parameters_have_no_room(void **state)
+{
+    struct device *device = *state;
+    struct model_config config = fixture_config(FAMILY_QWEN2);
+    struct weights w;
+    struct params params;
+    weights_plan(&w, &params, &config, device);
+    for (int i = 0; i < params.n_params; i++) {
+        if (i % 3 != 1) {
+            params_freeze(&params, i);
+        }
+    }
+    size_t at = 0;
+    for (int i = 0; i < params.n_params; i++) {
+        assert_true(params.table[i].trains == (i % 3 == 1));
+        if (params.table[i].trains) {
+            assert_int_equal(params.table[i].offset, at);
+            at += params.table[i].n;
+        }
+    }
+    assert_int_equal(params.n_trained, at);
+    assert_true(at > 0 && at < params.n);
+    params.data = device_alloc(device, params.bytes, "weights");
+    params.master = device_alloc(device, at * sizeof(float), "masters");
+    float rows[64], back[64]; /* the longest row */
+    for (int k = 0; k < 64; k++) {
+        rows[k] = (float)k / 7;
+    }
+    for (int i = 0; i < params.n_params; i++) {
+        const struct param *p = &params.table[i];
+        int n = p->cols ? 1 : 40;
+        params_import(&params, device, p, rows, 0, n);
+        params_export(&params, device, p, back, 0, n);
+        assert_memory_equal(rows, back, (size_t)n * (size_t)param_width(p) * sizeof *rows);
+    }
+    params_release(&params, device);
+    weights_release(&w);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(parameters_follow_each_other_aligned, fixture_open, fixture_close),
         cmocka_unit_test_setup_teardown(parts_cover_their_parameter, fixture_open, fixture_close),
         cmocka_unit_test_setup_teardown(a_parameter_has_its_own_type, fixture_open, fixture_close),
+        cmocka_unit_test_setup_teardown(frozen_parameters_have_no_room, fixture_open, fixture_close),
         cmocka_unit_test_setup_teardown(what_is_multiplied_at_once_is_one_parameter, fixture_open, fixture_close),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
