@@ -15,11 +15,12 @@ void grad_shards_init(struct grad_shards *s, struct model *model, int n, int ran
     BUG_ON(n < n_ranks || n % n_ranks != 0 || n > GRAD_SHARDS_MAX);
     *s = (struct grad_shards){.n = n, .first = n / n_ranks * rank, .n_own = n / n_ranks, .model = model, .dist = dist};
     while (1 << s->n_partial < s->n_own) {
-        s->partial[s->n_partial++] = device_alloc_in(model->device, DEVICE_TRAINING, model->params.n * sizeof(float),
-                                                     "gradients: a partial sum");
+        s->partial[s->n_partial++] =
+            device_alloc_in(model->device, DEVICE_TRAINING, model_trained(model)->n_trained * sizeof(float),
+                            "gradients: a partial sum");
     }
     if (dist) {
-        s->staged = mem_alloc(min_size(model->params.n, STAGED_FLOATS) * sizeof *s->staged);
+        s->staged = mem_alloc(min_size(model_trained(model)->n_trained, STAGED_FLOATS) * sizeof *s->staged);
     }
 }
 
@@ -34,22 +35,22 @@ void grad_shards_release(struct grad_shards *s)
 
 void grad_shards_add(struct grad_shards *s, int i)
 {
-    const struct params *params = &s->model->params;
+    const struct params *params = model_trained(s->model);
     int level = 0;
     for (; (i >> level) & 1; level++) { /* the left half of a pair waits in partial[level] */
-        s->model->device->ops->add(params->grads, s->partial[level], params->n);
+        s->model->device->ops->add(params->grads, s->partial[level], params->n_trained);
     }
     if (i + 1 < s->n_own) {
-        device_copy(s->model->device, s->partial[level], params->grads, params->n * sizeof(float));
+        device_copy(s->model->device, s->partial[level], params->grads, params->n_trained * sizeof(float));
     }
 }
 
 enum err grad_shards_sum(struct grad_shards *s)
 {
     struct device *device = s->model->device;
-    const struct params *params = &s->model->params;
-    for (size_t at = 0; s->dist && at < params->n; at += STAGED_FLOATS) {
-        size_t n = min_size(params->n - at, STAGED_FLOATS);
+    const struct params *params = model_trained(s->model);
+    for (size_t at = 0; s->dist && at < params->n_trained; at += STAGED_FLOATS) {
+        size_t n = min_size(params->n_trained - at, STAGED_FLOATS);
         device_read(device, s->staged, params->grads + at, n * sizeof *s->staged);
         TRY(dist_sum(s->dist, s->staged, n));
         device_write(device, params->grads + at, s->staged, n * sizeof *s->staged);

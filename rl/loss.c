@@ -11,6 +11,7 @@
 #include "base/num.h"
 #include "model/finite.h"
 #include "rl/method.h"
+#include "rl/optim.h"
 
 void loss_init(struct loss *loss, const struct loss_options *o)
 {
@@ -207,7 +208,7 @@ static enum err shard_backward(struct loss *loss, const struct objective *object
     const struct model *policy = loss->options.policy;
     const struct minibatch *minibatch = objective->minibatch;
     int shard = loss->shards.first + i, first = minibatch->shards[shard];
-    device_zero(policy->device, policy->params.grads, policy->params.n * sizeof(float));
+    optim_zero_grads(policy);
     for (int k = first; k < minibatch->shards[shard + 1]; k++) {
         TRY(dist_check(loss->options.dist));
         micro_batch_backward(loss, objective, &minibatch->micro_batches[k], on_policy, on_policy && k == first, stats);

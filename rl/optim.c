@@ -14,29 +14,31 @@
 
 void optim_init(struct optim *optim, const struct optim_options *options, struct model *model)
 {
-    struct params *params = &model->params;
-    size_t bytes = params->n * optim_moment_bytes(options->kind);
+    struct params *params = model_trained(model);
+    size_t bytes = params->n_trained * optim_moment_bytes(options->kind);
     BUG_ON((options->kind == OPTIM_ADAMW_BF16_SR && params->master) || params->grads);
-    *optim = (struct optim){.options = *options, .range = {0, params->n}};
-    params->grads = device_alloc_in(model->device, DEVICE_TRAINING, params->n * sizeof(float), "gradients");
+    *optim = (struct optim){.options = *options, .range = {0, params->n_trained}};
+    params->grads = device_alloc_in(model->device, DEVICE_TRAINING, params->n_trained * sizeof(float), "gradients");
     params->m = device_alloc(model->device, bytes, "optimiser: first moment");
     params->v = device_alloc(model->device, bytes, "optimiser: second moment");
 }
 
 void optim_release(struct optim *optim, struct model *model)
 {
-    device_free(model->device, model->params.grads);
-    device_free(model->device, model->params.m);
-    device_free(model->device, model->params.v);
-    model->params.grads = NULL;
-    model->params.m = model->params.v = NULL;
+    struct params *params = model_trained(model);
+    device_free(model->device, params->grads);
+    device_free(model->device, params->m);
+    device_free(model->device, params->v);
+    params->grads = NULL;
+    params->m = params->v = NULL;
     *optim = (struct optim){0};
 }
 
 void optim_zero_grads(const struct model *model)
 {
     device_use(model->device, DEVICE_TRAINING);
-    device_zero(model->device, model->params.grads, model->params.n * sizeof(float));
+    const struct params *params = model_trained(model);
+    device_zero(model->device, params->grads, params->n_trained * sizeof(float));
 }
 
 double optim_learning_rate(const struct optim_options *o, int64_t step)
@@ -61,7 +63,7 @@ static void update(const struct optim *optim, struct model *model, const struct 
                    double learning_rate, double grad_scale)
 {
     const struct optim_options *o = &optim->options;
-    const struct params *params = &model->params;
+    const struct params *params = model_trained(model);
     size_t moment = optim_moment_bytes(o->kind),
            element = w->dtype == PARAM_FP32 ? sizeof(float) : model->device->element_bytes;
     model->device->ops->adamw(&(struct adamw_args){
@@ -88,9 +90,10 @@ static void update(const struct optim *optim, struct model *model, const struct 
 
 static void optim_apply(const struct optim *optim, struct model *model, double learning_rate, double grad_scale)
 {
+    const struct params *params = model_trained(model);
     size_t begin = optim->range.first, end = begin + optim->range.n;
-    for (int i = 0; i < model->params.n_params; i++) {
-        const struct param *w = &model->params.table[i];
+    for (int i = 0; i < params->n_params; i++) {
+        const struct param *w = &params->table[i];
         size_t from = max_size(w->offset, begin), to = min_size(w->offset + w->n, end);
         BUG_ON(w->trains && w->dtype == PARAM_FP32 && model->device->element_bytes != sizeof(float));
         if (w->trains && from < to) {
@@ -102,7 +105,8 @@ static void optim_apply(const struct optim *optim, struct model *model, double l
 /* A step whose gradient is not finite leaves the weights as they are; the third in a row ends the run. */
 static enum err skip_step(struct optim *optim, const struct model *model, int64_t schedule_step, double learning_rate)
 {
-    const struct param_part *w = not_finite_find(&model->params, model->device, model->params.grads);
+    const struct params *params = model_trained(model);
+    const struct param_part *w = not_finite_find(params, model->device, params->grads);
     const char *where = w ? w->name : "none: their squares overflow";
     if (++optim->n_skipped < OPTIM_MAX_SKIPPED) {
         log_warning("step %lld: the gradient is not finite (first in %s); the update is left out",
@@ -120,11 +124,11 @@ static enum err skip_step(struct optim *optim, const struct model *model, int64_
  * finite. */
 static enum err check_weights(const struct model *model, int64_t schedule_step, double learning_rate)
 {
-    const struct params *params = &model->params;
-    const float *trained = params->master                               ? params->master
-                           : params->bytes == params->n * sizeof(float) ? params->data
-                                                                        : NULL;
-    if (!trained || isfinite(model->device->ops->sum_squares(trained, params->n))) {
+    const struct params *params = model_trained(model);
+    const float *trained = params->master ? params->master : params->data;
+    size_t n = params->master ? params->n_trained : params->n;
+    bool narrow = !params->master && params->bytes != params->n * sizeof(float);
+    if (narrow || isfinite(model->device->ops->sum_squares(trained, n))) {
         return ERR_NONE;
     }
     const struct param_part *w = not_finite_find(params, model->device, NULL);
@@ -137,7 +141,8 @@ static enum err check_weights(const struct model *model, int64_t schedule_step, 
 enum err optim_step(struct optim *optim, struct model *model, int64_t schedule_step, struct optim_stats *stats)
 {
     const struct optim_options *o = &optim->options;
-    double norm = sqrt(model->device->ops->sum_squares(model->params.grads, model->params.n));
+    const struct params *params = model_trained(model);
+    double norm = sqrt(model->device->ops->sum_squares(params->grads, params->n_trained));
     double learning_rate = optim_learning_rate(o, schedule_step);
     *stats = (struct optim_stats){.grad_norm = norm, .learning_rate = learning_rate, .skipped = !isfinite(norm)};
     if (stats->skipped) {

@@ -1,10 +1,10 @@
 /* rl/optim.h - AdamW with clipping and a learning-rate schedule.
  *
- * It updates a set of parameters (model/params.h), those that train; the gradients and the moments m and v, fp32 or
- * bf16 by the kind, belong to the set. Norms and biases do not decay, as in TRL. A step whose gradient is not finite
+ * It updates a set of parameters (model_trained), those that train; the gradients and the moments m and v, fp32 or
+ * bf16 by the kind, belong to the set, and have no place for those that are frozen. Norms and biases do not decay, as in TRL. A step whose gradient is not finite
  * is skipped, reported and counted: the weights stay as they are.
  *
- *   kind                   bytes per parameter on a GPU: element + master + gradient + m + v
+ *   kind                   bytes per parameter that trains, on a GPU: element + master + gradient + m + v
  *   OPTIM_ADAMW            2 + 4 + 4 + 4 + 4 = 18   everything that lasts is fp32
  *   OPTIM_ADAMW_BF16_SR    2 + 0 + 4 + 2 + 2 = 10   moments in bf16, and the bf16 parameters themselves are updated
  *

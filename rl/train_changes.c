@@ -197,6 +197,11 @@ static enum err check_base(struct train *t, const struct recipe *before, struct 
                        "model that it began with",
                        t->recipe->run.output_dir, was, is);
     }
+    if (t->recipe->lora.r > 0) {
+        return err_set(ERR_USAGE,
+                       "%s has changed since %s began, and its adapter was trained on what was there; put it back", is,
+                       t->recipe->run.output_dir);
+    }
     if (train_has_reference(t->recipe) && !t->recipe->loss.sync_ref_model) { /* else checkpoints have it */
         return err_set(ERR_USAGE,
                        "%s has changed since %s began, and the reference model is read from it (beta %g); put it back",

@@ -17,6 +17,25 @@ static void print_size(const struct model *model, FILE *out)
             model->source, c->family->name, c->n_layers, c->d, c->H, c->D, c->J, c->V, (double)model->params.n / 1e6);
 }
 
+/* What is trained of it, where that is not all; what the reference model is. */
+static void print_adapter(const struct train *t, FILE *out)
+{
+    const struct lora *lora = &t->recipe->lora.lora;
+    unsigned bit;
+    if (lora->r == 0) {
+        return;
+    }
+    fprintf(out, "adapter  LoRA of rank %d, times %g, on", lora->r, lora_scale(lora));
+    for (int i = 0; lora_target_name(i, &bit); i++) {
+        if (lora->targets & bit) {
+            fprintf(out, " %s", lora_target_name(i, &bit));
+        }
+    }
+    fprintf(out, ": %.2f M parameters are trained%s\n", (double)adapter_size(t->policy->adapter) / 1e6,
+            train_has_reference(t->recipe) ? "; the reference model is the policy with its adapter off, no second copy"
+                                           : "");
+}
+
 static void print_work(const struct train *t, FILE *out)
 {
     const struct recipe *r = t->recipe;
@@ -96,6 +115,7 @@ enum err train_check(struct recipe *recipe, size_t memory, FILE *out)
     enum err result = train_plan_make(&plan, recipe, path, recipe->model.device, memory);
     if (result == ERR_NONE) {
         print_size(plan.made.policy, out);
+        print_adapter(&plan.made, out);
         result = train_plan_fits(&plan) ? ERR_NONE : train_plan_refuse(&plan, out);
     }
     if (result == ERR_NONE) {

@@ -45,7 +45,11 @@ enum err train_note_first(const struct train *t);
 enum err train_print_first(const struct train *t, FILE *out);
 
 bool train_has_reference(const struct recipe *recipe);
+/* The reference model of an open policy; with LoRA the policy with its adapter off, which takes no memory. */
+enum err train_make_reference(struct train *t);
 bool train_has_masters(const struct recipe *recipe); /* else the elements themselves are trained */
+/* What the policy's weights are opened from, given the files of a checkpoint or NULL: with LoRA the base in any case. */
+const char *train_model_path(struct recipe *recipe, const char *files);
 /* The largest arguments that operations will get, by the policy's shape. */
 struct device_limits train_limits(const struct train *t);
 /* Takes gradients, moments, activations, and a rollout with kv_pages pages. The device may be one that plans

@@ -14,6 +14,20 @@ bool train_has_masters(const struct recipe *r)
     return r->optim.kind == OPTIM_ADAMW;
 }
 
+enum err train_make_reference(struct train *t)
+{
+    if (t->policy->adapter) {
+        t->reference = model_without_adapter(t->policy);
+        return ERR_NONE;
+    }
+    return model_clone(&t->reference, t->policy);
+}
+
+const char *train_model_path(struct recipe *r, const char *files)
+{
+    return files && r->lora.r == 0 ? files : recipe_path(r, r->model.model_name_or_path);
+}
+
 enum err train_open_rollout(struct train *t, int kv_pages)
 {
     const struct rollout_recipe *r = &t->recipe->rollout;

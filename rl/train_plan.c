@@ -70,7 +70,7 @@ static enum err add_up(struct train_plan *plan, const struct model_config *confi
     struct device_limits limits = train_limits(t);
     device_alloc_slots(t->device, &limits);
     if (train_has_reference(r)) {
-        TRY(model_clone(&t->reference, t->policy));
+        TRY(train_make_reference(t));
     }
     if (method_of(r)->samples) {
         int one = kvcache_pages(longest), min = r->rollout.kv_pages > 0 ? r->rollout.kv_pages : one;
@@ -102,6 +102,11 @@ enum err train_plan_make(struct train_plan *plan, struct recipe *recipe, const c
     struct model_config config;
     *plan = (struct train_plan){0};
     TRY(model_open_config(&config, path));
+    if (config.lora.r > 0) {
+        return err_set(ERR_USAGE,
+                       "%s is an adapter; train on its base, or on what 'strop convert --merge' makes of both", path);
+    }
+    config.lora = recipe->lora.lora;
     return train_plan_make_config(plan, recipe, &config, path, device, memory);
 }
 

@@ -32,7 +32,7 @@ static void fold(XXH3_state_t *hash, struct device *device, const void *data, si
 /* Of the weights, with their masters; of the moments. */
 static uint64_t hash_of(const struct train *t, const struct params *params, bool moments)
 {
-    size_t bytes = params->n * optim_moment_bytes(t->recipe->optim.kind);
+    size_t bytes = params->n_trained * optim_moment_bytes(t->recipe->optim.kind);
     XXH3_state_t *hash = XXH3_createState();
     BUG_ON(!hash);
     XXH3_64bits_reset(hash);
@@ -41,7 +41,7 @@ static uint64_t hash_of(const struct train *t, const struct params *params, bool
         fold(hash, t->device, params->v, bytes);
     } else {
         fold(hash, t->device, params->data, params->bytes);
-        fold(hash, t->device, params->master, params->n * sizeof(float));
+        fold(hash, t->device, params->master, params->n_trained * sizeof(float));
     }
     uint64_t result = XXH3_64bits_digest(hash);
     XXH3_freeState(hash);
@@ -50,10 +50,11 @@ static uint64_t hash_of(const struct train *t, const struct params *params, bool
 
 static struct possession possession_of(const struct train *t)
 {
+    const struct params *trained = model_trained(t->policy);
     struct possession p = {
-        .policy = hash_of(t, &t->policy->params, false),
+        .policy = hash_of(t, &t->policy->params, false) + (t->policy->adapter ? hash_of(t, trained, false) : 0),
         .reference = t->reference ? hash_of(t, &t->reference->params, false) : 0,
-        .moments = hash_of(t, &t->policy->params, true),
+        .moments = hash_of(t, trained, true),
         .data = dataset_fingerprint(t->dataset),
         .eval_data = t->eval_dataset ? dataset_fingerprint(t->eval_dataset) : 0,
         .state = (uint64_t)t->state.step,

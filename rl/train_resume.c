@@ -30,7 +30,7 @@ static enum err check_rollouts(struct train *t, const char *path, const struct c
     struct store_shape shape;
     struct model_config config;
     struct iteration it = {.number = state->iteration};
-    enum err result = model_open_config(&config, path);
+    enum err result = model_open_config(&config, train_model_path(t->recipe, path));
     if (result == ERR_NONE) {
         result = store_load_shape(t->record.store, state->iteration, &it.arena, &shape);
     }

@@ -17,9 +17,14 @@
 enum err train_open_policy(struct train *t, const char *files)
 {
     struct recipe *r = t->recipe;
-    const char *path = files ? files : recipe_path(r, r->model.model_name_or_path);
+    const char *path = train_model_path(r, files);
     int positions = method_of(r)->max_length(r);
     bool masters = train_has_masters(r);
+    if (r->lora.r > 0) {
+        const struct model_lora lora = {
+            .base = path, .adapter = files, .lora = r->lora.lora, .seed = r->run.seed, .masters = masters};
+        return model_open_lora(&t->policy, &lora, t->device, positions);
+    }
     if (!files && r->model.init_weights == INIT_RANDOM) {
         return model_open_random(&t->policy, path, t->device, positions, masters, r->run.seed);
     }
@@ -33,8 +38,8 @@ static enum err open_reference(struct train *t, const char *checkpoint)
     if (!train_has_reference(r)) {
         return ERR_NONE;
     }
-    TRY(model_clone(&t->reference, t->policy));
-    if (!checkpoint) {
+    TRY(train_make_reference(t));
+    if (!checkpoint || t->policy->adapter) {
         return ERR_NONE;
     }
     if (checkpoint_has_reference(checkpoint)) {
@@ -246,7 +251,7 @@ static enum err open_store(struct train *t)
 static enum err open_parts(struct train *t, const char *checkpoint, const char *files)
 {
     int kv_pages = 0;
-    TRY(open_device(t, files ? files : recipe_path(t->recipe, t->recipe->model.model_name_or_path), &kv_pages));
+    TRY(open_device(t, train_model_path(t->recipe, files), &kv_pages));
     TRY(train_open_policy(t, files));
     TRY(open_reference(t, checkpoint));
     TRY(train_open_data(t));
@@ -275,7 +280,7 @@ static enum err begin_anew(struct train *t)
 uint64_t train_checkpoint_bytes(const struct train *t)
 {
     bool moved = train_has_reference(t->recipe) && t->recipe->loss.sync_ref_model;
-    return checkpoint_bytes(t->policy->params.n, t->recipe->optim.kind, moved, t->recipe->run.save_dtype);
+    return checkpoint_bytes(model_trained(t->policy)->n, t->recipe->optim.kind, moved, t->recipe->run.save_dtype);
 }
 
 /* Steps follow: what the run needs to save them is made ready, and its folder written. */

@@ -348,7 +348,7 @@ void cuda_kv_copy(const struct kv_copy_args *a)
     }
 }
 
-/* ---- mixing, scaling ---- */
+/* ---- mixing ---- */
 
 __global__ void mix_kernel(bf16 *to, const bf16 *from, size_t n, float share)
 {
@@ -383,6 +383,8 @@ void cuda_add(float *to, const float *from, size_t n)
         cuda_launched("add");
     }
 }
+
+/* ---- scaling ---- */
 
 __global__ void scale_kernel(bf16 *x, size_t n, float factor)
 {

@@ -69,6 +69,12 @@ static enum err check_model(const struct cmd_args *args, const char *path, doubl
     gpu.gib = memory > 0 ? memory : gpu.gib;
     TRY(open_config(&config, path));
     TRY(open_defaults(&recipe, args));
+    if (recipe.lora.r > 0) {
+        recipe_release(&recipe);
+        return err_set(ERR_USAGE,
+                       "--lora_r: the plan of a MODEL for several GPUs is that of training all of its weights; name "
+                       "a RECIPE with lora_r for the plan of an adapter");
+    }
     enum err result = shard_plan_make(&plan, &recipe, &config, path);
     if (result == ERR_NONE) {
         shard_plan_print(&plan, &gpu, (int)n_gpus, stdout);

@@ -1,4 +1,5 @@
-/* rl/cmd/convert.c - `strop convert`: a GGUF file or a checkpoint, written as a Hugging Face folder, as it is or as a mixture.
+/* rl/cmd/convert.c - `strop convert`: a GGUF file, a checkpoint or an adapter, written as a Hugging Face folder, as it is, merged
+ * with its base, or as a mixture.
  *
  * SPDX-License-Identifier: Apache-2.0 */
 #include <string.h>
@@ -7,6 +8,7 @@
 #include "base/clock.h"
 #include "base/file.h"
 #include "base/log.h"
+#include "model/adapter.h"
 #include "model/model.h"
 #include "model/upcycle.h"
 #include "rl/cmd/commands.h"
@@ -45,10 +47,12 @@ static enum err print_result(const char *folder, const char *dtype, bool json)
     struct model *model = NULL;
     struct model_config config;
     uint64_t parameters = 0;
-    TRY(model_config_open(&config, folder));
+    TRY(model_open_config(&config, folder));
     TRY(device_open_planning(&device, "cpu", 0));
     enum err result = model_plan(&model, &config, folder, device, 1, false);
-    for (int i = 0; result == ERR_NONE && i < model->params.n_params; i++) {
+    bool adapter = config.lora.r > 0;
+    parameters = result == ERR_NONE && adapter ? adapter_size(model->adapter) : 0;
+    for (int i = 0; result == ERR_NONE && !adapter && i < model->params.n_params; i++) {
         const struct param *p = &model->params.table[i];
         parameters += (uint64_t)p->rows * (uint64_t)param_width(p);
     }
@@ -56,7 +60,8 @@ static enum err print_result(const char *folder, const char *dtype, bool json)
     device_close(device);
     TRY(result);
     if (!json) {
-        printf("%s: %s, %llu parameters in %s\n", folder, config.family->name, (unsigned long long)parameters, dtype);
+        printf("%s: %s%s, %llu parameters in %s\n", folder, adapter ? "an adapter of " : "", config.family->name,
+               (unsigned long long)parameters, dtype);
         return ERR_NONE;
     }
     struct strbuf line = STRBUF_INIT;
@@ -66,6 +71,23 @@ static enum err print_result(const char *folder, const char *dtype, bool json)
                   (unsigned long long)parameters, dtype);
     puts(line.data);
     strbuf_release(&line);
+    return ERR_NONE;
+}
+
+/* An adapter and its base become one model where that is asked for, or needed. */
+static enum err prepare(const struct cmd_args *args, struct model *model, const char *from)
+{
+    bool merge = cmd_flag(args, "merge");
+    if (merge && !model->adapter) {
+        return err_set(ERR_USAGE, "%s: --merge makes one model of an adapter and its base, and this is no adapter",
+                       from);
+    }
+    if (!merge && model->adapter && cmd_text(args, "upcycle")) {
+        return err_set(ERR_USAGE, "%s is an adapter; --upcycle takes a whole model, which --merge makes of it", from);
+    }
+    if (merge) {
+        model_merge(model);
+    }
     return ERR_NONE;
 }
 
@@ -79,7 +101,8 @@ static enum err convert_model(const struct cmd_args *args, struct device *device
         TRY(upcycle_parse(&upcycle, text));
     }
     TRY(model_open(&model, from, device, 1));
-    enum err result = convert_to(model, text ? &upcycle : NULL, folder, dtype);
+    enum err result = prepare(args, model, from);
+    result = result == ERR_NONE ? convert_to(model, text ? &upcycle : NULL, folder, dtype) : result;
     if (result == ERR_NONE) {
         result = print_result(folder, dtype, cmd_flag(args, "json"));
         log_info("done in %.1f s", clock_seconds() - start);
@@ -123,18 +146,22 @@ static enum err convert_run(const struct cmd_args *args)
 static const struct cmd_option convert_options[] = {
     {"dtype", CMD_TEXT, "NAME", "bfloat16", "of the weights written: bfloat16, or float32, which loses nothing"},
     {"upcycle", CMD_TEXT, "experts=N,top_k=K", NULL, "make a mixture of experts of a dense model (see above)"},
+    {"merge", CMD_FLAG, NULL, NULL, "an adapter becomes part of its base: the folder is a whole model"},
     {"json", CMD_FLAG, NULL, NULL, "print the result as a JSON object"},
     {0},
 };
 
 const struct command command_convert = {
     .name = "convert",
-    .arguments = "MODEL|RUN FOLDER [--dtype=bfloat16|float32] [--upcycle=experts=N,top_k=K]",
-    .summary = "write a GGUF file or a checkpoint as a Hugging Face folder",
+    .arguments = "MODEL|RUN FOLDER [--dtype=bfloat16|float32] [--merge] [--upcycle=experts=N,top_k=K]",
+    .summary = "write a GGUF file, a checkpoint or an adapter as a Hugging Face folder",
     .details =
-        "MODEL is a .gguf file or a folder with config.json and safetensors; of a RUN the newest checkpoint is\n"
-        "taken. FOLDER is made, with config.json,\n"
-        "the tokenizer's files and model.safetensors; other tools open it. Quantised weights are expanded.\n\n"
+        "MODEL is a .gguf file, a folder with config.json and safetensors, or a folder with a LoRA adapter of PEFT; of "
+        "a\n"
+        "RUN the newest checkpoint is taken. FOLDER is made, with config.json, the tokenizer's files and\n"
+        "model.safetensors; other tools open it. Quantised weights are expanded.\n\n"
+        "An adapter stays one, without its base, unless --merge adds it to the base's weights:\n"
+        "  strop convert runs/lora whole --merge\n\n"
         "--upcycle=experts=8,top_k=2[,shared=1][,noise=S] copies the MLP of each layer into that many experts, with a\n"
         "router drawn anew; at noise 0 the first logits are those of the dense model. qwen3 becomes qwen3_moe. qwen2\n"
         "becomes qwen2_moe, whose models all have a shared expert: shared=1 makes it a copy as well, else it is zero.\n"

@@ -214,8 +214,17 @@ static const char *recipe_default_folder(struct recipe *recipe)
     return length ? arena_printf(&recipe->arena, "runs/%.*s", (int)length, name) : "runs/run";
 }
 
+static void recipe_derive_lora(struct lora_recipe *lora)
+{
+    lora->lora = (struct lora){.r = lora->r, .alpha = lora->alpha, .rslora = lora->use_rslora};
+    for (int i = 0; i < lora->target_modules.n; i++) {
+        lora->lora.targets |= lora_target(lora->target_modules.items[i]);
+    }
+}
+
 static void recipe_derive(struct recipe *recipe)
 {
+    recipe_derive_lora(&recipe->lora);
     recipe_derive_loss(&recipe->loss);
     recipe_derive_kl(recipe);
     recipe->optim.seed = recipe->run.seed;

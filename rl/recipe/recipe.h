@@ -29,6 +29,7 @@
 #include "base/err.h"
 #include "base/str.h"
 #include "kernels/grpo_loss.h"
+#include "model/adapter.h"
 #include "reward/reward.h"
 #include "rl/advantage.h"
 #include "rl/optim.h"
@@ -133,6 +134,14 @@ struct loss_recipe {
 
 enum bits_check { BITS_CHECK_ON, BITS_CHECK_WARN };
 
+struct lora_recipe {
+    int r; /* 0: all weights are trained */
+    double alpha;
+    struct recipe_list target_modules;
+    bool use_rslora;
+    struct lora lora; /* the same for model/adapter.h; after recipe_finish */
+};
+
 struct run_recipe {
     const char *output_dir;
     uint64_t seed;
@@ -171,6 +180,7 @@ struct recipe {
     struct reward_recipe reward;
     struct advantage_options advantage;
     struct loss_recipe loss;
+    struct lora_recipe lora;
     struct optim_options optim; /* seed is set by recipe_finish, max_steps by the trainer when it is known */
     struct run_recipe run;
     struct eval_recipe eval;

@@ -13,6 +13,10 @@ static const struct {
     {"method", CHANGE_REFUSED},
     {"model_name_or_path", CHANGE_REFUSED},
     {"init_weights", CHANGE_REFUSED},
+    {"lora_r", CHANGE_REFUSED},
+    {"lora_alpha", CHANGE_REFUSED},
+    {"lora_target_modules", CHANGE_REFUSED},
+    {"use_rslora", CHANGE_REFUSED},
 
     {"seed", CHANGE_BETWEEN},
     {"dataset_name", CHANGE_BETWEEN},

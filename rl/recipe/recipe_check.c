@@ -172,6 +172,49 @@ static void recipe_warn_loss(struct recipe *recipe)
     }
 }
 
+/* A run's own recipe.yaml has all keys: those at their defaults are no request. */
+static bool recipe_differs(const struct recipe *recipe, const struct recipe_field *field)
+{
+    struct recipe plain;
+    struct strbuf value = STRBUF_INIT, fallback = STRBUF_INIT;
+    recipe_init(&plain);
+    recipe_value_text(recipe, field, &value);
+    recipe_value_text(&plain, field, &fallback);
+    bool differs = !str_equal(strbuf_view(&value), strbuf_view(&fallback));
+    strbuf_release(&value);
+    strbuf_release(&fallback);
+    recipe_release(&plain);
+    return differs;
+}
+
+static enum err recipe_check_lora(struct recipe *recipe)
+{
+    static const char *const others[] = {"lora_alpha", "lora_target_modules", "use_rslora"};
+    if (recipe->lora.r == 0) {
+        for (size_t i = 0; i < sizeof others / sizeof *others; i++) {
+            if (recipe_given(recipe, others[i]) && recipe_differs(recipe, recipe_find(others[i]))) {
+                log_warning("%s: '%s' has no effect while lora_r is 0", recipe_where(recipe, others[i]), others[i]);
+            }
+        }
+        return ERR_NONE;
+    }
+    if (recipe->lora.target_modules.n == 0) {
+        return recipe_refuse(recipe, "lora_target_modules",
+                             "'lora_target_modules' is empty; name matrices, such as [q_proj, v_proj], or all-linear");
+    }
+    if (recipe->model.init_weights == INIT_RANDOM) {
+        return recipe_refuse(recipe, "lora_r",
+                             "'lora_r' adapts a model that is there, but init_weights is random; set lora_r to 0");
+    }
+    if (recipe->loss.sync_ref_model) {
+        return recipe_refuse(
+            recipe, "sync_ref_model",
+            "'sync_ref_model' would move the reference model, which with lora_r is the policy with its "
+            "adapter off; set it to false, or lora_r to 0");
+    }
+    return ERR_NONE;
+}
+
 static void recipe_warn_run(struct recipe *recipe)
 {
     if (recipe->optim.schedule == LR_CONSTANT && recipe->optim.warmup_steps > 0) {
@@ -191,21 +234,6 @@ static void recipe_warn_run(struct recipe *recipe)
     if (recipe->eval.eval_num_generations > 1 && recipe->eval.eval_temperature == 0) {
         recipe_warn(recipe, "eval_num_generations", "all completions of a prompt are the same at eval_temperature 0");
     }
-}
-
-/* A run's own recipe.yaml has all keys: those at their defaults are no request. */
-static bool recipe_differs(const struct recipe *recipe, const struct recipe_field *field)
-{
-    struct recipe plain;
-    struct strbuf value = STRBUF_INIT, fallback = STRBUF_INIT;
-    recipe_init(&plain);
-    recipe_value_text(recipe, field, &value);
-    recipe_value_text(&plain, field, &fallback);
-    bool differs = !str_equal(strbuf_view(&value), strbuf_view(&fallback));
-    strbuf_release(&value);
-    strbuf_release(&fallback);
-    recipe_release(&plain);
-    return differs;
 }
 
 /* Keys that somebody set and that the method does not read. */
@@ -284,6 +312,7 @@ enum err recipe_check(struct recipe *recipe)
     TRY(recipe_check_needed(recipe));
     TRY(recipe_check_shards(recipe));
     recipe_warn_unused(recipe);
+    TRY(recipe_check_lora(recipe));
     TRY(method_of(recipe)->check(recipe));
     recipe_warn_run(recipe);
     return ERR_NONE;

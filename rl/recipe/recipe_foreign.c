@@ -41,11 +41,14 @@ static const struct foreign_key foreign_keys[] = {
     {"model_init_kwargs* model_revision revision trust_remote_code",
      "model_name_or_path is a folder or a .gguf file on this machine; remove the key"},
     /* adapters and quantised training */
-    {"use_peft peft_config* lora_* use_rslora use_dora modules_to_save actor_rollout_ref.model.lora_* "
-     "actor_rollout_ref.model.target_modules load_in_4bit load_in_8bit use_bnb* bnb_*",
-     "there are no adapters: all weights are trained; optim: adamw_bf16_sr and gradient_checkpointing: true take the "
-     "least "
-     "memory"},
+    {"use_peft peft_config*", "write lora_r, the rank of the adapter"},
+    {"lora_dropout actor.lora_dropout actor_rollout_ref.model.lora_dropout",
+     "adapters have no dropout: training would not compute what the rollout does; remove the key"},
+    {"use_dora modules_to_save lora_task_type lora_target_parameters actor_rollout_ref.model.lora_* "
+     "actor_rollout_ref.model.exclude_modules",
+     "an adapter is LoRA on linear layers: lora_r, lora_alpha, lora_target_modules, use_rslora; remove the key"},
+    {"load_in_4bit load_in_8bit use_bnb* bnb_*",
+     "weights are not quantised; lora_r, optim: adamw_bf16_sr and gradient_checkpointing: true take less memory"},
     /* several GPUs */
     {"deepspeed* fsdp* ddp_* accelerator_config* zero_stage ds.* parallelism_config* trainer.n_gpus_per_node "
      "trainer.nnodes "

@@ -200,6 +200,19 @@ const struct recipe_field recipe_fields[] = {
     {"max_grad_norm", GROUP_OPTIM, FIELD_NUMBER, AT(optim.max_grad_norm), "1.0", 0, 1e9, NULL, "",
      VERL_ACTOR "grad_clip actor.max_norm", "longer gradients are scaled down to this norm; 0: never", ALL},
 
+    {"lora_r", GROUP_OPTIM, FIELD_INT, AT(lora.r), "0", 0, 1024, NULL, "",
+     "actor_rollout_ref.model.lora_rank actor.lora_rank lora_rank",
+     "rank of a LoRA adapter, which alone is trained while the model stays as it is, in its own precision; checkpoints are the "
+     "adapter, in PEFT's files; 0: all weights are trained", ALL},
+    {"lora_alpha", GROUP_OPTIM, FIELD_NUMBER, AT(lora.alpha), "32", 1e-6, 1e6, NULL, "",
+     "actor_rollout_ref.model.lora_alpha actor.lora_alpha", "what an adapter adds is multiplied by lora_alpha / lora_r", ALL},
+    {"lora_target_modules", GROUP_OPTIM, FIELD_LIST, AT(lora.target_modules), "all-linear", 0, 0,
+     "all-linear|q_proj|k_proj|v_proj|o_proj|gate_proj|up_proj|down_proj", "",
+     "actor_rollout_ref.model.target_modules actor.target_modules target_modules",
+     "matrices of each layer that get an adapter, by PEFT's names; all-linear: all of them", ALL},
+    {"use_rslora", GROUP_OPTIM, FIELD_BOOL, AT(lora.use_rslora), "false", 0, 0, NULL, "", NULL,
+     "rank-stabilised LoRA: lora_alpha / sqrt(lora_r) instead", ALL},
+
     /* ---- run ---- */
     {"max_steps", GROUP_RUN, FIELD_LONG, AT(run.max_steps), "0", 0, 1e12, NULL, "steps", "trainer.total_training_steps",
      "updates of the policy; 0: num_train_epochs decides", ALL},

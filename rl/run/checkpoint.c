@@ -242,7 +242,8 @@ struct save {
 
 static uint64_t save_bytes(const struct save *save)
 {
-    return checkpoint_bytes(save->policy->params.n, save->optim->options.kind, save->reference != NULL, save->dtype);
+    return checkpoint_bytes(model_trained(save->policy)->n, save->optim->options.kind, save->reference != NULL,
+                            save->dtype);
 }
 
 /* The folder of a checkpoint, complete and on disk, or nothing. */
@@ -414,11 +415,14 @@ enum err checkpoint_stage(const char *folder, const char *checkpoint, char files
 
 void checkpoint_unstage(const char *files)
 {
+    static const char *const names[] = {"model.safetensors", "adapter_model.safetensors"};
     char weights[FILE_PATH_BYTES];
     struct stat status;
-    if (file_join(weights, sizeof weights, files, "model.safetensors") == ERR_NONE && lstat(weights, &status) == 0 &&
-        S_ISLNK(status.st_mode)) {
-        unlink(weights);
+    for (int i = 0; i < 2; i++) {
+        if (file_join(weights, sizeof weights, files, names[i]) == ERR_NONE && lstat(weights, &status) == 0 &&
+            S_ISLNK(status.st_mode)) {
+            unlink(weights);
+        }
     }
 }
 
@@ -438,12 +442,14 @@ enum err checkpoint_keep_files(const char *folder, struct model *policy, const c
 
 enum err checkpoint_verify(const char *path)
 {
-    static const char *const needed[] = {"config.json", "model.safetensors", "state/train.json"};
+    static const char *const needed[][3] = {{"config.json", "model.safetensors", "state/train.json"},
+                                            {"adapter_config.json", "adapter_model.safetensors", "state/train.json"}};
     json_t *files;
     TRY(manifest_read(&files, path));
     const char *missing = NULL;
-    for (size_t i = 0; i < sizeof needed / sizeof *needed; i++) {
-        missing = json_object_get(files, needed[i]) ? missing : needed[i];
+    int adapter = json_object_get(files, "adapter_config.json") != NULL;
+    for (int i = 0; i < 3; i++) {
+        missing = json_object_get(files, needed[adapter][i]) ? missing : needed[adapter][i];
     }
     if (!json_object_get(files, row_file_moments_name(OPTIM_ADAMW)) &&
         !json_object_get(files, row_file_moments_name(OPTIM_ADAMW_BF16_SR))) {

@@ -1,6 +1,7 @@
 /* rl/run/checkpoint.h - a run's state at a step, whole or not at all.
  *
  *   checkpoints/step-000200/   config.json, tokenizer files, model.safetensors (others open this folder)
+ *                              with LoRA instead of config and model: adapter_config.json, adapter_model.safetensors (PEFT)
  *     state/train.json         step, iteration, cursor, optimiser's step ...
  *     state/optimizer.bin      m then v, tensor by tensor, rows in fp32 (no device's layout); with optim adamw_bf16_sr
  *                              optimizer_bf16.bin, rows in bf16

@@ -7,7 +7,7 @@
 #include "base/file.h"
 #include "rl/optim.h"
 
-/* The weights (or the masters), all bits of them, to or from FOLDER/NAME as fp32. */
+/* The weights (or the masters) of the set that is trained, all bits of them, to or from FOLDER/NAME as fp32. */
 enum err row_file_weights(const char *folder, const char *name, bool writing, const struct model *model);
 /* The moments m and v, as they are. */
 enum err row_file_moments(const char *folder, bool writing, const struct model *model, const struct optim *optim);

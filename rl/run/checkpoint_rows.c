@@ -17,6 +17,7 @@ struct row_file {
     int fd;
     const char *path;
     bool writing;
+    const struct device *device;
     size_t width; /* bytes of a number: 4, or 2 for bf16 */
     void *buffer;
 };
@@ -39,16 +40,16 @@ static enum err row_file_block(const struct row_file *f, size_t bytes)
 }
 
 /* n rows of a tensor of `data` into the buffer, or out of it */
-static void row_file_rows(const struct row_file *f, const struct model *model, const struct param *w, void *data,
+static void row_file_rows(const struct row_file *f, const struct params *params, const struct param *w, void *data,
                           int row, int n)
 {
-    const struct ops *ops = model->device->ops;
+    const struct ops *ops = f->device->ops;
     int cols = param_width(w);
     void *tensor = data ? (char *)data + w->offset * f->width : NULL;
     if (!data && f->writing) {
-        params_export(&model->params, model->device, w, f->buffer, row, n);
+        params_export(params, f->device, w, f->buffer, row, n);
     } else if (!data) {
-        params_import(&model->params, model->device, w, f->buffer, row, n);
+        params_import(params, f->device, w, f->buffer, row, n);
     } else if (f->width == sizeof(uint16_t) && f->writing) {
         ops->bf16_export(f->buffer, tensor, row, n, w->rows, cols);
     } else if (f->width == sizeof(uint16_t)) {
@@ -61,46 +62,48 @@ static void row_file_rows(const struct row_file *f, const struct model *model, c
 }
 
 /* Of n numbers that are about to be written. */
-static enum err check_block(const struct row_file *f, const struct model *model, const struct param *w, uint64_t n)
+static enum err check_block(const struct row_file *f, const struct params *params, const struct param *w, uint64_t n)
 {
     uint64_t bad = not_finite_count(f->buffer, f->width == sizeof(float) ? DTYPE_F32 : DTYPE_BF16, n);
     return bad == 0 ? ERR_NONE
                     : err_set(ERR_NUMBERS, "%s: the numbers of '%s' are not finite (NaN or infinity)", f->path,
-                              model->params.parts[w->first_part].name);
+                              params->parts[w->first_part].name);
 }
 
-/* data: an array in the layout of the weights; NULL: the weights themselves, as fp32. */
-static enum err row_file_array(const struct row_file *f, const struct model *model, void *data)
+/* data: an array in the layout of the parameters that train; NULL: all parameters themselves, as fp32. */
+static enum err row_file_array(const struct row_file *f, const struct params *params, void *data)
 {
-    for (int i = 0; i < model->params.n_params; i++) {
-        const struct param *w = &model->params.table[i];
+    for (int i = 0; i < params->n_params; i++) {
+        const struct param *w = &params->table[i];
         int cols = param_width(w), block = ROW_FLOATS / cols > 0 ? ROW_FLOATS / cols : 1;
-        for (int row = 0; row < w->rows; row += block) {
+        bool there = !data || w->trains;
+        for (int row = 0; there && row < w->rows; row += block) {
             int n = w->rows - row < block ? w->rows - row : block;
             if (f->writing) {
-                row_file_rows(f, model, w, data, row, n);
-                TRY(check_block(f, model, w, (uint64_t)n * (uint64_t)cols));
+                row_file_rows(f, params, w, data, row, n);
+                TRY(check_block(f, params, w, (uint64_t)n * (uint64_t)cols));
             }
             TRY(row_file_block(f, (size_t)n * (size_t)cols * f->width));
             if (!f->writing) {
-                row_file_rows(f, model, w, data, row, n);
+                row_file_rows(f, params, w, data, row, n);
             }
         }
     }
     return ERR_NONE;
 }
 
-/* All arrays, of numbers of `width` bytes, one after the other, to or from a file. */
+/* All arrays, of numbers of `width` bytes, one after the other, to or from a file: of the set that is trained. */
 static enum err row_file_run(const char *folder, const char *name, bool writing, const struct model *model,
                              size_t width, void **arrays, int n)
 {
     char path[FILE_PATH_BYTES];
     TRY(file_join(path, sizeof path, folder, name));
     int widest = ROW_FLOATS;
-    for (int i = 0; i < model->params.n_params; i++) {
-        widest = model->params.table[i].cols > widest ? model->params.table[i].cols : widest;
+    const struct params *params = model_trained(model);
+    for (int i = 0; i < params->n_params; i++) {
+        widest = params->table[i].cols > widest ? params->table[i].cols : widest;
     }
-    struct row_file f = {.path = path, .writing = writing, .width = width};
+    struct row_file f = {.path = path, .writing = writing, .device = model->device, .width = width};
     if (!writing) {
         TRY(file_open(&f.fd, path));
     } else if ((f.fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666)) < 0) {
@@ -109,7 +112,7 @@ static enum err row_file_run(const char *folder, const char *name, bool writing,
     f.buffer = mem_alloc((size_t)widest * width);
     enum err result = ERR_NONE;
     for (int i = 0; i < n && result == ERR_NONE; i++) {
-        result = row_file_array(&f, model, arrays[i]);
+        result = row_file_array(&f, params, arrays[i]);
     }
     if (writing && result == ERR_NONE && fsync(f.fd) != 0) {
         result = err_set(ERR_IO, "cannot fsync %s: %s", path, strerror(errno));
@@ -132,6 +135,7 @@ const char *row_file_moments_name(enum optim_kind kind)
 enum err row_file_moments(const char *folder, bool writing, const struct model *model, const struct optim *optim)
 {
     enum optim_kind kind = optim->options.kind;
-    void *arrays[] = {model->params.m, model->params.v};
+    const struct params *params = model_trained(model);
+    void *arrays[] = {params->m, params->v};
     return row_file_run(folder, row_file_moments_name(kind), writing, model, optim_moment_bytes(kind), arrays, 2);
 }

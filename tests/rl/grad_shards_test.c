@@ -34,7 +34,7 @@ static void one_rank_adds_a_tree(void **state)
     for (int n = 1; n <= 64; n *= 2) {
         struct model model = {.device = device};
         struct grad_shards shards;
-        model.params.n = N;
+        model.params.n = model.params.n_trained = N;
         model.params.grads = device_alloc_in(device, DEVICE_TRAINING, N * sizeof(float), "gradients");
         grad_shards_init(&shards, &model, n, 0, 1, NULL);
         assert_int_equal(1 << shards.n_partial, n); /* log2 of the shards, and none for one */
@@ -63,7 +63,7 @@ static void a_rank_holds_the_sums_of_its_own_shards_alone(void **state)
     for (int n_ranks = 1; n_ranks <= 8; n_ranks *= 2) {
         struct model model = {.device = device};
         struct grad_shards shards;
-        model.params.n = N;
+        model.params.n = model.params.n_trained = N;
         grad_shards_init(&shards, &model, 8, n_ranks - 1, n_ranks, NULL);
         assert_int_equal((1 << shards.n_partial) * n_ranks, 8);
         assert_int_equal(shards.first + shards.n_own, 8);

@@ -25,6 +25,7 @@ enum effect {
 
 #define TWICE "num_iterations=2 "
 #define KL    "beta=0.1 "
+#define LORA  "lora_r=4 "
 #define SYNC  KL "sync_ref_model=true ref_model_sync_steps=1 "
 #define ROWS  "dataset_name=rows.jsonl max_error_rate=1 " /* rows have no numbers to count with */
 #define SFT   "method=sft dataset_name=rows.jsonl "
@@ -109,6 +110,10 @@ static const struct row {
     {"adam_epsilon", "", "0.01", CHANGES},
     {"weight_decay", "", "0.5", CHANGES},
     {"max_grad_norm", "", "0.001", CHANGES},
+    {"lora_r", "", "2", CHANGES},
+    {"lora_alpha", LORA, "5", CHANGES},
+    {"lora_target_modules", LORA, "[q_proj,up_proj]", CHANGES},
+    {"use_rslora", LORA, "true", CHANGES},
     {"max_steps", "", "2", CHANGES},
     {"num_train_epochs", ROWS "max_steps=0 num_train_epochs=0.5 ", "0.25", CHANGES},
     {"texts_per_step", SFT, "5", CHANGES},
@@ -281,9 +286,10 @@ static void keys_of_others_are_answered(void **state)
         {"actor_rollout_ref.rollout.gpu_memory_utilization", "strop check"},
         {"attn_implementation", "kernels"},
         {"bf16", "bf16"},
-        {"use_peft", "adapters"},
-        {"lora_target_modules", "adapters"},
-        {"load_in_4bit", "adapters"},
+        {"use_peft", "lora_r"},
+        {"lora_dropout", "no dropout"},
+        {"use_dora", "lora_target_modules"},
+        {"load_in_4bit", "not quantised"},
         {"deepspeed", "one process"},
         {"fsdp_config", "one process"},
         {"trainer.n_gpus_per_node", "one process"},
