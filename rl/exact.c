@@ -8,6 +8,7 @@
 
 #include "base/clock.h"
 #include "kernels/rng.h"
+#include "model/adapter.h"
 #include "rl/batch.h"
 #include "rl/exact_hidden.h"
 
@@ -129,6 +130,20 @@ static const struct shape shapes[] = {
           {.q_rank = 32, .kv_rank = 32, .nope = 16, .rope = 16, .v = 16, .interleaved = true, .softmax_scale = 0.25f},
       .max_positions = MAX_POSITIONS,
       .bos_id = -1}},
+    {"qwen3",
+     {.n_layers = 2,
+      .d = 40,
+      .F = 48,
+      .H = 4,
+      .J = 2,
+      .D = 16,
+      .V = 101,
+      .norm_eps = 1e-6f,
+      .tied = true,
+      .rope = {.type = ROPE_DEFAULT, .theta = 1e6},
+      .lora = {.r = 5, .alpha = 9}, /* of all matrices */
+      .max_positions = MAX_POSITIONS,
+      .bos_id = -1}},
 };
 
 #define N_SHAPES ((int)(sizeof shapes / sizeof *shapes))
@@ -192,18 +207,18 @@ static enum err open_devices(struct exact *e)
 }
 
 /* Weights of a size at which every part of the network moves the result by more than its last bit. */
-static void widen_weights(struct model *model)
+static void widen_weights(const struct params *params, const struct device *device, uint64_t seed)
 {
-    for (int i = 0; i < model->params.n_parts; i++) {
-        const struct param_part *part = &model->params.parts[i];
-        const struct param *p = &model->params.table[part->param];
+    for (int i = 0; i < params->n_parts; i++) {
+        const struct param_part *part = &params->parts[i];
+        const struct param *p = &params->table[part->param];
         size_t n = (size_t)part->rows * (size_t)param_width(p);
         float deviation = p->cols > 0 ? 1.3f / sqrtf((float)p->cols) : 0.2f, *rows = mem_alloc(n * sizeof *rows);
-        struct rng rng = rng_stream(99, (uint64_t)i);
+        struct rng rng = rng_stream(seed, (uint64_t)i);
         for (size_t k = 0; k < n; k++) {
             rows[k] = deviation * rng_normal(&rng) + (p->init == PARAM_ONE ? 1.0f : 0.0f);
         }
-        params_import(&model->params, model->device, p, rows, part->row, part->rows);
+        params_import(params, device, p, rows, part->row, part->rows);
         free(rows);
     }
 }
@@ -215,8 +230,12 @@ static enum err open_model(const struct exact *e, int shape, struct device *devi
     }
     struct model_config config = shapes[shape].config;
     config.family = model_family_find(str_of(shapes[shape].name));
+    config.lora.targets = lora_target("all-linear");
     TRY(model_new(out, &config, NULL, device, 0, 1));
-    widen_weights(*out);
+    widen_weights(&(*out)->params, device, 99);
+    if ((*out)->adapter) { /* B is no longer 0, nor what fills up r */
+        widen_weights(&(*out)->adapter->params, device, 98);
+    }
     return ERR_NONE;
 }
 
@@ -416,7 +435,8 @@ static enum err run_models(struct exact *e, const struct target *target, int sha
         result = open_model(e, shape, target->train, &pair.train);
     }
     if (result == ERR_NONE) {
-        const char *name = e->options->model ? arena_strdup(e->arena, e->options->model) : shapes[shape].name;
+        const char *random = shapes[shape].config.lora.r > 0 ? "LoRA" : shapes[shape].name;
+        const char *name = e->options->model ? arena_strdup(e->arena, e->options->model) : random;
         pair.acts = activations_new(pair.train, MICRO_ROWS, MICRO_ROWS + PROMPTS_MAX * GROUP_MAX,
                                     2 * PROMPTS_MAX * GROUP_MAX, MAX_POSITIONS, false);
         result = run_pair(e, target, &pair, name, share);

@@ -4,7 +4,8 @@
  * A round draws random prompts, samples groups of completions from them, packs these as a training step does
  * (rl/batch.h) and compares the log-probability and the log-sum-exp of every drawn token, bit by bit. Rounds go over
  *
- *   models   random ones of the families Qwen2, Qwen3 and Llama with widths that no tile divides; or the one given
+ *   models   random ones of the families Qwen2, Qwen3 and Llama with widths that no tile divides, one of them with an adapter (LoRA);
+ *            or the one given
  *   devices  every instruction set of the machine; also rollout on one and training on another
  *   rollout  rows of a step (1024 to 1), prompts shared or not, so few pages that sequences are pre-empted, 1 and 2 threads
  *   training packed with shared prompts, or every sample with a prompt of its own, on the other number of threads

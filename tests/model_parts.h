@@ -18,7 +18,7 @@ enum fixture_family {
     FIXTURE_FAMILIES
 };
 
-/* Part i of a model's parameters; offset and n: in arrays with the layout of the parameters. */
+/* Part i of a set of parameters; offset and n: in arrays with the layout of the set. */
 struct part {
     const char *name;
     const struct param *param;
@@ -27,10 +27,10 @@ struct part {
     bool is_norm;
 };
 
-static inline struct part part_of(const struct model *model, int i)
+static inline struct part part_in(const struct params *params, int i)
 {
-    const struct param_part *part = &model->params.parts[i];
-    const struct param *p = &model->params.table[part->param];
+    const struct param_part *part = &params->parts[i];
+    const struct param *p = &params->table[part->param];
     size_t width = (size_t)param_width(p);
     return (struct part){
         .name = part->name,
@@ -43,6 +43,11 @@ static inline struct part part_of(const struct model *model, int i)
         .n = (size_t)part->rows * width,
         .is_norm = p->init == PARAM_ONE,
     };
+}
+
+static inline struct part part_of(const struct model *model, int i)
+{
+    return part_in(&model->params, i);
 }
 
 /* The part of that name; a bug if there is none. */

@@ -107,17 +107,25 @@ static inline void model_batch_free(struct model_batch *b)
     free(b->d_logprob), free(b->d_entropy);
 }
 
-/* Weights of a size at which each part matters, rounded to bf16 for both. */
-static inline void model_set_weights(struct model *model)
+/* Weights of a size at which each part matters, rounded to bf16 for both; the adapter's too. */
+static inline void model_set_params(struct model *model, const struct params *params)
 {
-    for (int i = 0; i < model->params.n_parts; i++) {
-        struct part part = part_of(model, i), *w = &part;
+    for (int i = 0; i < params->n_parts; i++) {
+        struct part part = part_in(params, i), *w = &part;
         float *rows = elements(w->n, w->cols ? 1.0f / sqrtf((float)w->cols) : 0.2f, 100 + (uint64_t)i);
         for (size_t k = 0; k < w->n && w->is_norm; k++) {
             rows[k] = bf16_value(bf16_bits(rows[k] + 1));
         }
-        part_import(model, w, rows);
+        params_import(params, model->device, w->param, rows, w->row, w->rows);
         free(rows);
+    }
+}
+
+static inline void model_set_weights(struct model *model)
+{
+    model_set_params(model, &model->params);
+    if (model_trained(model) != &model->params) {
+        model_set_params(model, model_trained(model));
     }
 }
 

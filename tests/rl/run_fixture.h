@@ -262,7 +262,8 @@ static inline struct run_digest run_digest_of(const char *folder, int step)
     run_metrics_text(folder, &metrics);
     run_db_text(folder, &db);
     struct run_digest d = {
-        .weights = run_hash_file(checkpoint, "model.safetensors") ^ run_hash_file(checkpoint, "state/weights.bin"),
+        .weights = run_hash_file(checkpoint, "model.safetensors") ^ run_hash_file(checkpoint, "state/weights.bin") ^
+                   run_hash_file(checkpoint, "adapter_model.safetensors"),
         .optimizer =
             run_hash_file(checkpoint, "state/optimizer.bin") ^ run_hash_file(checkpoint, "state/optimizer_bf16.bin"),
         .reference = run_hash_file(checkpoint, "state/reference.bin"),
