@@ -16,17 +16,21 @@ static bool is_expert(const struct param_part *part)
     return part->role == TENSOR_EXPERT_GATE || part->role == TENSOR_EXPERT_UP || part->role == TENSOR_EXPERT_DOWN;
 }
 
-/* model.layers.0.mlp.experts.7.up_proj.weight is in model.layers.0.mlp.experts.gate_up_proj. */
+bool shards_stack_name(const struct param_part *part, char *out, size_t capacity)
+{
+    const char *end = strstr(part->name, ".experts.");
+    if (!is_expert(part) || !end) {
+        return false;
+    }
+    int length = snprintf(out, capacity, "%.*s.experts.%s", (int)(end - part->name), part->name,
+                          part->role == TENSOR_EXPERT_DOWN ? "down_proj" : "gate_up_proj");
+    return length > 0 && (size_t)length < capacity;
+}
+
 static const struct tensor_view *find_stack(const struct shards *s, const struct param_part *part)
 {
     char name[NAME_BYTES];
-    const char *end = strstr(part->name, ".experts.");
-    if (!is_expert(part) || !end) {
-        return NULL;
-    }
-    int length = snprintf(name, sizeof name, "%.*s.experts.%s", (int)(end - part->name), part->name,
-                          part->role == TENSOR_EXPERT_DOWN ? "down_proj" : "gate_up_proj");
-    return length > 0 && (size_t)length < sizeof name ? shards_find(s, name) : NULL;
+    return shards_stack_name(part, name, sizeof name) ? shards_find(s, name) : NULL;
 }
 
 /* The file that has the tensor. */

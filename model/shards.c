@@ -10,7 +10,9 @@
 #include "base/json.h"
 #include "base/log.h"
 
-#define MOST_SHARDS 512
+#define MOST_SHARDS      512
+#define INDEX_MOST_BYTES ((size_t)64 << 20)
+#define NAME_BYTES       192
 
 /* ---- files ---- */
 
@@ -66,7 +68,7 @@ static enum err open_files(struct shards *s)
         return err_set(ERR_IO, "%s: neither model.safetensors nor model.safetensors.index.json is there", s->folder);
     }
     json_t *index;
-    TRY(json_parse_file(&index, s->path, (size_t)64 << 20));
+    TRY(json_parse_file(&index, s->path, INDEX_MOST_BYTES));
     enum err result = open_shards(s, json_object_get(index, "weight_map"), s->path);
     json_decref(index);
     return result;
@@ -158,7 +160,7 @@ static bool predicts_more(const struct shards *s, const struct model_config *con
     bool found = false;
     for (size_t i = 0; i < sizeof own / sizeof *own && layer >= config->n_layers; i++) {
         snprintf(name, sizeof name, "model.layers.%d.%s", layer, own[i]);
-        found = found || shards_find(s, name);
+        found = found || names_find(&s->names, name) >= 0;
     }
     return found && config->mla.kv_rank > 0;
 }
@@ -191,5 +193,62 @@ enum err shards_check_unused(const struct shards *s, const struct model_config *
         result = check_unused(s, config, used);
     }
     free(used);
+    return result;
+}
+
+/* ---- an index alone ---- */
+
+/* Marks the tensors that a part may be read from, by number; the part itself may be missing. */
+static enum err mark_named(const struct shards *s, const struct param_part *part, bool *used)
+{
+    char name[NAME_BYTES];
+    int i = names_find(&s->names, part->name);
+    if (i < 0 && shards_stack_name(part, name, sizeof name)) {
+        i = names_find(&s->names, name);
+    }
+    if (i < 0) {
+        return err_set(ERR_FORMAT, "%s: the tensor '%s' is missing; is config.json of another model?", s->folder,
+                       part->name);
+    }
+    used[i] = true;
+    snprintf(name, sizeof name, "%s_scale_inv", s->names.texts[i]);
+    i = names_find(&s->names, name);
+    if (i >= 0) {
+        used[i] = true;
+    }
+    return ERR_NONE;
+}
+
+static enum err check_named(const struct shards *s, const struct model_config *config, const struct params *params)
+{
+    bool *used = mem_zero((size_t)(s->names.n + 1) * sizeof *used);
+    enum err result = ERR_NONE;
+    for (int i = 0; result == ERR_NONE && i < params->n_parts; i++) {
+        result = mark_named(s, &params->parts[i], used);
+    }
+    result = result == ERR_NONE ? check_unused(s, config, used) : result;
+    free(used);
+    return result;
+}
+
+enum err shards_check_index(struct shard_index *out, const char *path, const struct model_config *config,
+                            const struct params *params)
+{
+    struct shards s = {0};
+    const char *key;
+    json_t *index, *value;
+    snprintf(s.folder, sizeof s.folder, "%s", path); /* what opens its sentences */
+    TRY(json_parse_file_of_reals(&index, path, INDEX_MOST_BYTES));
+    json_t *map = json_object_get(index, "weight_map");
+    json_object_foreach(map, key, value)
+    {
+        BUG_ON(!names_add(&s.names, key)); /* the keys of a JSON object, which differ */
+    }
+    *out = (struct shard_index){s.names.n,
+                                json_number_value(json_object_get(json_object_get(index, "metadata"), "total_size"))};
+    enum err result = json_is_object(map) ? check_named(&s, config, params)
+                                          : err_set(ERR_FORMAT, "%s: 'weight_map' is missing", path);
+    names_release(&s.names);
+    json_decref(index);
     return result;
 }

@@ -1,6 +1,6 @@
 /* model/shards.h - the tensors of a Hugging Face folder, by name: model.safetensors, or the files of its index.
  *
- * For the files of model/ only. SPDX-License-Identifier: Apache-2.0 */
+ * For the files of model/ and strop check. SPDX-License-Identifier: Apache-2.0 */
 #ifndef MODEL_SHARDS_H
 #define MODEL_SHARDS_H
 
@@ -45,8 +45,21 @@ uint64_t shard_rows_bad(const struct shard_rows *rows, int row, int n, const flo
 /* The memory of the first n rows may be given back. */
 void shard_rows_forget(const struct shard_rows *rows, int n);
 
+/* The stack that an expert's tensor is in: model.layers.0.mlp.experts.gate_up_proj of model.layers.0.mlp.experts.7.up_proj.weight.
+ * False: it is in none. */
+bool shards_stack_name(const struct param_part *part, char *out, size_t capacity);
+
 /* ERR_FORMAT for a tensor that no part of the parameters uses: it means another network, whose results would be silently wrong. */
 enum err shards_check_unused(const struct shards *shards, const struct model_config *config,
                              const struct params *params);
+
+/* What model.safetensors.index.json says, without the files that it names. */
+struct shard_index {
+    int n_tensors;
+    double bytes; /* metadata.total_size; 0: it does not say */
+};
+/* ERR_FORMAT if its tensors are not those of the parameters: one is missing, or has no place. */
+enum err shards_check_index(struct shard_index *out, const char *path, const struct model_config *config,
+                            const struct params *params);
 
 #endif

@@ -353,6 +353,60 @@ static void a_layer_that_predicts_more_is_skipped(void **state)
     }
 }
 
+static enum err check_index(struct maker *m, const char *names, struct device *device, struct shard_index *counts)
+{
+    char path[64];
+    struct strbuf text = STRBUF_INIT;
+    struct params params = {0};
+    struct model_config config = config_of(E);
+    config.mla.kv_rank = 16;
+    strbuf_puts(&text, "{\"metadata\": {\"total_size\": 1500000000}, \"weight_map\": {");
+    for (const char *at = names, *end; *at; at = *end ? end + 1 : end) {
+        end = at + strcspn(at, " ");
+        strbuf_printf(&text, "%s\"model.layers.%.*s\": \"absent.safetensors\"", at == names ? "" : ", ",
+                      (int)(end - at), at);
+    }
+    strbuf_puts(&text, "}}");
+    snprintf(path, sizeof path, "%s/index.json", m->path);
+    FIXTURE_ASSERT(file_write_atomic(path, text.data, text.length));
+    add_experts(&params, device, E, F, WIDTH);
+    enum err result = shards_check_index(counts, path, &config, &params);
+    params_release(&params, device);
+    strbuf_release(&text);
+    return result;
+}
+
+/* None of the files is there. */
+static void an_index_is_checked_alone(void **state)
+{
+#define DOWN "0.mlp.experts.down_proj 0.mlp.experts.down_proj_scale_inv "
+#define UP   "0.mlp.experts.gate_up_proj "
+    static const struct {
+        const char *names, *error;
+        int n;
+    } cases[] = {
+        {UP DOWN "1.eh_proj.weight 1.mlp.up_proj.weight", NULL, 5},
+        {UP "0.mlp.experts.0.down_proj.weight 0.mlp.experts.0.down_proj.weight_scale_inv "
+            "0.mlp.experts.1.down_proj.weight 0.mlp.experts.2.down_proj.weight",
+         NULL, 5},
+        {UP "0.mlp.experts.0.down_proj.weight 0.mlp.experts.2.down_proj.weight",
+         "index.json: the tensor 'model.layers.0.mlp.experts.1.down_proj.weight' is missing", 0},
+        {UP DOWN "0.mlp.gate.weight", "the tensor 'model.layers.0.mlp.gate.weight' has no place", 0},
+        {UP DOWN "1.mlp.up_proj.weight", "the tensor 'model.layers.1.mlp.up_proj.weight' has no place", 0},
+    };
+    struct maker m;
+    maker_open(&m);
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct shard_index counts;
+        enum err result = check_index(&m, cases[i].names, *state, &counts);
+        if (cases[i].error ? result != ERR_FORMAT || !strstr(err_text(), cases[i].error) : result != ERR_NONE) {
+            fail_msg("case %zu: code %d, '%s'", i, result, err_text());
+        }
+        assert_true(cases[i].error || (counts.n_tensors == cases[i].n && fabs(counts.bytes - 1.5e9) < 1));
+    }
+    maker_close(&m);
+}
+
 /* As many tensors as the largest public model has. */
 static void very_many_tensors_are_found(void **state)
 {
@@ -403,6 +457,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(experts_must_be_those_of_the_config, fixture_open, fixture_close),
         cmocka_unit_test_setup_teardown(scales_must_be_those_of_the_tensor, fixture_open, fixture_close),
         cmocka_unit_test_setup_teardown(a_layer_that_predicts_more_is_skipped, fixture_open, fixture_close),
+        cmocka_unit_test_setup_teardown(an_index_is_checked_alone, fixture_open, fixture_close),
         cmocka_unit_test(very_many_tensors_are_found),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
