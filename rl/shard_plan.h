@@ -84,5 +84,7 @@ double shard_plan_training_rate(const struct shard_plan *plan, const struct gpu_
 
 /* Counts, bytes of every setting on n_gpus (0: on the fewest), the smallest setting that fits, and its rates. */
 void shard_plan_print(const struct shard_plan *plan, const struct gpu_kind *gpu, int n_gpus, FILE *out);
+/* The same numbers; released by the caller. */
+json_t *shard_plan_to_json(const struct shard_plan *plan, const struct gpu_kind *gpu, int n_gpus);
 
 #endif

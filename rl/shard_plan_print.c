@@ -82,13 +82,30 @@ static void print_rates(const struct shard_plan *plan, const struct shard_settin
             gpu->bandwidth / 1e12, gpu->operations / 1e12);
 }
 
+/* The setting on the fewest GPUs, and of equal ones the one that samples fastest; NULL: none fits. */
+static const struct shard_setting *find_best(const struct shard_plan *plan, const struct gpu_kind *gpu, int *n_gpus)
+{
+    const struct shard_setting *best = NULL;
+    double best_rate = 0;
+    for (int i = 0; i < SHARD_SETTINGS; i++) {
+        const struct shard_setting *s = &shard_settings[i];
+        int n = shard_plan_smallest(plan, s, gpu->gib * GIB);
+        double rate = n > 0 ? shard_plan_sampling_rate(plan, s, n, gpu) : 0;
+        if (n > 0 && (!best || n < *n_gpus || (n == *n_gpus && rate > best_rate))) {
+            best = s;
+            best_rate = rate;
+            *n_gpus = n;
+        }
+    }
+    return best;
+}
+
 void shard_plan_print(const struct shard_plan *plan, const struct gpu_kind *gpu, int n_gpus, FILE *out)
 {
     const struct recipe *r = plan->plan.made.recipe;
-    const struct shard_setting *best = NULL;
     double memory = gpu->gib * GIB;
-    double best_rate = 0;
     int fewest = 0, n_settings = plan->plan.made.policy->config.moe.router.E > 0 ? SHARD_SETTINGS : 4;
+    const struct shard_setting *best = find_best(plan, gpu, &fewest);
     print_counts(plan, out);
     fprintf(out, "run         sequences of at most %d tokens, %d tokens per micro-batch%s\n\n",
             method_of(r)->max_length(r), r->run.tokens_per_micro_batch,
@@ -97,14 +114,7 @@ void shard_plan_print(const struct shard_plan *plan, const struct gpu_kind *gpu,
             "divided", "GPUs", "weights", "masters", "moments", "gradients", "training", "sampling", "all");
     for (int i = 0; i < n_settings; i++) {
         const struct shard_setting *s = &shard_settings[i];
-        int smallest = shard_plan_smallest(plan, s, memory);
-        print_row(plan, s, n_gpus > 0 ? n_gpus : smallest, memory, out);
-        double rate = smallest > 0 ? shard_plan_sampling_rate(plan, s, smallest, gpu) : 0;
-        if (smallest > 0 && (!best || smallest < fewest || (smallest == fewest && rate > best_rate))) {
-            best = s;
-            best_rate = rate;
-            fewest = smallest;
-        }
+        print_row(plan, s, n_gpus > 0 ? n_gpus : shard_plan_smallest(plan, s, memory), memory, out);
     }
     fprintf(out, "  sampling and training alternate in one place: of the two, the larger counts, training with its "
                  "gradients\n\n");
@@ -113,4 +123,51 @@ void shard_plan_print(const struct shard_plan *plan, const struct gpu_kind *gpu,
     } else {
         fprintf(out, "smallest    none: it fits on no number of GPUs up to 4096\n");
     }
+}
+
+/* ---- JSON ---- */
+
+static json_t *setting_to_json(const struct shard_plan *plan, const struct shard_setting *s, int n,
+                               const struct gpu_kind *gpu)
+{
+    struct shard_bytes b;
+    json_t *row = json_pack("{s:s, s:i}", "setting", s->name, "gpus", n);
+    if (n > 0 && shard_plan_bytes(plan, s, n, &b)) {
+        json_t *bytes = json_pack("{s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:f}", "weights", b.weights, "masters",
+                                  b.masters, "moments", b.moments, "gradients", b.gradients, "training", b.training,
+                                  "sampling", b.sampling, "always", b.always, "all", b.total);
+        double memory = gpu->gib * GIB;
+        json_object_set_new(row, "bytes", bytes);
+        json_object_set_new(row, "fits", json_boolean(b.total <= memory - memory / 16));
+    } else {
+        json_object_set_new(row, "fits", json_false());
+    }
+    return row;
+}
+
+static json_t *best_to_json(const struct shard_plan *plan, const struct gpu_kind *gpu)
+{
+    int n = 0;
+    const struct shard_setting *best = find_best(plan, gpu, &n);
+    return best ? json_pack("{s:s, s:i, s:i, s:f, s:f}", "setting", best->name, "gpus", n, "sequences",
+                            shard_plan_sequences(plan, best, n, gpu->gib * GIB), "sampling_tokens_per_second_and_gpu",
+                            shard_plan_sampling_rate(plan, best, n, gpu), "training_tokens_per_second_and_gpu",
+                            shard_plan_training_rate(plan, gpu))
+                : json_null();
+}
+
+json_t *shard_plan_to_json(const struct shard_plan *plan, const struct gpu_kind *gpu, int n_gpus)
+{
+    const struct model_config *c = &plan->plan.made.policy->config;
+    const struct model_counts *n = &plan->counts;
+    json_t *settings = json_array();
+    for (int i = 0; i < (c->moe.router.E > 0 ? SHARD_SETTINGS : 4); i++) {
+        const struct shard_setting *s = &shard_settings[i];
+        int fewest = n_gpus > 0 ? n_gpus : shard_plan_smallest(plan, s, gpu->gib * GIB);
+        json_array_append_new(settings, setting_to_json(plan, s, fewest, gpu));
+    }
+    return json_pack("{s:s, s:f, s:f, s:f, s:f, s:f, s:s, s:f, s:o, s:o}", "model_type", c->family->name, "parameters",
+                     n->total, "experts", n->experts, "active", n->active, "active_without_embedding", n->multiplied,
+                     "cache_bytes_per_token", n->page_bytes, "gpu", gpu->name, "gpu_bytes", gpu->gib * GIB, "settings",
+                     settings, "smallest", best_to_json(plan, gpu));
 }

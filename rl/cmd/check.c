@@ -2,9 +2,11 @@
  *
  * SPDX-License-Identifier: Apache-2.0 */
 #include <stdio.h>
+#include <string.h>
 
 #include "base/file.h"
 #include "base/json.h"
+#include "model/shards.h"
 #include "rl/cmd/commands.h"
 #include "rl/shard_plan.h"
 #include "rl/train.h"
@@ -41,6 +43,24 @@ static enum err open_config(struct model_config *config, const char *path)
     return result;
 }
 
+/* The index of a checkpoint in shards that is beside a config.json, if there is one: are its tensors those of the config? */
+static enum err check_index(const struct shard_plan *plan, const char *path, FILE *out)
+{
+    char index[FILE_PATH_BYTES];
+    struct shard_index counts;
+    const char *slash = strrchr(path, '/');
+    int length =
+        snprintf(index, sizeof index, "%.*smodel.safetensors.index.json", slash ? (int)(slash - path) + 1 : 0, path);
+    if (length < 0 || (size_t)length >= sizeof index || !file_exists(index)) {
+        return ERR_NONE;
+    }
+    const struct model *model = plan->plan.made.policy;
+    TRY(shards_check_index(&counts, index, &model->config, &model->params));
+    fprintf(out, "index       %d tensors, all that the config asks for; %.2f GB\n", counts.n_tensors,
+            counts.bytes / 1e9);
+    return ERR_NONE;
+}
+
 /* GRPO with the keys' defaults, but for what takes least memory; --key=value says otherwise. */
 static enum err open_defaults(struct recipe *recipe, const struct cmd_args *args)
 {
@@ -62,6 +82,7 @@ static enum err check_model(const struct cmd_args *args, const char *path, doubl
     struct recipe recipe;
     struct shard_plan plan;
     int64_t n_gpus = cmd_int(args, "gpus");
+    bool json = cmd_flag(args, "json");
     if (n_gpus < 0 || n_gpus > 1 << 16) {
         return err_set(ERR_USAGE, "--gpus is %lld; it can be 0, the fewest that do, to 65536", (long long)n_gpus);
     }
@@ -76,7 +97,13 @@ static enum err check_model(const struct cmd_args *args, const char *path, doubl
                        "a RECIPE with lora_r for the plan of an adapter");
     }
     enum err result = shard_plan_make(&plan, &recipe, &config, path);
-    if (result == ERR_NONE) {
+    result = result == ERR_NONE ? check_index(&plan, path, json ? stderr : stdout) : result;
+    if (result == ERR_NONE && json) {
+        json_t *document = shard_plan_to_json(&plan, &gpu, (int)n_gpus);
+        json_dumpf(document, stdout, JSON_INDENT(2) | JSON_REAL_PRECISION(15));
+        putchar('\n');
+        json_decref(document);
+    } else if (result == ERR_NONE) {
         shard_plan_print(&plan, &gpu, (int)n_gpus, stdout);
     }
     shard_plan_release(&plan);
@@ -130,6 +157,7 @@ static const struct cmd_option check_options[] = {
     {"ranks", CMD_INT, "N", "1", "how many ranks the run is to have: the table is that of one (strop launch -n N)"},
     {"gpu", CMD_TEXT, "NAME", "h100", "of MODEL: kind of GPU (a100, h100, h200, b200, rtx4090)"},
     {"gpus", CMD_INT, "N", "0", "of MODEL: GPUs that share the run; 0: the fewest that hold it, for each way to share"},
+    {"json", CMD_FLAG, NULL, NULL, "of MODEL: print the plan as a JSON object"},
     {0},
 };
 

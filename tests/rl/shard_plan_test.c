@@ -184,6 +184,34 @@ static void experts_are_divided_whole(void **state)
     json_decref(rows);
 }
 
+/* What is printed says the same twice. */
+static void the_plan_is_printed(void **state)
+{
+    (void)state;
+    json_t *rows = json_load_file("tests/golden/model_configs.json", 0, NULL);
+    struct shard_plan plan;
+    struct recipe recipe;
+    struct gpu_kind gpu;
+    char *text = NULL, best[64];
+    size_t size = 0;
+    MUST(gpu_kind_find(&gpu, "h200"));
+    make_plan(&plan, &recipe, config_of(rows, "DeepSeek-V3"), "gradient_checkpointing: true\n");
+    FILE *out = open_memstream(&text, &size);
+    shard_plan_print(&plan, &gpu, 0, out);
+    fclose(out);
+    json_t *document = shard_plan_to_json(&plan, &gpu, 0), *smallest = json_object_get(document, "smallest");
+    assert_non_null(strstr(text, "parameters  671.026 billion, of which 653.909 billion of experts: 8 of 256"));
+    assert_true(fabs(json_number_value(json_object_get(document, "parameters")) - 671.026e9) < 1e6);
+    assert_int_equal(json_array_size(json_object_get(document, "settings")), SHARD_SETTINGS);
+    snprintf(best, sizeof best, "smallest    %s on %lld GPUs", json_string_value(json_object_get(smallest, "setting")),
+             (long long)json_integer_value(json_object_get(smallest, "gpus")));
+    assert_non_null(strstr(text, best));
+    json_decref(document);
+    free(text);
+    release(&plan, &recipe);
+    json_decref(rows);
+}
+
 /* Qwen2.5-7B on an H100, by hand: 14.14 GB of weights without the embedding are read in 4.22 ms for a token of each of 8 sequences. */
 static void rates_follow_from_the_machine(void **state)
 {
@@ -213,6 +241,7 @@ int main(void)
         cmocka_unit_test(one_gpu_is_the_plan_of_a_run),
         cmocka_unit_test(shares_add_up),
         cmocka_unit_test(experts_are_divided_whole),
+        cmocka_unit_test(the_plan_is_printed),
         cmocka_unit_test(rates_follow_from_the_machine),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
