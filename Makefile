@@ -204,7 +204,7 @@ check: ## everything: layout, warnings of two compilers, lint, layers, tests pla
 FAULT_TESTS := $(patsubst tests/fault/%.c,$(OUT)/tests/fault/%,$(wildcard tests/fault/*.c))
 # a quick form of `make fault`, and what a person can get wrong
 FAULTS_SHORT := FAULTS=50 RANKS_FAULTS=4 ROWS=200 RESUMES=4 PAGES=8 FILES=12 SIGNALS=10 LOCKS=2 LIMITS=6 EVERY=10
-CHECK_SCRIPTS := $(FAULT_TESTS) tests/bad_input.sh tests/resume.sh
+CHECK_SCRIPTS := $(FAULT_TESTS) tests/bad_input.sh tests/resume.sh tests/ranks.sh
 TSAN_TESTS := $(patsubst %.c,%,$(wildcard tests/kernels/comm_test.c tests/reward/pool_test.c tests/reward/command_test.c tests/reward/http_test.c))
 
 FUZZERS := $(patsubst tests/fuzz/%.c,%,$(wildcard tests/fuzz/*_fuzz.c))
