@@ -125,7 +125,7 @@ static void hand_on_signals(void)
     for (size_t i = 0; i < sizeof signals / sizeof *signals; i++) {
         struct sigaction action = {.sa_handler = hand_on, .sa_flags = SA_RESTART}, before;
         sigaction(signals[i], &action, &before);
-        if (before.sa_handler == SIG_IGN) { /* nohup */
+        if (signals[i] == SIGHUP && before.sa_handler == SIG_IGN) { /* nohup */
             sigaction(signals[i], &before, NULL);
         }
     }
@@ -308,7 +308,8 @@ const struct command command_launch = {
         "OMPI_COMM_WORLD_*, PMI_*, SLURM_*, in this order; MASTER_ADDR and MASTER_PORT (or STROP_PORT) say where rank "
         "0 is.\n"
         "All machines need the same program, recipe and files, and a file system that they share for output_dir. The\n"
-        "network is taken to be private: connections are not encrypted.\n\n"
+        "network is taken to be private: connections are not encrypted. Ranks are waited for a minute "
+        "(STROP_MEET_SECONDS).\n\n"
         "  strop launch -n 4 train my.yaml --gradient_shards=8\n"
         "  strop launch -n 8 --template=slurm train my.yaml >job.sh; sbatch job.sh\n",
     .options = launch_options,
