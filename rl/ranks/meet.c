@@ -282,8 +282,8 @@ static enum err report_missing(const struct host *h)
             strbuf_printf(&missing, "%s%d", n > 1 ? ", " : "", r);
         }
     }
-    enum err result = err_set(ERR_IO, "of %d ranks these have not come to port %d in time: %s", h->ranks->n_ranks,
-                              h->ranks->port, missing.data);
+    enum err result = err_set(ERR_IO, "of %d ranks that %s has started, these have not come to port %d in time: %s",
+                              h->ranks->n_ranks, h->ranks->launcher, h->ranks->port, missing.data);
     strbuf_release(&missing);
     return result;
 }

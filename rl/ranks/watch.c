@@ -17,10 +17,11 @@
 #include "base/clock.h"
 #include "base/log.h"
 
-#define TEXT_BYTES   1000
-#define LEAVE_WAIT   3.0 /* seconds for the others to hang up, or for the verdict to come back */
-#define STALL        2.0 /* of this thread: then the silence of others is its own */
-#define VERDICT_WAIT 6.0 /* of a call that finds a connection ended */
+#define TEXT_BYTES    1000
+#define LEAVE_WAIT    3.0     /* seconds for the others to hang up, or for the verdict to come back */
+#define STALL         2.0     /* of this thread: then the silence of others is its own */
+#define CALL_PATIENCE 86400.0 /* a rank that lives may compute for long before it comes to a call */
+#define VERDICT_WAIT  6.0     /* of a call that finds a connection ended */
 
 enum kind { BEAT = 1, FAIL, BYE };
 
@@ -307,6 +308,7 @@ enum err watch_open(struct watch **out, struct comm *comm, int rank, struct meet
     }
     BUG_ON(pthread_mutex_init(&w->lock, NULL) != 0 || pthread_cond_init(&w->changed, NULL) != 0);
     comm->verdict_seconds = VERDICT_WAIT;
+    comm->patience = CALL_PATIENCE;
     sigfillset(&all); /* signals are the rank's own */
     pthread_sigmask(SIG_SETMASK, &all, &before);
     w->started = w->wake >= 0 && pthread_create(&w->thread, NULL, watch_thread, w) == 0;
