@@ -117,6 +117,42 @@ static void texts_are_shared_too(void **state)
     assert_alike("sft-1", "sft-4");
 }
 
+/* Experts get their tokens from all ranks' samples. */
+static void make_mixture(void)
+{
+    char path[128];
+    struct model_config config;
+    json_t *document =
+        json_pack("{s:s, s:i, s:i, s:i, s:i, s:i, s:i, s:i, s:i, s:i, s:i, s:i, s:i, s:b}", "model_type", "qwen3_moe",
+                  "num_hidden_layers", 2, "hidden_size", 32, "intermediate_size", 48, "num_attention_heads", 2,
+                  "num_key_value_heads", 1, "head_dim", 16, "vocab_size", RUN_VOCABULARY, "max_position_embeddings",
+                  1024, "eos_token_id", RUN_EOS, "num_experts", 4, "num_experts_per_tok", 2, "moe_intermediate_size",
+                  32, "norm_topk_prob", 1);
+    MUST(model_config_parse(&config, document, "config.json"));
+    snprintf(path, sizeof path, "%s/mixture", team_folder);
+    run_save_model(path, &config, 7);
+    json_decref(document);
+}
+
+static void mixtures_are_shared_too(void **state)
+{
+    (void)state;
+    char text[2048];
+    pid_t pid = fork();
+    if (pid == 0) {
+        make_mixture();
+        _exit(0);
+    }
+    waitpid(pid, NULL, 0);
+    snprintf(text, sizeof text, "model_name_or_path: mixture\n%s",
+             strchr(PLAIN "prompts_per_step: 4\nmax_steps: 6\ngradient_shards: 4\n", '\n') + 1);
+    assert_true(team_run(1, "mixture-1", text));
+    assert_true(team_run(2, "mixture-2", text));
+    assert_true(team_run(4, "mixture-4", text));
+    assert_alike("mixture-1", "mixture-2");
+    assert_alike("mixture-1", "mixture-4");
+}
+
 /* ---- one end for all ---- */
 
 /* Starts the run and waits until it has saved a step. */
@@ -261,6 +297,7 @@ int main(void)
         cmocka_unit_test(a_run_continues_on_fewer_ranks),
         cmocka_unit_test(the_number_of_shards_is_kept),
         cmocka_unit_test(texts_are_shared_too),
+        cmocka_unit_test(mixtures_are_shared_too),
         cmocka_unit_test(a_signal_to_one_stops_all),
         cmocka_unit_test(a_killed_rank_is_named_by_all),
         cmocka_unit_test(a_rank_that_fails_is_named_by_all),
