@@ -22,7 +22,7 @@ struct grouped {
 };
 
 /* by[e]: tiles of ROWS rows before expert e; by[E]: of all. By all threads of the block. */
-template <int ROWS> __device__ __forceinline__ void count_tiles(int E, const int32_t *offsets, int *by)
+template <int ROWS, class T> __device__ __forceinline__ void count_tiles(int E, const int32_t *offsets, T *by)
 {
     if (threadIdx.x < LANES) {
         int lane = (int)threadIdx.x, before = 0;
@@ -34,12 +34,12 @@ template <int ROWS> __device__ __forceinline__ void count_tiles(int E, const int
                 sum += lane >= step ? left : 0;
             }
             if (e < E) {
-                by[e] = before + sum - n;
+                by[e] = (T)(before + sum - n);
             }
             before += __shfl_sync(0xFFFFFFFFu, sum, LANES - 1);
         }
         if (lane == 0) {
-            by[E] = before;
+            by[E] = (T)before;
         }
     }
     __syncthreads();

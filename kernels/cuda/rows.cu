@@ -7,28 +7,60 @@
 #include "kernels/cuda/device.cuh"
 
 static constexpr int THREADS = 128;
+static constexpr int STRIPES = 128;
+static constexpr int MANY_ROWS = 16384;
 
 __global__ void gather_kernel(int width, const int32_t *rows, const bf16 *x, bf16 *y)
 {
     const bf16 *from = x + (size_t)rows[blockIdx.x] * (size_t)width;
     bf16 *to = y + (size_t)blockIdx.x * (size_t)width;
-    if (width % 8 == 0) {
-        for (int k = threadIdx.x; k < width / 8; k += THREADS) {
-            reinterpret_cast<uint4 *>(to)[k] = reinterpret_cast<const uint4 *>(from)[k];
-        }
-        return;
-    }
     for (int k = threadIdx.x; k < width; k += THREADS) {
         to[k] = from[k];
     }
 }
 
+/* A warp per row, 16 bytes per lane at a time, many of them under way: width is a multiple of 8. Warps of the same time have rows
+ * of `n_stripes` stripes: where rows are sorted by expert, these are the same rows of x, and are read from memory once. What
+ * is written is not kept in the cache. */
+__global__ void gather_eights_kernel(int n, int width, int n_stripes, const int32_t *rows, const bf16 *x, bf16 *y)
+{
+    constexpr int RUN = 8;
+    int warp = (int)(blockIdx.x * (THREADS / LANES) + threadIdx.x / LANES), per = (n + n_stripes - 1) / n_stripes;
+    int i = warp % n_stripes * per + warp / n_stripes, eights = width / 8;
+    if (i >= n || warp / n_stripes >= per) {
+        return;
+    }
+    const uint4 *from = reinterpret_cast<const uint4 *>(x + (size_t)rows[i] * (size_t)width);
+    uint4 *to = reinterpret_cast<uint4 *>(y + (size_t)i * (size_t)width), run[RUN];
+    for (int k = (int)threadIdx.x % LANES; k < eights; k += RUN * LANES) {
+#pragma unroll
+        for (int j = 0; j < RUN; j++) {
+            if (k + j * LANES < eights) {
+                run[j] = __ldg(from + k + j * LANES);
+            }
+        }
+#pragma unroll
+        for (int j = 0; j < RUN; j++) {
+            if (k + j * LANES < eights) {
+                __stcs(to + k + j * LANES, run[j]);
+            }
+        }
+    }
+}
+
 static void gather(int n, int width, const int32_t *rows, const void *x, void *y)
 {
-    if (n > 0) {
-        gather_kernel<<<(unsigned)n, THREADS, 0, cuda.stream>>>(width, rows, (const bf16 *)x, (bf16 *)y);
-        cuda_launched("gather");
+    if (n == 0) {
+        return;
     }
+    if (width % 8 == 0) {
+        int n_stripes = n < MANY_ROWS ? 1 : STRIPES, warps = ceil_div(n, n_stripes) * n_stripes;
+        gather_eights_kernel<<<(unsigned)ceil_div(warps, THREADS / LANES), THREADS, 0, cuda.stream>>>(
+            n, width, n_stripes, rows, (const bf16 *)x, (bf16 *)y);
+    } else {
+        gather_kernel<<<(unsigned)n, THREADS, 0, cuda.stream>>>(width, rows, (const bf16 *)x, (bf16 *)y);
+    }
+    cuda_launched("gather");
 }
 
 void cuda_gather_rows(const struct rows_args *a)

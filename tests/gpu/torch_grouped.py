@@ -17,18 +17,18 @@ def offsets(n, even):
 
 
 def seconds(work):
-    for _ in range(3):
-        work()
-    times = []
-    for _ in range(5):
+    def run(n):
         begin, end = torch.cuda.Event(enable_timing=True), torch.cuda.Event(enable_timing=True)
         begin.record()
-        for _ in range(8):
+        for _ in range(n):
             work()
         end.record()
         torch.cuda.synchronize()
-        times.append(begin.elapsed_time(end) / 8e3)
-    return sorted(times)[2]
+        return begin.elapsed_time(end) / n / 1e3
+
+    run(2)
+    n = min(200, max(2, int(0.02 / run(1))))
+    return sorted(run(n) for _ in range(5))[2]
 
 
 def numbers(*shape):
