@@ -259,9 +259,10 @@ __device__ __forceinline__ void multiply_stage_of(struct flow_sums &s, const str
     }
 }
 
-/* By a lane of each warp. */
+/* By a lane of each warp, when all lanes have come: one that still waited could miss a phase. */
 __device__ __forceinline__ void warp_arrive(uint64_t *barrier)
 {
+    __syncwarp();
     if (threadIdx.x % LANES == 0) {
         barrier_arrive(barrier);
     }

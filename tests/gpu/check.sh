@@ -38,10 +38,12 @@ if [ -x "$sanitizer" ]; then
     for tool in memcheck initcheck synccheck; do
         run "$sanitizer" --tool "$tool" --error-exitcode 1 ./model_grads 0
         run "$sanitizer" --tool "$tool" --error-exitcode 1 ./model_grads 1
+        run "$sanitizer" --tool "$tool" --error-exitcode 1 ./model_grads 4
     done
     # cuBLASLt's kernels wait for each other in ways that racecheck does not know
     run env STROP_CUBLAS=0 "$sanitizer" --tool racecheck --error-exitcode 1 ./model_grads 0
     run env STROP_CUBLAS=0 "$sanitizer" --tool racecheck --error-exitcode 1 ./model_grads 1
+    run env STROP_CUBLAS=0 "$sanitizer" --tool racecheck --error-exitcode 1 ./model_grads 4
 else
     echo "compute-sanitizer is not here: memory errors were not looked for"
 fi

@@ -67,9 +67,47 @@ static const struct model_config model_configs[] = {
      .bos_id = -1,
      .eos_ids = {1},
      .n_eos = 1},
+    /* All experts are chosen: scores that are nearly equal do not decide otherwise on the other device. */
+    {.n_layers = 2,
+     .d = 128,
+     .F = 256,
+     .H = 4,
+     .J = 2,
+     .D = 64,
+     .V = 1000,
+     .norm_eps = 1e-6f,
+     .rope = {.type = ROPE_DEFAULT, .theta = 1e6},
+     .moe = {.router = {.E = 4, .k = 4, .normalised = true, .scale = 1, .n_groups = 1}, .F = 80, .is_dense = {2}},
+     .max_positions = 512,
+     .bos_id = -1,
+     .eos_ids = {1},
+     .n_eos = 1},
+    {.n_layers = 2,
+     .d = 128,
+     .F = 256,
+     .H = 4,
+     .J = 2,
+     .D = 32,
+     .V = 1000,
+     .norm_eps = 1e-6f,
+     .rope = {.type = ROPE_DEFAULT, .theta = 1e6},
+     .moe = {.router = {.E = 3, .k = 3, .scale = 1, .n_groups = 1}, .F = 64, .shared_F = 128, .shared_gated = true},
+     .max_positions = 512,
+     .bos_id = -1,
+     .eos_ids = {1},
+     .n_eos = 1},
 };
-static const char *const model_names[] = {"qwen2", "qwen3", "llama", "qwen2-64"};
-#define MODELS (int)(sizeof model_names / sizeof *model_names)
+static const char *const model_names[] = {"qwen2", "qwen3", "llama", "qwen2-64", "qwen3_moe", "qwen2_moe"};
+#define MODELS       (int)(sizeof model_names / sizeof *model_names)
+#define DENSE_MODELS 4 /* the first */
+
+/* Families of mixtures are found by their names. */
+static inline struct model_config model_config_of(int i)
+{
+    struct model_config config = model_configs[i];
+    config.family = i < DENSE_MODELS ? config.family : model_family_find(str_of(model_names[i]));
+    return config;
+}
 
 #define MODEL_ROWS 350
 

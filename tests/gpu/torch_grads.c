@@ -128,7 +128,7 @@ int main(int argc, char **argv)
         return 2;
     }
     must(device_open(&device, argv[1]));
-    for (int i = 0; i < MODELS; i++) {
+    for (int i = 0; i < DENSE_MODELS; i++) {
         dump_model(i, device, argv[2]);
     }
     device_close(device);

@@ -42,7 +42,9 @@ def table(name, n, even):
         works = {what: lambda: torch._grouped_mm(x, w.transpose(-2, -1), offs=ends)}
         if n == PLACES:
             works[what + " input grad"] = lambda: torch._grouped_mm(dy, w, offs=ends)
-            works[what + " weight grad (bf16, nothing added)"] = lambda: torch._grouped_mm(dy.t(), x, offs=ends)
+            sums = torch.zeros(E, rows, depth, dtype=torch.float32, device="cuda")
+            works[what + " weight grad, bf16, nothing added"] = lambda: torch._grouped_mm(dy.t(), x, offs=ends)
+            works[what + " weight grad, added to fp32"] = lambda: sums.add_(torch._grouped_mm(dy.t(), x, offs=ends))
         for line, work in works.items():
             s = seconds(work)
             print(f"{name}: {line:44} {1e6 * s:9.1f} us {2e-12 * n * rows * depth / s:8.1f} TFLOP/s", flush=True)
