@@ -52,7 +52,7 @@ static void delta_forward(const struct model *model, const struct adapter_produc
 {
     const struct adapter *adapter = model->adapter;
     int rank = adapter->rank;
-    BUG_ON(residual && !product->whole);
+    BUG_ON(residual && (!product->whole || product->n > 1)); /* it has columns of one tensor */
     low_forward(model, product, n, x, scratch->low);
     if (!product->whole) {
         device_zero(model->device, scratch->delta, (size_t)n * (size_t)N * model->device->element_bytes);

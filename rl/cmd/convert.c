@@ -156,9 +156,8 @@ const struct command command_convert = {
     .arguments = "MODEL|RUN FOLDER [--dtype=bfloat16|float32] [--merge] [--upcycle=experts=N,top_k=K]",
     .summary = "write a GGUF file, a checkpoint or an adapter as a Hugging Face folder",
     .details =
-        "MODEL is a .gguf file, a folder with config.json and safetensors, or a folder with a LoRA adapter of PEFT; of "
-        "a\n"
-        "RUN the newest checkpoint is taken. FOLDER is made, with config.json, the tokenizer's files and\n"
+        "MODEL is a .gguf file, a folder with config.json and safetensors, or the folder of a LoRA adapter (PEFT); of\n"
+        "a RUN the newest checkpoint is taken. FOLDER is made, with config.json, the tokenizer's files and\n"
         "model.safetensors; other tools open it. Quantised weights are expanded.\n\n"
         "An adapter stays one, without its base, unless --merge adds it to the base's weights:\n"
         "  strop convert runs/lora whole --merge\n\n"

@@ -423,10 +423,12 @@ const struct command command_eval = {
     .summary = "measure a model: pass@1 with its interval, pass@k, cons@k",
     .details =
         "RECIPE: its model on its eval_dataset_name. RUN or a checkpoint of one: that checkpoint (the newest) by the\n"
-        "run's recipe. MODEL: a folder or .gguf file; name data, reward and template. A completion is right when the\n"
-        "first reward gives it 1 or more. pass@1 is the share of right completions, with Wilson's 95 % interval over\n"
-        "prompts; completions that could not be judged are left out and counted (exit 1 if none could);\n"
-        "pass@k the chance that one of k is right; cons@k the share of prompts whose most frequent answer is right.\n"
+        "run's recipe. MODEL: a folder (an adapter's, too) or .gguf file; name data, reward and template. A\n"
+        "completion is right when the first reward gives it 1 or more. pass@1 is the share of right ones, with\n"
+        "Wilson's 95 % interval over prompts; completions that could not be judged are left out and counted (exit 1 if "
+        "none\n"
+        "could); pass@k the chance that one of k is right; cons@k the share of prompts whose most frequent answer is\n"
+        "right.\n"
         "--dataset_name names what to measure on. The same seed gives the same completions.\n\n"
         "  strop eval recipes/tiny/r1-zero.yaml --k=4\n"
         "  strop eval runs/demo --limit=1000 --json\n"

@@ -300,8 +300,8 @@ const struct command command_generate = {
     .arguments = "MODEL|RUN [--prompt=TEXT | --prompts=FILE.jsonl] [--OPTION=VALUE ...]",
     .summary = "print completions of prompts",
     .details =
-        "MODEL is a folder with config.json and safetensors, or a .gguf file; of a RUN the newest checkpoint is "
-        "taken.\n"
+        "MODEL is a folder with config.json and safetensors, a .gguf file, or the folder of a LoRA adapter (PEFT),\n"
+        "whose base is where its base_model_name_or_path says; of a RUN the newest checkpoint is taken.\n"
         "Without --prompt and --prompts all of standard input is the prompt. Completions go to standard output, "
         "speeds\n"
         "to standard error. The same seed gives the same completions, whatever else is in the batch. On a CPU weights\n"
