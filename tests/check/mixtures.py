@@ -89,6 +89,36 @@ def check_mixture(source, name, to):
           config["num_experts_per_tok"] and config.get("num_experts") == config.get("num_local_experts"))
 
 
+def quantise(tensors, config):
+    """Matrices in 8 bits, as DeepSeek-V3 has them, and what they are; a layer that predicts a token more in the first."""
+    small, whole = {}, {}
+    for name, x in tensors.items():
+        whole[name] = small[name] = x
+        if x.ndim == 2 and name.startswith("model.layers.") and ".mlp.gate." not in name:
+            grid = [(n + 127) // 128 for n in x.shape]
+            scale = torch.rand(grid) * 1e-3 + 1e-4
+            spread = scale.repeat_interleave(128, 0).repeat_interleave(128, 1)[:x.shape[0], :x.shape[1]]
+            small[name] = (x / spread).clamp(-448, 448).to(torch.float8_e4m3fn)
+            small[name + "_scale_inv"] = scale
+            whole[name] = small[name].float() * spread
+    more = f"model.layers.{config['num_hidden_layers']}."
+    small |= {more + "eh_proj.weight": torch.ones(4, 8), more + "mlp.gate.weight": torch.ones(2, 2)}
+    return small, whole
+
+
+def check_8_bits(source, name, to):
+    config = json.load(open(source + "/config.json"))
+    small, whole = quantise(load_file(to + "/ours/model.safetensors"), config)
+    write(small, source, to + "/small")
+    write(whole, source, to + "/whole")
+    config["quantization_config"] = {"quant_method": "fp8", "fmt": "e4m3", "weight_block_size": [128, 128]}
+    json.dump(config, open(to + "/small/config.json", "w"))
+    convert(to + "/small", to + "/from-small")
+    convert(to + "/whole", to + "/from-whole")
+    judge(f"{name}: 8 bits with scales of blocks", read(to + "/from-small") == read(to + "/from-whole"))
+    judge(f"{name}: transformers opens it", torch.equal(logits(to + "/from-small"), logits(to + "/from-whole")))
+
+
 def main():
     models = os.path.join(os.path.dirname(os.path.abspath(__file__)), "../golden/models")
     for source in sorted(glob.glob(models + "/*")):
@@ -97,6 +127,8 @@ def main():
         with tempfile.TemporaryDirectory() as to:
             if any("expert" in k for k in config):
                 check_mixture(source, name, to)
+                if config["model_type"].startswith("deepseek"):
+                    check_8_bits(source, name, to)
             elif config["model_type"] in ("qwen2", "qwen3"):
                 for options in ["experts=4,top_k=2"] + ["experts=4,top_k=2,shared=1"] * (config["model_type"] == "qwen2"):
                     folder = f"{to}/{len(os.listdir(to))}"

@@ -116,6 +116,32 @@ static void keys_follow_what_is_written(void **state)
     FIXTURE_ASSERT(file_remove_folder(second));
 }
 
+/* The correction bias of a router is fp32 in a file of bf16, as transformers writes it. */
+static void a_correction_bias_stays_fp32(void **state)
+{
+    char folder[] = "/tmp/strop_save_XXXXXX", path[64];
+    struct model *model = NULL, *again = NULL;
+    struct safetensors file;
+    assert_non_null(mkdtemp(folder));
+    FIXTURE_ASSERT(model_open(&model, "tests/golden/models/deepseek-v3", *state, 0));
+    FIXTURE_ASSERT(model_save(model, folder, "bfloat16"));
+    snprintf(path, sizeof path, "%s/model.safetensors", folder);
+    FIXTURE_ASSERT(safetensors_open(&file, path));
+    int n_wide = 0;
+    for (int i = 0; i < file.n; i++) {
+        bool bias = strstr(file.tensors[i].name, "e_score_correction_bias") != NULL;
+        assert_int_equal(file.tensors[i].dtype, bias ? DTYPE_F32 : DTYPE_BF16);
+        n_wide += bias;
+    }
+    assert_int_equal(n_wide, 2);
+    safetensors_close(&file);
+    FIXTURE_ASSERT(model_open(&again, folder, *state, 0)); /* the golden's numbers are bf16 */
+    assert_memory_equal(again->params.data, model->params.data, model->params.bytes);
+    model_close(again);
+    model_close(model);
+    FIXTURE_ASSERT(file_remove_folder(folder));
+}
+
 /* The last number of a tensor in the middle. */
 static void what_is_not_finite_is_not_saved(void **state)
 {
@@ -214,6 +240,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(new_models_come_back_bit_for_bit, fixture_open, fixture_close),
         cmocka_unit_test_setup_teardown(files_beside_the_weights_are_kept, fixture_open, fixture_close),
         cmocka_unit_test_setup_teardown(keys_follow_what_is_written, fixture_open, fixture_close),
+        cmocka_unit_test_setup_teardown(a_correction_bias_stays_fp32, fixture_open, fixture_close),
         cmocka_unit_test_setup_teardown(what_is_not_finite_is_not_saved, fixture_open, fixture_close),
         cmocka_unit_test_setup_teardown(gguf_models_become_folders, fixture_open, fixture_close),
         cmocka_unit_test_setup_teardown(tokenizers_follow_a_new_model, fixture_open, fixture_close),
