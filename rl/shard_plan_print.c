@@ -30,21 +30,29 @@ enum err gpu_kind_find(struct gpu_kind *out, const char *name)
     return result;
 }
 
+/* "7.616 billion", "4.004 million" */
+static const char *put_count(double n, char text[32])
+{
+    snprintf(text, 32, n < 1e9 ? "%.3f million" : "%.3f billion", n / (n < 1e9 ? 1e6 : 1e9));
+    return text;
+}
+
 static void print_counts(const struct shard_plan *plan, FILE *out)
 {
     const struct model *model = plan->plan.made.policy;
     const struct model_config *c = &model->config;
     const struct model_counts *n = &plan->counts;
+    char text[32];
     fprintf(out, "model       %s: %s, %d layers, width %d, %d heads, vocabulary %d\n", model->source, c->family->name,
             c->n_layers, c->d, c->H, c->V);
-    fprintf(out, "parameters  %.3f billion", n->total / 1e9);
+    fprintf(out, "parameters  %s", put_count(n->total, text));
     if (c->moe.router.E > 0) {
-        fprintf(out, ", of which %.3f billion of experts: %d of %d per token and layer", n->experts / 1e9,
+        fprintf(out, ", of which %s of experts: %d of %d per token and layer", put_count(n->experts, text),
                 c->moe.router.k, c->moe.router.E);
     }
-    fprintf(out, "\nactive      %.3f billion per token", n->active / 1e9);
+    fprintf(out, "\nactive      %s per token", put_count(n->active, text));
     if (n->multiplied < n->active) {
-        fprintf(out, "; %.3f billion without the embedding, of which a token takes one row", n->multiplied / 1e9);
+        fprintf(out, "; %s without the embedding, of which a token takes one row", put_count(n->multiplied, text));
     }
     fprintf(out, "\ncache       %.0f bytes per token (%s, bf16)\n", n->page_bytes,
             c->mla.kv_rank > 0 ? "latents" : "keys and values");
