@@ -244,12 +244,13 @@ $(OUT)/tests/fault/damage: LDFLAGS += $(call wrap,progress_step)
 $(OUT)/tests/fault/disturb: LDFLAGS += $(call wrap,progress_step store_set_patience file_space_left)
 $(OUT)/tests/fault/%: $(OUT)/tests/fault/%.o $(call libs,rl)
 	@$(CC) $(LDFLAGS) -Wl,-rpath,'$$ORIGIN/lib' -o $@ $^ $(LDLIBS)
-fault: $(FAULT_TESTS) ## kill runs FAULTS=500 times at random instants, damage their files, send signals, fill disks, change keys; resume, compare
+fault: all $(FAULT_TESTS) ## kill runs FAULTS=500 times at random instants, damage their files, send signals, fill disks, change keys; resume, compare
 	@FAULTS=$(or $(FAULTS),500) $(OUT)/tests/fault/kill
 	@$(OUT)/tests/fault/damage
 	@$(OUT)/tests/fault/disturb
 	@$(OUT)/tests/fault/matrix
 	@$(OUT)/tests/fault/ranks
+	@STROP=$(OUT)/strop tests/ranks_cut.sh
 resume-matrix: $(OUT)/tests/fault/matrix ## each key of the recipe changed at a resume: refused, said or silent (EVERY=8: each eighth key)
 	@$<
 
