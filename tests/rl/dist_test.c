@@ -153,6 +153,19 @@ static void mixtures_are_shared_too(void **state)
     assert_alike("mixture-1", "mixture-4");
 }
 
+/* The gradient that is shared is the adapter's; what a rank continues from is an adapter too. */
+static void adapters_are_shared_too(void **state)
+{
+    (void)state;
+#define ADAPTER                                                                                                        \
+    PLAIN "prompts_per_step: 4\ngradient_shards: 4\nlora_r: 4\nlora_target_modules: all-linear\nbeta: 0.05\n"
+    assert_true(team_run(1, "adapter-1", ADAPTER "max_steps: 6\n"));
+    assert_true(team_run(4, "adapter", ADAPTER "max_steps: 2\n"));
+    assert_true(team_run(2, "adapter", ADAPTER "max_steps: 4\n"));
+    assert_true(team_run(1, "adapter", ADAPTER "max_steps: 6\n"));
+    assert_alike("adapter-1", "adapter");
+}
+
 /* ---- one end for all ---- */
 
 /* Starts the run and waits until it has saved a step. */
@@ -298,6 +311,7 @@ int main(void)
         cmocka_unit_test(the_number_of_shards_is_kept),
         cmocka_unit_test(texts_are_shared_too),
         cmocka_unit_test(mixtures_are_shared_too),
+        cmocka_unit_test(adapters_are_shared_too),
         cmocka_unit_test(a_signal_to_one_stops_all),
         cmocka_unit_test(a_killed_rank_is_named_by_all),
         cmocka_unit_test(a_rank_that_fails_is_named_by_all),
