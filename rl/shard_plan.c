@@ -6,6 +6,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "base/num.h"
 #include "rl/method.h"
 #include "rollout/kvcache.h"
 
@@ -80,7 +81,8 @@ static double share(const struct shard_plan *plan, const struct shard_setting *s
 {
     int E = plan->plan.made.policy->config.moe.router.E;
     double dense = s->zero >= stage ? 1.0 / n_gpus : 1;
-    double experts = s->experts ? (double)((E + n_gpus - 1) / n_gpus) / E : dense;
+    int n_experts = s->experts ? div_up(E, n_gpus) : E;
+    double experts = s->experts ? (double)n_experts / E : dense;
     return bytes * ((1 - plan->expert_share) * dense + plan->expert_share * experts);
 }
 

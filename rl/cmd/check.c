@@ -12,6 +12,7 @@
 #include "rl/train.h"
 
 #define CONFIG_MOST_BYTES ((size_t)16 << 20)
+#define DEFAULT_LENGTH    512 /* of prompts and of completions, as the keys have it */
 
 static enum err print_keys(void)
 {
@@ -61,13 +62,20 @@ static enum err check_index(const struct shard_plan *plan, const char *path, FIL
     return ERR_NONE;
 }
 
-/* GRPO with the keys' defaults, but for what takes least memory; --key=value says otherwise. */
-static enum err open_defaults(struct recipe *recipe, const struct cmd_args *args)
+/* GRPO with the keys' defaults, but for what takes least memory, and sequences that the model allows; --key=value says otherwise. */
+static enum err open_defaults(struct recipe *recipe, const struct model_config *config, const struct cmd_args *args)
 {
-    static const char text[] = "model_name_or_path: model\ndataset_name: countdown\nreward_funcs: [countdown]\n"
-                               "device: cuda\noutput_dir: runs/plan\ngradient_checkpointing: true\n";
-    TRY(recipe_parse(recipe, STR(text), "the plan"));
-    enum err result = cmd_override_recipe(args, recipe);
+    int half = config->max_positions / 2;
+    struct strbuf text = STRBUF_INIT;
+    strbuf_puts(&text, "model_name_or_path: model\ndataset_name: countdown\nreward_funcs: [countdown]\ndevice: cuda\n"
+                       "output_dir: runs/plan\ngradient_checkpointing: true\n");
+    if (half < DEFAULT_LENGTH) {
+        strbuf_printf(&text, "max_prompt_length: %d\nmax_completion_length: %d\n", half, half);
+    }
+    enum err result = recipe_parse(recipe, strbuf_view(&text), "the plan");
+    strbuf_release(&text);
+    TRY(result);
+    result = cmd_override_recipe(args, recipe);
     result = result == ERR_NONE ? recipe_finish(recipe) : result;
     if (result != ERR_NONE) {
         recipe_release(recipe);
@@ -89,7 +97,7 @@ static enum err check_model(const struct cmd_args *args, const char *path, doubl
     TRY(gpu_kind_find(&gpu, cmd_text(args, "gpu")));
     gpu.gib = memory > 0 ? memory : gpu.gib;
     TRY(open_config(&config, path));
-    TRY(open_defaults(&recipe, args));
+    TRY(open_defaults(&recipe, &config, args));
     if (recipe.lora.r > 0) {
         recipe_release(&recipe);
         return err_set(ERR_USAGE,
