@@ -37,6 +37,22 @@ fails 'tokenizer without merges'              1 'broken/tokenizer.json merges' t
 broken; rm broken/tokenizer.json
 fails 'model without a tokenizer'             1 'broken tokenizer.json' train r.yaml
 
+# ---- mixtures of experts ----
+"$STROP" convert base mixture --upcycle=experts=4,top_k=2 >log.out 2>log
+mixture() { rm -rf broken; cp -r mixture broken; with 'model_name_or_path: broken' >r.yaml; sed -i "$1" "broken/$2"; }
+mixture 's/"num_experts_per_tok": 2/"num_experts_per_tok": 5/' config.json
+fails 'more experts per token than there are' 1 'broken/config.json num_experts_per_tok 4' train r.yaml
+mixture 's/"moe_intermediate_size": [0-9]*/"moe_intermediate_size": 24/' config.json
+fails 'experts of a width that is not taken'  1 'broken/config.json moe_intermediate_size 16' train r.yaml
+mixture 's/layers\.1\.mlp\.experts\.3\.up_proj/layers.1.mlp.experts.9.up_proj/' model.safetensors
+fails "a missing expert's tensor"             1 'broken/model.safetensors layers.1.mlp.experts.3.up_proj' train r.yaml
+fails 'upcycling: more chosen than there are' 2 '--upcycle top_k experts' "$STROP" convert base x --upcycle=experts=2,top_k=3
+fails 'upcycling: an unknown word'            2 '--upcycle width=3 top_k=N' "$STROP" convert base x --upcycle=experts=2,top_k=1,width=3
+fails 'upcycling a mixture'                   2 '--upcycle qwen2_moe qwen3' "$STROP" convert mixture x --upcycle=experts=2,top_k=1
+fails 'a plan for an unknown GPU'             2 '--gpu abacus h200' "$STROP" check mixture --gpu=abacus
+printf '{"model_type": "qwen3_moe"}' >part.json
+fails 'a plan of half a config'               1 'part.json num_hidden_layers' "$STROP" check part.json
+
 # A GGUF file of two F32 tensors of 8 numbers; the second at $1, with $2 numbers.
 gguf() {
     python_free() { printf '%b' "$1"; }
