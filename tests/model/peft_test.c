@@ -142,6 +142,31 @@ static void a_base_gets_an_adapter(void **state)
     model_close(opened);
 }
 
+/* The base may be a GGUF file. */
+static void a_gguf_file_gets_an_adapter(void **state)
+{
+    char folder[64] = "/tmp/strop_peft_XXXXXX", whole[64] = "/tmp/strop_peft_XXXXXX";
+    struct model *model = NULL, *again = NULL;
+    const struct model_lora lora = {.base = "tests/golden/gguf/llama3.gguf",
+                                    .lora = {.r = 2, .alpha = 4, .targets = lora_target("all-linear")}};
+    assert_non_null(mkdtemp(folder));
+    assert_non_null(mkdtemp(whole));
+    FIXTURE_ASSERT(model_open_lora(&model, &lora, *state, 0));
+    FIXTURE_ASSERT(model_save(model, folder, "float32"));
+    FIXTURE_ASSERT(model_open(&again, folder, *state, 0));
+    assert_same_adapter(model, again);
+    assert_memory_equal(model->params.data, again->params.data, model->params.bytes);
+    model_merge(again);
+    FIXTURE_ASSERT(model_save(again, whole, "float32"));
+    model_close(again);
+    FIXTURE_ASSERT(model_open(&again, whole, *state, 0));
+    assert_memory_equal(model->params.data, again->params.data, model->params.bytes); /* B is 0 */
+    model_close(again);
+    model_close(model);
+    FIXTURE_ASSERT(file_remove_folder(folder));
+    FIXTURE_ASSERT(file_remove_folder(whole));
+}
+
 /* ---- what is refused ---- */
 
 static void settings_that_are_not_understood_are_refused(void **state)
@@ -254,6 +279,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(adapters_come_back_bit_for_bit, fixture_open, fixture_close),
         cmocka_unit_test_setup_teardown(a_merged_adapter_is_a_whole_model, fixture_open, fixture_close),
         cmocka_unit_test_setup_teardown(a_base_gets_an_adapter, fixture_open, fixture_close),
+        cmocka_unit_test_setup_teardown(a_gguf_file_gets_an_adapter, fixture_open, fixture_close),
         cmocka_unit_test_setup_teardown(settings_that_are_not_understood_are_refused, fixture_open, fixture_close),
         cmocka_unit_test_setup_teardown(a_missing_base_is_named, fixture_open, fixture_close),
         cmocka_unit_test_setup_teardown(tensors_that_do_not_fit_are_refused, fixture_open, fixture_close),
