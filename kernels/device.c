@@ -126,12 +126,13 @@ static const struct device_memory host_memory = {
 
 const struct device_kind device_cpu = {.name = "cpu", .element_bytes = sizeof(float), .shares_memory = true};
 
-/* The limits: attention's blocks (kernels/cuda/attention.cu), pairs of elements in norms (kernels/cuda/rmsnorm.cu). */
+/* The limits: attention's blocks (kernels/cuda/attention.cu), pairs of elements in norms (kernels/cuda/rmsnorm.cu), experts that are
+ * counted in shared memory (kernels/cuda/experts.cu). */
 const struct device_kind device_gpu = {
     .name = "cuda",
     .element_bytes = 2,
     .has_slots = true,
-    .limits = {.max_D = 128, .max_group = 64, .multiple_d = 2, .one_width = true},
+    .limits = {.max_D = 128, .max_group = 64, .multiple_d = 2, .max_experts = 512},
 };
 
 /* A GPU whose operations take any shape. */
@@ -210,17 +211,10 @@ static void never(const struct repeat_args *args)
     BUG_ON(true);
 }
 
-static void never_route(const struct route_args *args)
-{
-    (void)args;
-    BUG_ON(true);
-}
-
 static const struct ops planning_gpu = {
     .name = "cuda",
     .matrix_elements = gpu_matrix_elements,
-    .repeat = never,      /* but it could: that takes a spare page of the cache (model/forward_cached.c), */
-    .route = never_route, /* and models may have experts */
+    .repeat = never, /* but it could: that takes a spare page of the cache (model/forward_cached.c) */
 };
 
 enum err device_open_planning(struct device **out, const char *name, size_t capacity)

@@ -47,8 +47,8 @@ struct matmul_args {
 };
 
 /* dx[t, k] (+)= sum over n of dy[t, n] W[n, k]
- * order, on the CPU: acc = 0, or dx; acc = fma(dy[n], W[n, k], acc) for n ascending. There it is a forward operation, too: a product
- * with a matrix transposed, under the contract. */
+ * order: acc = 0, or dx; acc = fma(dy[n], W[n, k], acc) for n ascending. It is a forward operation, too: a product with a matrix
+ * transposed, under the contract. */
 struct matmul_input_grad_args {
     int T, N, K;
     const void *dy; /* [T, N] */
@@ -133,7 +133,7 @@ struct span {
 /* The pool, one pair of arrays per layer:
  *   k: [page, J, D, 128]  keys transposed, so that 128 scores are one run of panels; on a GPU [page, J, 128, D]
  *   v: [page, J, 128, D]
- * Values may have another width than keys, Dv, where a device takes that (struct ops_limits); Dv 0: D, everywhere below. */
+ * Values may have another width than keys, Dv (on a GPU at most D); Dv 0: D, everywhere below. */
 static inline size_t ops_page_elements(int J, int D)
 {
     return (size_t)J * (size_t)D * OPS_PAGE;
@@ -310,7 +310,7 @@ struct ops_limits {
     int max_D;
     int max_group;  /* H / J: query heads that share a key/value head */
     int multiple_d; /* d is a multiple of it */
-    bool one_width; /* values are as wide as keys */
+    int max_experts;
 };
 
 struct ops {

@@ -74,10 +74,19 @@ static enum err check(const struct model_config *config, const char *source, con
     TRY(param_check_rows("qk_nope_head_dim", mla->nope, source));
     TRY(param_check_rows("qk_rope_head_dim", mla->rope, source));
     TRY(param_check_rows("v_head_dim", mla->v, source));
-    return device->kind->limits.one_width
-               ? err_set(ERR_DEVICE, "%s: has latent attention, which the device %s does not do yet; use --device=cpu",
-                         source, device->kind->name)
-               : ERR_NONE;
+    const struct ops_limits *limits = &device->kind->limits;
+    if (limits->max_D && key_width(config) > limits->max_D) {
+        return err_set(
+            ERR_DEVICE,
+            "%s: kv_lora_rank + qk_rope_head_dim is %d, and the device %s takes at most %d; use --device=cpu", source,
+            key_width(config), device->kind->name, limits->max_D);
+    }
+    if (limits->max_group && config->H > limits->max_group) {
+        return err_set(ERR_DEVICE,
+                       "%s: %d attention heads share a latent, and the device %s takes at most %d; use --device=cpu",
+                       source, config->H, device->kind->name, limits->max_group);
+    }
+    return ERR_NONE;
 }
 
 static void plan_weights(struct weights_plan *plan, const struct model_config *config, int *weights)

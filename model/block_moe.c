@@ -51,8 +51,10 @@ static const struct router one_gate = {.E = 1, .k = 1, .sigmoid = true, .scale =
 
 static enum err check(const struct model_config *config, const char *source, const struct device *device)
 {
-    if (!device->ops->route) {
-        return err_set(ERR_DEVICE, "%s: a mixture of experts is not on a GPU yet; use --device=cpu", source);
+    int max_experts = device->kind->limits.max_experts;
+    if (max_experts && config->moe.router.E > max_experts) {
+        return err_set(ERR_DEVICE, "%s: has %d experts, and the device %s takes at most %d; use --device=cpu", source,
+                       config->moe.router.E, device->kind->name, max_experts);
     }
     TRY(param_check_rows("moe_intermediate_size", config->moe.F, source));
     TRY(param_check_rows("hidden_size", config->d, source)); /* rows of an expert's down product */

@@ -31,20 +31,20 @@ static __device__ void load_queries(const struct block &b, const struct cuda_tas
         int r = i / (DP / 8), at = i % (DP / 8) * 8;
         bool there = r < R && at < b.D;
         copy16(to + r * line_of<DP>() + at,
-               b.q + (there ? row_at(b, t, (int)blockIdx.y, r, b.q_stride) + (size_t)at : 0), there);
+               b.q + (there ? row_at(b, t, (int)blockIdx.y, r, b.q_stride, b.D) + (size_t)at : 0), there);
     }
 }
 
-/* Page `page` of the task's list: its first n lines, then zeros. */
+/* Page `page` of the task's list, of lines that are D wide: its first n lines, then zeros. */
 template <int DP>
-static __device__ void load_page(const struct block &b, const struct cuda_task &t, const bf16 *pool, int page, int n,
-                                 bf16 *to)
+static __device__ void load_page(const struct block &b, const struct cuda_task &t, const bf16 *pool, int D, int page,
+                                 int n, bf16 *to)
 {
-    size_t base = ((size_t)b.pages[t.pages + page] * (size_t)b.J + blockIdx.y) * OPS_PAGE * (size_t)b.D;
+    size_t base = ((size_t)b.pages[t.pages + page] * (size_t)b.J + blockIdx.y) * OPS_PAGE * (size_t)D;
     for (int i = threadIdx.x; i < OPS_PAGE * DP / 8; i += THREADS) {
         int line = i / (DP / 8), at = i % (DP / 8) * 8;
-        bool there = line < n && at < b.D;
-        copy16(to + line * line_of<DP>() + at, pool + base + (there ? (size_t)line * (size_t)b.D + (size_t)at : 0),
+        bool there = line < n && at < D;
+        copy16(to + line * line_of<DP>() + at, pool + base + (there ? (size_t)line * (size_t)D + (size_t)at : 0),
                there);
     }
 }
@@ -63,9 +63,9 @@ template <int DP> __global__ void __launch_bounds__(THREADS) many_kernel(struct 
     uint32_t q[DP / 16][4];
     float o[DP / 8][4] = {}, m[2] = {NEVER, NEVER}, l[2] = {0, 0};
     load_queries<DP, MANY_ROWS>(b, t, queries);
-    load_page<DP>(b, t, b.k_pool, 0, n_keys, keys);
+    load_page<DP>(b, t, b.k_pool, b.D, 0, n_keys, keys);
     copies_commit();
-    load_page<DP>(b, t, b.v_pool, 0, n_keys, values);
+    load_page<DP>(b, t, b.v_pool, b.Dv, 0, n_keys, values);
     copies_commit();
     for (int page = 0; page < n_pages; page++) {
         int start = page * OPS_PAGE;
@@ -78,7 +78,7 @@ template <int DP> __global__ void __launch_bounds__(THREADS) many_kernel(struct 
         rows_times_lines<DP, OPS_PAGE>(s, q, keys);
         __syncthreads();
         if (page + 1 < n_pages) {
-            load_page<DP>(b, t, b.k_pool, page + 1, n_keys - start - OPS_PAGE, keys);
+            load_page<DP>(b, t, b.k_pool, b.D, page + 1, n_keys - start - OPS_PAGE, keys);
         }
         copies_commit();
         int limit[2] = {t.position + row / b.heads + 1 - start, t.position + (row + 8) / b.heads + 1 - start};
@@ -90,7 +90,7 @@ template <int DP> __global__ void __launch_bounds__(THREADS) many_kernel(struct 
         weights_times_columns<DP, OPS_PAGE, DP>(o, s, values);
         __syncthreads();
         if (page + 1 < n_pages) {
-            load_page<DP>(b, t, b.v_pool, page + 1, n_keys - start - OPS_PAGE, values);
+            load_page<DP>(b, t, b.v_pool, b.Dv, page + 1, n_keys - start - OPS_PAGE, values);
         }
         copies_commit();
     }
@@ -112,9 +112,9 @@ template <int DP> __global__ void __launch_bounds__(THREADS) few_kernel(struct b
     uint32_t q[DP / 16][4];
     float o[COLUMNS / 8][4] = {}, m[2] = {NEVER, NEVER}, l[2] = {0, 0};
     load_queries<DP, FEW_ROWS>(b, t, queries);
-    load_page<DP>(b, t, b.k_pool, 0, n_keys, keys);
+    load_page<DP>(b, t, b.k_pool, b.D, 0, n_keys, keys);
     copies_commit();
-    load_page<DP>(b, t, b.v_pool, 0, n_keys, values);
+    load_page<DP>(b, t, b.v_pool, b.Dv, 0, n_keys, values);
     copies_commit();
     for (int page = 0; page < n_pages; page++) {
         int start = page * OPS_PAGE;
@@ -136,7 +136,7 @@ template <int DP> __global__ void __launch_bounds__(THREADS) few_kernel(struct b
         }
         __syncthreads(); /* all maxima are there, and nobody reads the keys any more */
         if (page + 1 < n_pages) {
-            load_page<DP>(b, t, b.k_pool, page + 1, n_keys - start - OPS_PAGE, keys);
+            load_page<DP>(b, t, b.k_pool, b.D, page + 1, n_keys - start - OPS_PAGE, keys);
         }
         copies_commit();
 #pragma unroll
@@ -179,7 +179,7 @@ template <int DP> __global__ void __launch_bounds__(THREADS) few_kernel(struct b
         }
         __syncthreads();
         if (page + 1 < n_pages) {
-            load_page<DP>(b, t, b.v_pool, page + 1, n_keys - start - OPS_PAGE, values);
+            load_page<DP>(b, t, b.v_pool, b.Dv, page + 1, n_keys - start - OPS_PAGE, values);
         }
         copies_commit();
     }
@@ -212,9 +212,9 @@ template <int DP> static void launch_few(const struct block *b, int n)
 void cuda_attention(const struct attention_args *a)
 {
     int heads = a->H / a->J, DP = padded_head(a->D);
-    BUG_ON(a->D % 8 != 0 || a->D > 128 || heads > MANY_ROWS);
+    BUG_ON(a->D % 8 != 0 || a->D > 128 || a->Dv % 8 != 0 || a->Dv > a->D || heads > MANY_ROWS);
     struct block b = {};
-    b.heads = heads, b.H = a->H, b.J = a->J, b.D = a->D;
+    b.heads = heads, b.H = a->H, b.J = a->J, b.D = a->D, b.Dv = a->Dv > 0 ? a->Dv : a->D;
     b.q_stride = a->q_stride, b.out_stride = a->out_stride;
     b.scale_log2 = a->scale * LOG2_E;
     b.q = (const bf16 *)a->q, b.k_pool = (const bf16 *)a->k_pool, b.v_pool = (const bf16 *)a->v_pool;

@@ -217,7 +217,7 @@ static __device__ __forceinline__ void store_turn(const struct block &b, const s
     for (int half = 0; half < 2; half++) {
         int r = row + 8 * half;
         bool there = r < turn.t.n_rows * b.heads;
-        bf16 *out = b.out + row_at(b, turn.t, turn.j, r, b.out_stride);
+        bf16 *out = b.out + row_at(b, turn.t, turn.j, r, b.out_stride, b.D);
         divide_row<D>(sums, half, l[half]);
         store_row<D>(out, sums, half, there);
         if (b.lse && there && threadIdx.x % 4 == 0) {
@@ -335,7 +335,7 @@ bool attention_flow_serves(const struct block *b)
 {
     bool aligned = (uintptr_t)b->q % 16 == 0 && (uintptr_t)b->k_pool % 16 == 0 && (uintptr_t)b->v_pool % 16 == 0 &&
                    (uintptr_t)b->out % 16 == 0 && b->q_stride % 8 == 0 && b->out_stride % 8 == 0;
-    return wgmma_usable() && aligned && (b->D == 64 || b->D == 128);
+    return wgmma_usable() && aligned && (b->D == 64 || b->D == 128) && b->Dv == b->D;
 }
 
 /* Boxes of a task's queries. */

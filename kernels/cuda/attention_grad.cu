@@ -29,8 +29,8 @@ template <int G> __global__ void delta_kernel(struct grad g)
 {
     int i = (int)((blockIdx.x * THREADS + threadIdx.x) / G), at = (int)threadIdx.x % G * 8;
     float sum = 0;
-    if (i < g.n_rows * g.H && at < g.D) {
-        size_t from = (size_t)(i / g.H) * (size_t)g.out_stride + (size_t)(i % g.H) * (size_t)g.D + (size_t)at;
+    if (i < g.n_rows * g.H && at < g.Dv) {
+        size_t from = (size_t)(i / g.H) * (size_t)g.out_stride + (size_t)(i % g.H) * (size_t)g.Dv + (size_t)at;
         sum = dot8(g.dout + from, g.out + from);
     }
 #pragma unroll
@@ -67,9 +67,9 @@ static __device__ __forceinline__ void load_keys(const struct grad &g, const str
                                                  size_t j, bf16 *keys)
 {
     auto there = [&](int i) { return key_row(c, start + i); };
-    size_t at = j * (size_t)g.D;
-    load_lines<DP, KEYS>(g.k + at, (size_t)g.qkv_stride, g.D, n_keys - start, there, keys);
-    load_lines<DP, KEYS>(g.v + at, (size_t)g.qkv_stride, g.D, n_keys - start, there, keys + KEYS * line_of<DP>());
+    size_t stride = (size_t)g.kv_stride;
+    load_lines<DP, KEYS>(g.k + j * (size_t)g.D, stride, g.D, n_keys - start, there, keys);
+    load_lines<DP, KEYS>(g.v + j * (size_t)g.Dv, stride, g.Dv, n_keys - start, there, keys + KEYS * line_of<DP>());
     copies_commit();
 }
 
@@ -87,7 +87,7 @@ template <int DP, int KEYS> __global__ void __launch_bounds__(THREADS, 2) dq_ker
     int limit[2];
     auto own = [&](int i) { return c.row + t.first + i; };
     load_lines<DP, ROWS>(g.q + head * D, (size_t)g.qkv_stride, g.D, n, own, queries);
-    load_lines<DP, ROWS>(g.dout + head * D, (size_t)g.out_stride, g.D, n, own, douts);
+    load_lines<DP, ROWS>(g.dout + head * (size_t)g.Dv, (size_t)g.out_stride, g.Dv, n, own, douts);
     load_keys<DP, KEYS>(g, c, 0, n_keys, j, stages);
 #pragma unroll
     for (int half = 0; half < 2; half++) {
@@ -152,7 +152,7 @@ static __device__ __forceinline__ void load_queries(const struct grad &g, const 
     size_t D = (size_t)g.D;
     auto rows = [&](int i) { return w.row + start + i; };
     load_lines<DP, QUERIES>(g.q + head * D, (size_t)g.qkv_stride, g.D, n, rows, to->queries);
-    load_lines<DP, QUERIES>(g.dout + head * D, (size_t)g.out_stride, g.D, n, rows, to->douts);
+    load_lines<DP, QUERIES>(g.dout + head * (size_t)g.Dv, (size_t)g.out_stride, g.Dv, n, rows, to->douts);
     copies_commit();
     for (int i = threadIdx.x; i < QUERIES; i += THREADS) {
         size_t at = (size_t)(w.row + start + i) * (size_t)g.H + head;
@@ -208,9 +208,12 @@ static __device__ __forceinline__ void store_keys(const struct grad &g, const st
                 continue;
             }
             if (t.part < 0) {
-                size_t at = (size_t)(c.row + t.first + r) * (size_t)g.qkv_stride + j * D + (size_t)column;
-                g.dk[at] = to_bf16(to_float(g.dk[at]) + dk[i][e]);
-                g.dv[at] = to_bf16(to_float(g.dv[at]) + dv[i][e]);
+                size_t row_at = (size_t)(c.row + t.first + r) * (size_t)g.kv_stride + (size_t)column;
+                bf16 *to_k = g.dk + row_at + j * D, *to_v = g.dv + row_at + j * (size_t)g.Dv;
+                *to_k = to_bf16(to_float(*to_k) + dk[i][e]);
+                if (column < g.Dv) {
+                    *to_v = to_bf16(to_float(*to_v) + dv[i][e]);
+                }
             } else {
                 size_t at = ((size_t)t.part * (size_t)g.J + j) * 2 * ROWS * D + (size_t)r * D + (size_t)column;
                 g.parts[at] = dk[i][e];
@@ -236,8 +239,8 @@ template <int DP, int QUERIES> __global__ void __launch_bounds__(THREADS, 2) dkv
         n = w.n_prefix - t.first < n ? w.n_prefix - t.first : n;
     }
     auto own = [&](int i) { return c.row + t.first + i; };
-    load_lines<DP, ROWS>(g.k + j * D, (size_t)g.qkv_stride, g.D, n, own, keys);
-    load_lines<DP, ROWS>(g.v + j * D, (size_t)g.qkv_stride, g.D, n, own, values);
+    load_lines<DP, ROWS>(g.k + j * D, (size_t)g.kv_stride, g.D, n, own, keys);
+    load_lines<DP, ROWS>(g.v + j * (size_t)g.Dv, (size_t)g.kv_stride, g.Dv, n, own, values);
     int start = t.with == t.context ? t.first / QUERIES * QUERIES : 0, h = 0, stage = 0;
     if (start < w.n_rows) {
         load_queries(g, w, start, min(QUERIES, w.n_rows - start), head0, &stages[0]);
@@ -275,16 +278,22 @@ __global__ void add_parts_kernel(struct grad g)
         return;
     }
     const float *part = g.parts + ((size_t)t.part * (size_t)g.J + j) * 2 * ROWS * D + (size_t)i;
-    size_t at = (size_t)(c.row + t.first + i / g.D) * (size_t)g.qkv_stride + j * D + (size_t)(i % g.D);
-    uint2 *to_k = reinterpret_cast<uint2 *>(g.dk + at), *to_v = reinterpret_cast<uint2 *>(g.dv + at);
+    size_t at = (size_t)(c.row + t.first + i / g.D) * (size_t)g.kv_stride + (size_t)(i % g.D);
+    uint2 *to_k = reinterpret_cast<uint2 *>(g.dk + at + j * D);
+    uint2 *to_v = reinterpret_cast<uint2 *>(g.dv + at + j * (size_t)g.Dv);
+    bool has_value = i % g.D < g.Dv;
     float4 dk = {}, dv = {};
 #pragma unroll 4
     for (int p = 0; p < t.n_parts; p++, part += step) {
         add_four(dk, *reinterpret_cast<const float4 *>(part));
         add_four(dv, *reinterpret_cast<const float4 *>(part + ROWS * D));
     }
+    if (has_value && to_v == to_k) {
+        add_four(dk, dv);
+    } else if (has_value) {
+        *to_v = make_uint2(pack_bf16(dv.x, dv.y), pack_bf16(dv.z, dv.w));
+    }
     *to_k = make_uint2(pack_bf16(dk.x, dk.y), pack_bf16(dk.z, dk.w));
-    *to_v = make_uint2(pack_bf16(dv.x, dv.y), pack_bf16(dv.z, dv.w));
 }
 
 /* ---- launches ---- */
@@ -316,7 +325,7 @@ static void launch_warps(const struct grad *g, const struct cuda_grad_plan *plan
 
 void cuda_attention_grad(const struct attention_grad_args *a)
 {
-    BUG_ON(a->D % 8 != 0 || a->D > 128);
+    BUG_ON(a->D % 8 != 0 || a->D > 128 || a->Dv % 8 != 0 || a->Dv > a->D);
     if (a->n_contexts == 0) {
         return;
     }
@@ -324,7 +333,9 @@ void cuda_attention_grad(const struct attention_grad_args *a)
     struct grad g = {};
     g.contexts = plan->contexts, g.queries = plan->queries, g.keys = plan->keys, g.sums = plan->sums;
     g.n_rows = plan->n_rows, g.heads = a->H / a->J, g.H = a->H, g.J = a->J, g.D = a->D;
+    g.Dv = a->Dv > 0 ? a->Dv : a->D;
     g.qkv_stride = a->qkv_stride, g.out_stride = a->out_stride;
+    g.kv_stride = a->kv_stride > 0 ? a->kv_stride : a->qkv_stride;
     g.scale = a->scale, g.scale_log2 = a->scale * LOG2_E;
     g.q = (const bf16 *)a->q, g.k = (const bf16 *)a->k, g.v = (const bf16 *)a->v;
     g.out = (const bf16 *)a->out, g.dout = (const bf16 *)a->dout, g.lse = a->lse;

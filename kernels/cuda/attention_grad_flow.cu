@@ -445,7 +445,8 @@ bool attention_grad_flow_serves(const struct grad *g)
                    (uintptr_t)g->dout % 16 == 0 && (uintptr_t)g->out % 16 == 0 && (uintptr_t)g->dq % 16 == 0 &&
                    (uintptr_t)g->dk % 16 == 0 && (uintptr_t)g->dv % 16 == 0 && g->qkv_stride % 8 == 0 &&
                    g->out_stride % 8 == 0;
-    return wgmma_usable() && aligned && (g->D == 64 || g->D == 128);
+    return wgmma_usable() && aligned && (g->D == 64 || g->D == 128) && g->Dv == g->D && g->kv_stride == g->qkv_stride &&
+           g->dv != g->dk;
 }
 
 void attention_grad_flow(const struct grad *g, const struct cuda_grad_plan *plan)

@@ -14,19 +14,19 @@ struct block {
     const struct cuda_task *tasks;
     const int32_t *pages;
     int heads; /* query heads per key/value head */
-    int H, J, D, q_stride, out_stride;
+    int H, J, D, Dv, q_stride, out_stride;
     float scale_log2;
     const bf16 *q, *k_pool, *v_pool;
     bf16 *out;
     float *lse;
 };
 
-/* Where query row r of a task and key/value head j begins in an array of rows. */
+/* Where query row r of a task and key/value head j begins in an array of rows of heads that are `width` wide. */
 static __device__ __forceinline__ size_t row_at(const struct block &b, const struct cuda_task &t, int j, int r,
-                                                int stride)
+                                                int stride, int width)
 {
     size_t head = (size_t)j * (size_t)b.heads + (size_t)(r % b.heads);
-    return (size_t)(t.row + r / b.heads) * (size_t)stride + head * (size_t)b.D;
+    return (size_t)(t.row + r / b.heads) * (size_t)stride + head * (size_t)width;
 }
 
 /* Sums -> scaled scores, and -infinity from each row's limit on. first: the key of s[0]'s first column. */
@@ -133,11 +133,11 @@ static __device__ __forceinline__ void store_rows(const struct block &b, const s
         if (r >= t.n_rows * b.heads) {
             return;
         }
-        bf16 *out = b.out + row_at(b, t, j, r, b.out_stride);
+        bf16 *out = b.out + row_at(b, t, j, r, b.out_stride, b.Dv);
 #pragma unroll
         for (int i = 0; i < COLUMNS / 8; i++) {
             int column = first + i * 8 + (int)threadIdx.x % 4 * 2;
-            if (column < b.D) {
+            if (column < b.Dv) {
                 *reinterpret_cast<uint32_t *>(out + column) =
                     pack_bf16(__fdiv_rn(o[i][2 * half], l[half]), __fdiv_rn(o[i][2 * half + 1], l[half]));
             }

@@ -307,18 +307,24 @@ void cuda_weighted_swiglu_grad(const struct weighted_swiglu_grad_args *a)
     cuda_launched("weighted_swiglu_grad");
 }
 
-/* ---- pages: k and v are [page, J, 128, D] ---- */
+/* ---- pages: k is [page, J, 128, D], v [page, J, 128, Dv] ---- */
+
+/* A row of J heads into slot `slot` of a page. */
+static __device__ __forceinline__ void store_heads(bf16 *pool, const bf16 *row, int J, int D, size_t page, size_t slot)
+{
+    for (int i = threadIdx.x; i < J * D; i += blockDim.x) {
+        size_t j = (size_t)(i / D);
+        pool[((page * (size_t)J + j) * OPS_PAGE + slot) * (size_t)D + (size_t)(i % D)] = row[i];
+    }
+}
 
 __global__ void kv_store_kernel(struct kv_store_args a, const int2 *stores)
 {
     int2 store = stores[blockIdx.x];
     size_t page = (size_t)(store.y / OPS_PAGE), slot = (size_t)(store.y % OPS_PAGE);
-    for (int i = threadIdx.x; i < a.J * a.D; i += blockDim.x) {
-        size_t j = (size_t)(i / a.D), from = (size_t)store.x * (size_t)a.kv_stride + (size_t)i;
-        size_t to = ((page * (size_t)a.J + j) * OPS_PAGE + slot) * (size_t)a.D + (size_t)(i % a.D);
-        ((bf16 *)a.k_pool)[to] = ((const bf16 *)a.k)[from];
-        ((bf16 *)a.v_pool)[to] = ((const bf16 *)a.v)[from];
-    }
+    size_t from = (size_t)store.x * (size_t)a.kv_stride;
+    store_heads((bf16 *)a.k_pool, (const bf16 *)a.k + from, a.J, a.D, page, slot);
+    store_heads((bf16 *)a.v_pool, (const bf16 *)a.v + from, a.J, a.Dv > 0 ? a.Dv : a.D, page, slot);
 }
 
 void cuda_kv_store(const struct kv_store_args *a)
@@ -330,14 +336,20 @@ void cuda_kv_store(const struct kv_store_args *a)
     }
 }
 
+/* The first n lines of one head of a page, which is number `from` of all heads. */
+static __device__ __forceinline__ void copy_lines(bf16 *pool, size_t from, size_t to, int D, int n)
+{
+    size_t head = (size_t)OPS_PAGE * (size_t)D;
+    for (int i = threadIdx.x; i < n * D; i += THREADS) {
+        pool[to * head + (size_t)i] = pool[from * head + (size_t)i];
+    }
+}
+
 __global__ void kv_copy_kernel(struct kv_copy_args a)
 {
-    size_t head = (size_t)OPS_PAGE * (size_t)a.D, j = blockIdx.x;
-    size_t from = ((size_t)a.from * (size_t)a.J + j) * head, to = ((size_t)a.to * (size_t)a.J + j) * head;
-    for (int i = threadIdx.x; i < a.n * a.D; i += THREADS) {
-        ((bf16 *)a.k_pool)[to + i] = ((const bf16 *)a.k_pool)[from + i];
-        ((bf16 *)a.v_pool)[to + i] = ((const bf16 *)a.v_pool)[from + i];
-    }
+    size_t J = (size_t)a.J, j = blockIdx.x;
+    copy_lines((bf16 *)a.k_pool, (size_t)a.from * J + j, (size_t)a.to * J + j, a.D, a.n);
+    copy_lines((bf16 *)a.v_pool, (size_t)a.from * J + j, (size_t)a.to * J + j, a.Dv > 0 ? a.Dv : a.D, a.n);
 }
 
 void cuda_kv_copy(const struct kv_copy_args *a)

@@ -269,7 +269,7 @@ static void a_planning_device_adds_up(void **state)
     size_t size = 0;
     assert_int_equal(device_open_planning(&plan, "cpu/neon", 0), ERR_DEVICE);
     assert_int_equal(device_open_planning(&plan, "gpu", 0), ERR_NONE); /* of any shape */
-    assert_true(plan->element_bytes == 2 && plan->kind->limits.max_D == 0 && !plan->kind->limits.one_width);
+    assert_true(plan->element_bytes == 2 && plan->kind->limits.max_D == 0 && plan->kind->limits.max_experts == 0);
     device_close(plan);
     assert_int_equal(device_open_planning(&plan, "cuda", (size_t)80 << 30), ERR_NONE); /* on every machine */
     assert_true(device_plans(plan));

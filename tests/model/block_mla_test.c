@@ -31,15 +31,24 @@ static void widths_are_multiples_of_16(void **state)
     }
 }
 
-static void a_device_of_one_width_refuses_it(void **state)
+static void what_a_gpu_does_not_take_is_refused(void **state)
 {
     (void)state;
     struct device *gpu;
     struct model *model = NULL;
     struct model_config config = fixture_config(FAMILY_DEEPSEEK);
     FIXTURE_ASSERT(device_open_planning(&gpu, "cuda", (size_t)1 << 30));
+    FIXTURE_ASSERT(model_plan(&model, &config, "x", gpu, 0, false));
+    model_close(model);
+    config.mla.kv_rank = 512;
     assert_int_equal(model_plan(&model, &config, "x", gpu, 0, false), ERR_DEVICE);
-    assert_string_equal(err_text(), "x: has latent attention, which the device cuda does not do yet; use --device=cpu");
+    assert_string_equal(err_text(), "x: kv_lora_rank + qk_rope_head_dim is 528, and the device cuda takes at most 128; "
+                                    "use --device=cpu");
+    config = fixture_config(FAMILY_DEEPSEEK);
+    config.H = config.J = 128;
+    assert_int_equal(model_plan(&model, &config, "x", gpu, 0, false), ERR_DEVICE);
+    assert_string_equal(
+        err_text(), "x: 128 attention heads share a latent, and the device cuda takes at most 64; use --device=cpu");
     device_close(gpu);
 }
 
@@ -74,7 +83,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(widths_are_multiples_of_16, fixture_open, fixture_close),
-        cmocka_unit_test(a_device_of_one_width_refuses_it),
+        cmocka_unit_test(what_a_gpu_does_not_take_is_refused),
         cmocka_unit_test_setup_teardown(pages_keep_latents, fixture_open, fixture_close),
         cmocka_unit_test_setup_teardown(queries_need_not_be_compressed, fixture_open, fixture_close),
     };

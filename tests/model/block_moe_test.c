@@ -221,22 +221,18 @@ static void mixtures_come_back_from_files(void **state)
     }
 }
 
-static void a_gpu_without_the_operations_is_refused(void **state)
+static void what_a_gpu_does_not_take_is_refused(void **state)
 {
     (void)state;
-    struct device *gpu = NULL;
+    struct device *gpu;
     struct model *model = NULL;
     struct model_config config = fixture_config(FAMILY_QWEN3_MOE);
-    config.d = 64;
-    FIXTURE_ASSERT(device_open_planning(&gpu, "cuda", 0));
-    enum err result = model_plan(&model, &config, "config.json", gpu, 0, true);
-    if (gpu->ops->route) {
-        assert_int_equal(result, ERR_NONE);
-    } else {
-        assert_int_equal(result, ERR_DEVICE);
-        assert_non_null(strstr(err_text(), "--device=cpu"));
-    }
+    FIXTURE_ASSERT(device_open_planning(&gpu, "cuda", (size_t)1 << 30));
+    FIXTURE_ASSERT(model_plan(&model, &config, "x", gpu, 0, false));
     model_close(model);
+    config.moe.router.E = 600;
+    assert_int_equal(model_plan(&model, &config, "x", gpu, 0, false), ERR_DEVICE);
+    assert_string_equal(err_text(), "x: has 600 experts, and the device cuda takes at most 512; use --device=cpu");
     device_close(gpu);
 }
 
@@ -248,7 +244,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(any_number_of_experts_is_exact, fixture_open, fixture_close),
         cmocka_unit_test_setup_teardown(given_experts_are_taken, fixture_open, fixture_close),
         cmocka_unit_test_setup_teardown(mixtures_come_back_from_files, fixture_open, fixture_close),
-        cmocka_unit_test(a_gpu_without_the_operations_is_refused),
+        cmocka_unit_test(what_a_gpu_does_not_take_is_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
