@@ -324,6 +324,7 @@ int main(void)
     check_rows(200, 40, 37);
     check_rows(1000, 896, 500);
     check_rows(50, 36, 1000);
+    check_rows(16500, 272, 900); /* so many that a gather goes through them in stripes */
     check_adamw(5);
     check_adamw(100003);
     check_adamw_stochastic(6, 0);
