@@ -73,8 +73,9 @@ says 'newest checkpoints are removed'         'steps 3 to 4 of run.db come after
 same 'and computed again'                     "$(weights runs/a 6)" "$straight"
 
 # ---- stopped from outside ----
+# nohup has SIGHUP ignored, and a shell cannot undo that
 for signal in INT:130 TERM:143 HUP:129 XCPU:152; do
-    rm -rf runs log; "$STROP" train good.yaml --max_steps=100000 --save_steps=0 >log.out 2>log & pid=$!
+    rm -rf runs log; env --default-signal=HUP "$STROP" train good.yaml --max_steps=100000 --save_steps=0 >log.out 2>log & pid=$!
     until grep -qs '^step 2/' log; do sleep 0.02; done
     kill -"${signal%:*}" $pid; wait $pid
     same "SIG${signal%:*}: exit code"         $? "${signal#*:}"
@@ -83,7 +84,7 @@ for signal in INT:130 TERM:143 HUP:129 XCPU:152; do
     same "SIG${signal%:*}: saved"             "$(readlink runs/a/checkpoints/latest)" "step-$(printf %06d "$saved")"
 done
 same 'strop runs says stopped'                "$("$STROP" runs runs | grep -c ' stopped ')" 1
-rm -rf runs log; "$STROP" train good.yaml --max_steps=100000 --save_steps=0 >log.out 2>log & pid=$!
+rm -rf runs log; env --default-signal=HUP "$STROP" train good.yaml --max_steps=100000 --save_steps=0 >log.out 2>log & pid=$!
 until grep -qs '^step 2/' log; do sleep 0.02; done
 kill -USR1 $pid; until [ -e runs/a/checkpoints/latest ]; do sleep 0.02; done
 kill -TERM $pid; wait $pid; same 'SIGUSR1: saved, and going on' $? 143
