@@ -146,7 +146,7 @@ $(OUT)/tests/reward/plugins/%.so: tests/reward/plugins/%.c reward/strop_plugin.h
 $(patsubst %,$(OUT)/tests/rl/%_test,train train_setup sft lora): LDFLAGS += -Wl,--wrap=progress_step
 $(OUT)/tests/rl/refill_test: LDFLAGS += -Wl,--wrap=score_groups
 $(OUT)/tests/rl/train_test: LDFLAGS += -Wl,--wrap=sample_groups
-$(OUT)/tests/rl/exact_test: LDFLAGS += -Wl,--wrap=model_target_logprobs
+$(OUT)/tests/rl/exact_test: LDFLAGS += -Wl,--wrap=model_target_logprobs,--wrap=model_packed_experts
 
 TEST_BINARIES := $(patsubst %.c,$(OUT)/%,$(TESTS))
 tests: $(TEST_BINARIES)

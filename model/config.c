@@ -28,6 +28,11 @@ int model_expert_layers(const struct model_config *config)
     return n;
 }
 
+int model_expert_bytes(const struct model_config *config)
+{
+    return model_expert_layers(config) * config->moe.router.k;
+}
+
 const struct block *model_block(const struct model_config *config, int layer, int half)
 {
     BUG_ON(layer < 0 || layer >= config->n_layers);

@@ -88,6 +88,7 @@ double config_shortest(float x);
 /* Whether a layer of a family with experts has an MLP instead. */
 bool model_layer_is_dense(const struct model_config *config, int layer);
 int model_expert_layers(const struct model_config *config); /* how many layers have experts */
+int model_expert_bytes(const struct model_config *config);  /* experts of a row in all of them, a byte each */
 /* Which block a layer has; half: BLOCK_ATTENTION or BLOCK_FEED_FORWARD. */
 const struct block *model_block(const struct model_config *config, int layer, int half);
 /* Whether no earlier layer has that block. */

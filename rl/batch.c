@@ -4,6 +4,8 @@
  * SPDX-License-Identifier: Apache-2.0 */
 #include "rl/batch.h"
 
+#include <string.h>
+
 #include "kernels/rng.h"
 #include "rl/grad_shards.h"
 
@@ -35,6 +37,7 @@ struct packer {
     struct minibatch *minibatch;
     int32_t *tokens, *positions, *target_rows, *targets, *sample, *index;
     struct context *contexts;
+    uint8_t *experts; /* [T, expert_bytes], or NULL */
     int T, n_targets, n_contexts;
     int shard;               /* that is under construction */
     int64_t n_packed, total; /* completion tokens so far, and of all that will be packed */
@@ -50,6 +53,7 @@ static void packer_begin(struct packer *p, int max_rows, int max_targets, int ma
     p->sample = ARENA_NEW(arena, int32_t, max_targets);
     p->index = ARENA_NEW(arena, int32_t, max_targets);
     p->contexts = ARENA_NEW(arena, struct context, max_contexts);
+    p->experts = p->options->expert_bytes > 0 ? ARENA_NEW(arena, uint8_t, max_rows * p->options->expert_bytes) : NULL;
 }
 
 /* Closes the micro-batch; the arrays continue after it. */
@@ -60,11 +64,12 @@ static void packer_flush(struct packer *p)
     }
     struct micro_batch *mb = &p->minibatch->micro_batches[p->minibatch->n_micro_batches++];
     mb->batch = (struct train_batch){p->T,         p->tokens,      p->positions, p->n_contexts, p->contexts,
-                                     p->n_targets, p->target_rows, p->targets,   NULL};
+                                     p->n_targets, p->target_rows, p->targets,   p->experts};
     mb->sample = p->sample;
     mb->index = p->index;
     p->tokens += p->T;
     p->positions += p->T;
+    p->experts = p->experts ? p->experts + (ptrdiff_t)p->T * p->options->expert_bytes : NULL;
     p->target_rows += p->n_targets;
     p->targets += p->n_targets;
     p->sample += p->n_targets;
@@ -88,17 +93,30 @@ static bool packer_shard(struct packer *p, int n)
     return next;
 }
 
-static void packer_row(struct packer *p, int32_t token, int32_t position)
+/* experts: of this row, or NULL */
+static void packer_row(struct packer *p, int32_t token, int32_t position, const uint8_t *experts)
 {
+    size_t bytes = (size_t)p->options->expert_bytes;
+    if (p->experts) {
+        memcpy(p->experts + (size_t)p->T * bytes, experts, bytes);
+    }
     p->tokens[p->T] = token;
     p->positions[p->T++] = position;
 }
 
-static int packer_prompt(struct packer *p, const struct prompt *prompt)
+/* Row i of the experts of some tokens; NULL where they are not packed. */
+static const uint8_t *experts_at(const struct packer *p, const uint8_t *experts, int i)
 {
+    BUG_ON(p->experts && !experts);
+    return p->experts ? experts + (ptrdiff_t)i * p->options->expert_bytes : NULL;
+}
+
+static int packer_prompt(struct packer *p, const struct sample *sample)
+{
+    const struct prompt *prompt = sample->prompt;
     int row = p->T;
     for (int i = 0; i < prompt->n_tokens; i++) {
-        packer_row(p, prompt->tokens[i], i);
+        packer_row(p, prompt->tokens[i], i, experts_at(p, sample->completion->prompt_experts, i));
     }
     p->contexts[p->n_contexts++] = (struct context){.row = row, .n_rows = prompt->n_tokens};
     return row;
@@ -115,7 +133,7 @@ static void packer_completion(struct packer *p, int i_sample, int prompt_row)
         p->sample[p->n_targets] = i_sample;
         p->index[p->n_targets++] = i;
         if (i + 1 < c->n_tokens) {
-            packer_row(p, c->tokens[i], n_prompt + i);
+            packer_row(p, c->tokens[i], n_prompt + i, experts_at(p, c->experts, i));
         }
     }
     if (c->n_tokens > 1) {
@@ -145,7 +163,7 @@ static void packer_group(struct packer *p, int group)
             prompt_row = -1;
         }
         if (prompt_row < 0) {
-            prompt_row = packer_prompt(p, s->prompt);
+            prompt_row = packer_prompt(p, s);
         }
         packer_completion(p, i, prompt_row);
     }

@@ -27,6 +27,7 @@ struct batch_options {
     bool keep_all;  /* also samples with advantage 0: a KL or entropy term reaches them, or the batch must hold them */
     bool mask_truncated;
     uint64_t seed;
+    int expert_bytes; /* of a token, whose experts the completions have: packed too, so that they are taken again; 0: not */
 };
 
 /* Fills it->minibatches, in the iteration's arena. */

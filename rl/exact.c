@@ -144,6 +144,52 @@ static const struct shape shapes[] = {
       .lora = {.r = 5, .alpha = 9}, /* of all matrices */
       .max_positions = MAX_POSITIONS,
       .bos_id = -1}},
+    {"qwen3_moe",
+     {.n_layers = 2,
+      .d = 32,
+      .H = 2,
+      .J = 1,
+      .D = 16,
+      .V = 101,
+      .norm_eps = 1e-6f,
+      .tied = true,
+      .rope = {.type = ROPE_DEFAULT, .theta = 1e6},
+      .moe = {.router = {.E = 11, .k = 3, .normalised = true, .scale = 1, .n_groups = 1}, .F = 16},
+      .max_positions = MAX_POSITIONS,
+      .bos_id = -1}},
+    {"qwen2_moe",
+     {.n_layers = 2,
+      .d = 48,
+      .F = 48,
+      .H = 3,
+      .J = 1,
+      .D = 16,
+      .V = 130,
+      .norm_eps = 1e-6f,
+      .rope = {.type = ROPE_DEFAULT, .theta = 1e6},
+      .moe = {.router = {.E = 6, .k = 2, .scale = 1, .n_groups = 1},
+              .F = 32,
+              .shared_F = 16,
+              .shared_gated = true,
+              .is_dense = {1}},
+      .max_positions = MAX_POSITIONS,
+      .bos_id = -1}},
+    {"deepseek_v2",
+     {.n_layers = 2,
+      .d = 32,
+      .H = 2,
+      .J = 2,
+      .D = 16,
+      .V = 101,
+      .norm_eps = 1e-6f,
+      .tied = true,
+      .rope = {.type = ROPE_DEFAULT, .theta = 1e4},
+      .moe = {.router = {.E = 9, .k = 2, .scale = 16, .n_groups = 3, .top_groups = 2, .group_best = 1},
+              .F = 16,
+              .shared_F = 16},
+      .mla = {.kv_rank = 32, .nope = 16, .rope = 16, .v = 16, .interleaved = true, .softmax_scale = 0.18f},
+      .max_positions = MAX_POSITIONS,
+      .bos_id = -1}},
 };
 
 #define N_SHAPES ((int)(sizeof shapes / sizeof *shapes))
@@ -315,12 +361,31 @@ static bool bits_differ(float a, float b)
     return memcmp(&a, &b, sizeof a) != 0;
 }
 
+/* The rollout's experts, which were packed, with those that training chose. */
+static void compare_experts(struct exact *e, const struct model *model, const struct activations *acts,
+                            const struct train_batch *batch, struct exact_row *row)
+{
+    const struct model_config *config = &model->config;
+    int pairs = batch->T * model_expert_layers(config), k = config->moe.router.k;
+    uint8_t *experts = ARENA_NEW(&e->it.arena, uint8_t, pairs * k);
+    model_packed_experts(model, acts, experts);
+    for (int i = 0; i < pairs; i++) {
+        row->experts_different += memcmp(experts + (ptrdiff_t)i * k, batch->experts + (ptrdiff_t)i * k, (size_t)k) != 0;
+    }
+    row->experts_compared += pairs;
+}
+
 static void compare_micro_batch(struct exact *e, struct model *model, struct activations *acts,
                                 const struct micro_batch *mb, float inv_temperature, struct exact_row *row)
 {
     int n = mb->batch.n_targets;
     float *logprob = ARENA_NEW(&e->it.arena, float, n), *lse = ARENA_NEW(&e->it.arena, float, n);
-    model_forward(model, &mb->batch, acts);
+    struct train_batch batch = mb->batch;
+    batch.experts = NULL; /* chosen again */
+    model_forward(model, &batch, acts);
+    if (mb->batch.experts) {
+        compare_experts(e, model, acts, &mb->batch, row);
+    }
     model_target_logprobs(model, &mb->batch, acts, inv_temperature, logprob, lse, NULL);
     for (int i = 0; i < n; i++) {
         const struct completion *c = e->it.samples[mb->sample[i]].completion;
@@ -340,10 +405,12 @@ static void compare_round(struct exact *e, struct model *model, struct activatio
         it->G = 1;
     }
     int rows = 300 + (int)rng_below(&e->rng, MICRO_ROWS - 300);
-    batch_pack(
-        &(struct batch_options){
-            .prompts_per_step = it->n_prompts, .num_iterations = 1, .max_tokens = rows, .keep_all = true},
-        it);
+    batch_pack(&(struct batch_options){.prompts_per_step = it->n_prompts,
+                                       .num_iterations = 1,
+                                       .max_tokens = rows,
+                                       .keep_all = true,
+                                       .expert_bytes = model_expert_bytes(&model->config)},
+               it);
     for (int i = 0; i < it->minibatches[0].n_micro_batches; i++) {
         compare_micro_batch(e, model, acts, &it->minibatches[0].micro_batches[i], inv_temperature, row);
     }
@@ -369,7 +436,8 @@ static enum err run_setup(struct exact *e, const struct pair *pair, const struct
                                       .ignore_eos = true,
                                       .max_batch_tokens = setup->rows,
                                       .n_pages = setup->pages,
-                                      .max_sequences = setup->sequences};
+                                      .max_sequences = setup->sequences,
+                                      .keep_experts = model_expert_layers(&pair->rollout->config) > 0};
     struct rollout *rollout;
     TRY(rollout_open(&rollout, pair->rollout, &options));
     enum err result = ERR_NONE;
@@ -415,12 +483,14 @@ static enum err run_pair(struct exact *e, const struct target *target, const str
     for (int i = 0; i < N_SETUPS; i++) {
         struct exact_row *row = &e->result->rows[e->result->n_rows++];
         *row = (struct exact_row){
-            name, target->rollout->ops->name, target->train->ops->name, setups[i].name, 0, 0, 0, 0, 0};
+            name, target->rollout->ops->name, target->train->ops->name, setups[i].name, 0, 0, 0, 0, 0, 0, 0};
         TRY(run_setup(e, pair, &setups[i], (int64_t)ceil(share * setups[i].weight / total), row));
         e->result->compared += row->compared;
         e->result->different += row->different;
         e->result->hidden_compared += row->hidden_compared;
         e->result->hidden_different += row->hidden_different;
+        e->result->experts_compared += row->experts_compared;
+        e->result->experts_different += row->experts_different;
     }
     return ERR_NONE;
 }

@@ -25,6 +25,8 @@ struct engine {
     struct sampler sampler;
     struct kv_pool pool;
     void *hidden;                              /* device, [max_batch_tokens, d] */
+    int expert_bytes;                          /* of a token; 0: experts are not kept */
+    uint8_t *experts;                          /* scratch, [max_batch_tokens, expert_bytes] */
     struct sequence_group *finished, **newest; /* a list; where the next one is hooked in */
     struct strbuf text;                        /* scratch */
     struct draw_job *jobs;                     /* [n_jobs] of this step */
@@ -60,6 +62,8 @@ enum err engine_open(struct engine **out, struct model *model, const struct engi
         device_alloc_in(model->device, DEVICE_ROLLOUT,
                         (size_t)rows * (size_t)model->config.d * model->device->element_bytes, "rollout: hidden rows");
     model_reserve_cached(model, rows);
+    e->expert_bytes = options->keep_experts ? model_expert_bytes(&model->config) : 0;
+    e->experts = mem_zero((size_t)rows * (size_t)e->expert_bytes + 1);
     *out = e;
     return ERR_NONE;
 }
@@ -75,6 +79,7 @@ void engine_close(struct engine *e)
     sampler_release(&e->sampler);
     scheduler_release(&e->scheduler);
     strbuf_release(&e->text);
+    free(e->experts);
     free(e->jobs);
     free(e->draws);
     free(e);
@@ -168,6 +173,8 @@ enum err engine_submit(struct engine *e, const struct engine_request *request, i
     TRY(check(e, request));
     struct sequence_group *group = sequence_group_new(request, e->model->max_positions);
     stop_init(&group->stop, request, e->model, &group->arena);
+    group->expert_bytes = e->expert_bytes;
+    group->prompt_experts = ARENA_NEW(&group->arena, uint8_t, request->n_tokens * e->expert_bytes);
     *id = group->id = e->next_id++;
     scheduler_add(&e->scheduler, group);
     e->stats.prompt_tokens += request->n_tokens;
@@ -184,6 +191,9 @@ static void complete(struct engine *e, const struct sequence *q, struct arena *a
     out->logprob = arena_copy(arena, q->logprob, count * sizeof *q->logprob);
     out->lse = arena_copy(arena, q->lse, count * sizeof *q->lse);
     out->entropy = arena_copy(arena, q->entropy, count * sizeof *q->entropy);
+    if (e->expert_bytes > 0 && n > 0) {
+        out->experts = arena_copy(arena, q->experts, (count - 1) * (size_t)e->expert_bytes);
+    }
     out->n_tokens = n;
     out->finish = q->finish;
     if (n > 0 && stop_token(stop, tokens[n - 1]) != FINISH_NONE) {
@@ -225,10 +235,13 @@ bool engine_take(struct engine *e, struct arena *arena, struct finished *out)
         out->result = ERR_NUMBERS;
         out->error = arena_strdup(arena, group->error);
     } else {
+        size_t bytes = (size_t)group->samples[0].n_prompt * (size_t)e->expert_bytes;
+        const uint8_t *prompt_experts = bytes > 0 ? arena_copy(arena, group->prompt_experts, bytes) : NULL;
         out->group.n_completions = group->n_samples;
         out->group.completions = ARENA_NEW(arena, struct completion, group->n_samples);
         for (int i = 0; i < group->n_samples; i++) {
             complete(e, &group->samples[i], arena, &out->group.completions[i]);
+            out->group.completions[i].prompt_experts = prompt_experts;
         }
     }
     sequence_group_free(group);
@@ -347,6 +360,23 @@ void engine_cancel_all(struct engine *e)
 
 /* ---- one step ---- */
 
+/* The experts of the rows just computed go to their sequences; a row that is computed again has the same. */
+static void keep_experts(struct engine *e, const struct plan *plan)
+{
+    size_t bytes = (size_t)e->expert_bytes;
+    model_cached_experts(e->model, plan->T, e->experts);
+    for (int i = 0; i < plan->n_spans; i++) {
+        const struct span *span = &plan->spans[i];
+        const struct sequence *q = plan->owners[i];
+        for (int k = 0; k < span->n_rows; k++) {
+            int position = span->position + k, drawn = position - q->n_prompt;
+            uint8_t *to =
+                drawn < 0 ? q->group->prompt_experts + (size_t)position * bytes : q->experts + (size_t)drawn * bytes;
+            memcpy(to, e->experts + (size_t)(span->row + k) * bytes, bytes);
+        }
+    }
+}
+
 static void compute(struct engine *e, const struct plan *plan)
 {
     for (int i = 0; i < plan->n_copies; i++) {
@@ -354,6 +384,9 @@ static void compute(struct engine *e, const struct plan *plan)
     }
     struct cached_batch batch = {plan->T, plan->tokens, plan->positions, plan->n_spans, plan->spans};
     model_forward_cached(e->model, &batch, &e->pool, e->hidden);
+    if (e->expert_bytes > 0) {
+        keep_experts(e, plan);
+    }
     scheduler_advance(&e->scheduler);
 }
 

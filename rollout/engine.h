@@ -32,6 +32,7 @@ struct engine_options {
     int max_batch_tokens; /* rows of one forward pass (0: as many as max_sequences, at least 512) */
     int n_pages;          /* of the cache (0: enough for max_sequences at full length, within memory) */
     int max_sequences;    /* that run at once (0: 256) */
+    bool keep_experts;    /* of a mixture with at most MODEL_MOST_BYTE_EXPERTS experts */
 };
 
 /* A request that has ended. */

@@ -55,6 +55,9 @@ struct completion {
     int n_tokens;
     enum finish_reason finish;
     struct str text; /* decoded, without the end token; cut before a stop string, which is left out */
+    /* Of each computed token, the experts of its row, [layers with experts, k] (model/model.h): of the prompt's tokens, and of all
+     * but the last one here. NULL unless the engine keeps them. */
+    const uint8_t *prompt_experts, *experts;
 };
 
 struct group {

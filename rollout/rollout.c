@@ -48,9 +48,9 @@ enum err rollout_open(struct rollout **out, struct model *model, const struct ro
     set_request(r, options);
     enum err result = stop_check(&r->request, model);
     if (result == ERR_NONE) {
-        result =
-            engine_open(&r->engine, model,
-                        &(struct engine_options){options->max_batch_tokens, options->n_pages, options->max_sequences});
+        result = engine_open(&r->engine, model,
+                             &(struct engine_options){options->max_batch_tokens, options->n_pages,
+                                                      options->max_sequences, options->keep_experts});
     }
     if (result != ERR_NONE) {
         rollout_close(r);

@@ -37,6 +37,7 @@ struct rollout_options {
     int max_batch_tokens; /* rows of one forward pass (0: as many as max_sequences, at least 512) */
     int n_pages;          /* of the cache (0: enough for max_sequences at full length, within memory) */
     int max_sequences;    /* that run at once (0: 256) */
+    bool keep_experts;    /* completions have the experts of each row; of a mixture only */
 };
 
 struct rollout;

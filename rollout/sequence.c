@@ -68,6 +68,7 @@ static void grow(struct sequence *s)
     s->logprob = grown(arena, s->logprob, drawn, room, sizeof *s->logprob);
     s->lse = grown(arena, s->lse, drawn, room, sizeof *s->lse);
     s->entropy = grown(arena, s->entropy, drawn, room, sizeof *s->entropy);
+    s->experts = grown(arena, s->experts, drawn, room, (size_t)s->group->expert_bytes);
 }
 
 void sequence_append(struct sequence *s, const struct draw *draw)

@@ -43,6 +43,7 @@ struct sequence {
     int limit; /* it ends at this many tokens */
     int capacity;
     float *logprob, *lse, *entropy; /* [n_tokens - n_prompt] */
+    uint8_t *experts;               /* [n_tokens - n_prompt, group->expert_bytes], of those that are computed */
 
     int n_cached;
     int32_t *pages; /* the block table, while running */
@@ -60,6 +61,8 @@ struct sequence_group {
     int n_samples, n_waiting, n_finished;
     struct sampling sampling; /* without key, position and tokens */
     struct stop stop;         /* set by the engine */
+    int expert_bytes;         /* of a token, set by the engine; 0: experts are not kept */
+    uint8_t *prompt_experts;  /* [n_prompt, expert_bytes] */
     engine_stream *stream;
     void *stream_context;
     struct stream *streams; /* [n_samples]; NULL without `stream` */

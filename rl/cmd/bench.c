@@ -29,19 +29,21 @@ static void print_exact_json(const struct exact_result *r)
     struct strbuf text = STRBUF_INIT;
     strbuf_printf(&text,
                   "{\"compared\": %lld, \"different\": %lld, \"hidden_compared\": %lld, \"hidden_different\": %lld, "
-                  "\"seconds\": %.1f, \"configurations\": [",
+                  "\"experts_compared\": %lld, \"experts_different\": %lld, \"seconds\": %.1f, \"configurations\": [",
                   (long long)r->compared, (long long)r->different, (long long)r->hidden_compared,
-                  (long long)r->hidden_different, r->seconds);
+                  (long long)r->hidden_different, (long long)r->experts_compared, (long long)r->experts_different,
+                  r->seconds);
     for (int i = 0; i < r->n_rows; i++) {
         const struct exact_row *row = &r->rows[i];
         strbuf_printf(&text, "%s\n  {\"model\": \"", i ? "," : "");
         strbuf_add_json(&text, str_of(row->model));
-        strbuf_printf(
-            &text,
-            "\", \"rollout\": \"%s\", \"training\": \"%s\", \"setup\": \"%s\", \"compared\": %lld, "
-            "\"different\": %lld, \"hidden_compared\": %lld, \"hidden_different\": %lld, \"preempted\": %lld}",
-            row->rollout_device, row->train_device, row->setup, (long long)row->compared, (long long)row->different,
-            (long long)row->hidden_compared, (long long)row->hidden_different, (long long)row->preempted);
+        strbuf_printf(&text,
+                      "\", \"rollout\": \"%s\", \"training\": \"%s\", \"setup\": \"%s\", \"compared\": %lld, "
+                      "\"different\": %lld, \"hidden_compared\": %lld, \"hidden_different\": %lld, "
+                      "\"experts_compared\": %lld, \"experts_different\": %lld, \"preempted\": %lld}",
+                      row->rollout_device, row->train_device, row->setup, (long long)row->compared,
+                      (long long)row->different, (long long)row->hidden_compared, (long long)row->hidden_different,
+                      (long long)row->experts_compared, (long long)row->experts_different, (long long)row->preempted);
     }
     puts(text.data);
     puts("]}");
@@ -50,18 +52,20 @@ static void print_exact_json(const struct exact_result *r)
 
 static void print_exact_table(const struct exact_result *r)
 {
-    printf("%-11s %-11s %-11s %-30s %10s %10s %12s %10s %10s\n", "model", "rollout", "training", "setup", "compared",
-           "different", "hidden rows", "different", "pre-empted");
+    printf("%-11s %-11s %-11s %-30s %10s %10s %12s %10s %12s %10s %10s\n", "model", "rollout", "training", "setup",
+           "compared", "different", "hidden rows", "different", "expert rows", "different", "pre-empted");
     for (int i = 0; i < r->n_rows; i++) {
         const struct exact_row *row = &r->rows[i];
-        printf("%-11s %-11s %-11s %-30s %10lld %10lld %12lld %10lld %10lld\n", row->model, row->rollout_device,
-               row->train_device, row->setup, (long long)row->compared, (long long)row->different,
-               (long long)row->hidden_compared, (long long)row->hidden_different, (long long)row->preempted);
+        printf("%-11s %-11s %-11s %-30s %10lld %10lld %12lld %10lld %12lld %10lld %10lld\n", row->model,
+               row->rollout_device, row->train_device, row->setup, (long long)row->compared, (long long)row->different,
+               (long long)row->hidden_compared, (long long)row->hidden_different, (long long)row->experts_compared,
+               (long long)row->experts_different, (long long)row->preempted);
     }
     printf(
-        "%lld log-probabilities compared, %lld different; %lld hidden states after a layer, %lld different; %.1f s\n",
+        "%lld log-probabilities compared, %lld different; %lld hidden states after a layer, %lld different; experts of "
+        "%lld rows and layers, %lld different; %.1f s\n",
         (long long)r->compared, (long long)r->different, (long long)r->hidden_compared, (long long)r->hidden_different,
-        r->seconds);
+        (long long)r->experts_compared, (long long)r->experts_different, r->seconds);
 }
 
 static enum err bench_exact(const struct cmd_args *args, struct arena *arena)
@@ -84,12 +88,14 @@ static enum err bench_exact(const struct cmd_args *args, struct arena *arena)
     } else {
         print_exact_table(&result);
     }
-    if (result.different > 0 || result.hidden_different > 0) {
-        return err_set(
-            ERR_STATE,
-            "%lld of %lld log-probabilities and %lld of %lld hidden states differ between rollout and training",
-            (long long)result.different, (long long)result.compared, (long long)result.hidden_different,
-            (long long)result.hidden_compared);
+    if (result.different > 0 || result.hidden_different > 0 || result.experts_different > 0) {
+        return err_set(ERR_STATE,
+                       "%lld of %lld log-probabilities, %lld of %lld hidden states and the experts of %lld of %lld "
+                       "rows and layers "
+                       "differ between rollout and training",
+                       (long long)result.different, (long long)result.compared, (long long)result.hidden_different,
+                       (long long)result.hidden_compared, (long long)result.experts_different,
+                       (long long)result.experts_compared);
     }
     return ERR_NONE;
 }

@@ -25,9 +25,22 @@ void __wrap_model_target_logprobs(struct model *model, const struct train_batch 
     }
 }
 
+/* And the experts that it chose, of which one is another one in call 1, 2, ...; 0: in none. */
+static int64_t other_call, expert_calls;
+
+void __real_model_packed_experts(const struct model *model, const struct activations *acts, uint8_t *experts);
+void __wrap_model_packed_experts(const struct model *model, const struct activations *acts, uint8_t *experts);
+void __wrap_model_packed_experts(const struct model *model, const struct activations *acts, uint8_t *experts)
+{
+    __real_model_packed_experts(model, acts, experts);
+    if (++expert_calls == other_call) {
+        experts[0] ^= 1;
+    }
+}
+
 static void run(const struct exact_options *options, struct arena *arena, struct exact_result *result)
 {
-    calls = 0;
+    calls = expert_calls = 0;
     *result = (struct exact_result){0};
     ASSERT_OK(exact_run(options, arena, result));
 }
@@ -60,7 +73,12 @@ static void all_is_compared_and_equal(void **state)
         assert_true(r.rows[i].compared > 0);
     }
     assert_int_equal(compared, r.compared);
+    assert_true(r.experts_compared > 900);
+    assert_int_equal(r.experts_different, 0);
+    assert_true(mentions(&r, "qwen2_moe") && mentions(&r, "qwen3_moe") && mentions(&r, "deepseek_v3"));
+    assert_true(mentions(&r, "deepseek_v2"));
     assert_true(mentions(&r, "qwen2") && mentions(&r, "qwen3") && mentions(&r, "llama") && mentions(&r, "deepseek_v3"));
+    assert_true(mentions(&r, "deepseek_v2"));
     assert_true(mentions(&r, "2 threads") && mentions(&r, "pre-empted") && mentions(&r, "1 row"));
 #if defined(__x86_64__)
     assert_true(mixed); /* rollout on one instruction set, training on another */
@@ -77,6 +95,19 @@ static void one_bit_is_found(void **state)
     run(&(struct exact_options){.tokens = 100, .device = "cpu/scalar", .seed = 1}, &arena, &r);
     flip_call = 0;
     assert_in_range(r.different, 1, 2); /* the first and the last target, which may be one */
+    arena_release(&arena);
+}
+
+static void one_expert_is_found(void **state)
+{
+    (void)state;
+    struct arena arena = ARENA_INIT;
+    struct exact_result r;
+    other_call = 2;
+    run(&(struct exact_options){.tokens = 100, .device = "cpu/scalar", .seed = 1}, &arena, &r);
+    other_call = 0;
+    assert_int_equal(r.different, 0);
+    assert_int_equal(r.experts_different, 1);
     arena_release(&arena);
 }
 
@@ -97,6 +128,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(all_is_compared_and_equal),
         cmocka_unit_test(one_bit_is_found),
+        cmocka_unit_test(one_expert_is_found),
         cmocka_unit_test(a_model_that_is_not_there_is_an_error),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
