@@ -105,6 +105,28 @@ struct activations *activations_new(const struct model *model, int max_tokens, i
     return a;
 }
 
+void activations_add_balance(struct activations *a, const struct model *model, int max_sets)
+{
+    size_t n = (size_t)model->config.n_layers * (size_t)max_sets * (size_t)model->config.moe.router.E;
+    BUG_ON(a->dshares || max_sets < 1);
+    a->max_sets = max_sets;
+    a->dshares = device_alloc_in(model->device, DEVICE_TRAINING, n * sizeof *a->dshares, "gradient: experts' shares");
+    a->sets = device_alloc_in(model->device, DEVICE_TRAINING, (size_t)a->max_tokens * sizeof *a->sets,
+                              "training: sets of shares");
+}
+
+void model_balance(const struct model *model, struct activations *a, const float *dshares, const int32_t *sets,
+                   int n_sets)
+{
+    size_t n = (size_t)model->config.n_layers * (size_t)n_sets * (size_t)model->config.moe.router.E;
+    BUG_ON(n_sets < 1 || n_sets > a->max_sets || a->pass.T < 1);
+    device_write(model->device, a->dshares, dshares, n * sizeof *dshares);
+    device_write(model->device, a->sets, sets, (size_t)a->pass.T * sizeof *sets);
+    a->pass.n_sets = n_sets;
+    a->pass.dshares = a->dshares;
+    a->pass.sets = a->sets;
+}
+
 void activations_free(struct activations *acts, const struct model *model)
 {
     struct slice list[MAX_SLICES];
@@ -114,6 +136,8 @@ void activations_free(struct activations *acts, const struct model *model)
     for (int i = 0, n = list_slices(acts, model, list); i < n; i++) {
         device_free(model->device, *list[i].at);
     }
+    device_free(model->device, acts->dshares);
+    device_free(model->device, acts->sets);
     buffers_release(&acts->blocks, model->device);
     adapter_scratch_release(&acts->adapter, model->device);
     free(acts->stores);

@@ -45,6 +45,11 @@ struct activations {
     float *d_logprob, *d_entropy; /* [max_targets] */
     struct adapter_scratch adapter;
 
+    /* of losses on the router's shares; NULL where there are none */
+    int max_sets;
+    float *dshares; /* [layers, max_sets, E] */
+    int32_t *sets;  /* [max_tokens] */
+
     /* host: the rows of the last forward pass, and the pages that they have in the pool */
     struct pass pass;    /* T 0: none yet */
     struct span *stores; /* [2 max_contexts] */

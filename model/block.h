@@ -62,6 +62,9 @@ struct pass {
     const struct context *contexts; /* the sequences of the batch */
     bool forced;                    /* the experts of each row are in the buffers already, and not chosen again */
     const struct adapter_scratch *adapter; /* NULL: the model has none */
+    int n_sets;                            /* backward only, 0: none: */
+    const float *dshares; /* [n_layers, n_sets, E], device: added to the gradient of the router's shares of a row */
+    const int32_t *sets;  /* [T], device: of which set (kernels/experts.h, route_grad_args) */
 };
 
 /* One call of a block. */
@@ -71,6 +74,7 @@ struct block_io {
     const int *weights;   /* parameters of this layer, by the block's own enum; -1: absent */
     void *const *buffers; /* by number of the block's table */
     void *const *pages;   /* the same of this layer's pages */
+    int layer;
 };
 
 struct block {

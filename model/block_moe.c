@@ -356,12 +356,16 @@ static void shared_backward(const struct block_io *io, const struct backward *b,
 
 static void router_backward(const struct block_io *io, const struct backward *b, const void *x)
 {
+    const struct pass *pass = io->pass;
+    ptrdiff_t of_layer = (ptrdiff_t)pass->n_sets * io->model->config.moe.router.E;
     ops_of(io)->route_grad(&(struct route_grad_args){
         .router = io->model->config.moe.router,
         .T = b->pass->T,
         .logits = io->buffers[LOGITS],
         .experts = io->buffers[EXPERTS],
         .dweights = io->buffers[DWEIGHTS],
+        .dshares = pass->n_sets > 0 ? pass->dshares + io->layer * of_layer : NULL,
+        .sets = pass->sets,
         .dlogits = io->buffers[DLOGITS],
     });
     linear_weight_grad(b, io->weights[ROUTER], -1, io->buffers[DLOGITS], x);

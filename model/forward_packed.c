@@ -101,7 +101,9 @@ void model_packed_routes(const struct model *model, const struct activations *ac
     BUG_ON(model_layer_is_dense(&model->config, layer));
     struct routes routes = block_moe_routes(acts->blocks.layers[layer].at[BLOCK_FEED_FORWARD]);
     device_read(model->device, experts, routes.experts, T * (size_t)router->k * sizeof *experts);
-    device_read(model->device, logits, routes.logits, T * (size_t)router->E * sizeof *logits);
+    if (logits) {
+        device_read(model->device, logits, routes.logits, T * (size_t)router->E * sizeof *logits);
+    }
 }
 
 void activations_gather_targets(struct activations *acts, const struct model *model, const struct train_batch *batch)

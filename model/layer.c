@@ -5,8 +5,8 @@
 
 static struct block_io io_of(const struct model *model, int layer, int half, const struct layer_io *io)
 {
-    return (struct block_io){model, io->pass, model->weights.layers[layer].block[half], io->buffers->at[half],
-                             io->pages->at[half]};
+    return (struct block_io){
+        model, io->pass, model->weights.layers[layer].block[half], io->buffers->at[half], io->pages->at[half], layer};
 }
 
 static struct norm norm_of(const struct model *model, int layer, int half)

@@ -166,10 +166,15 @@ void activations_free(struct activations *acts, const struct model *model);
 /* Fills acts; then model_target_logprobs reads from it, and model_backward adds to model_trained's grads, for weights that train. Both
  * may be called any number of times after one forward pass. */
 void model_forward(struct model *model, const struct train_batch *batch, struct activations *acts);
-/* As model_cached_experts, of model_forward; and of one layer, [T, k], with the router's logits [T, E]. */
+/* As model_cached_experts, of model_forward; and of one layer, [T, k], with the router's logits [T, E] (NULL: not wanted). */
 void model_packed_experts(const struct model *model, const struct activations *acts, uint8_t *experts);
 void model_packed_routes(const struct model *model, const struct activations *acts, int layer, int32_t *experts,
                          float *logits);
+/* A loss on the router's shares, a row's scores divided by their sum: what model_backward adds to their gradient after this forward
+ * pass. dshares [n_layers, n_sets, E]; sets [T]: which of them a row has. Host; room for max_sets is taken once. */
+void activations_add_balance(struct activations *acts, const struct model *model, int max_sets);
+void model_balance(const struct model *model, struct activations *acts, const float *dshares, const int32_t *sets,
+                   int n_sets);
 /* logprob, lse [n_targets], entropy [n_targets] or NULL; host. */
 void model_target_logprobs(struct model *model, const struct train_batch *batch, struct activations *acts,
                            float inv_temperature, float *logprob, float *lse, float *entropy);

@@ -29,6 +29,8 @@ void loss_init(struct loss *loss, const struct loss_options *o)
         *arrays[i] = mem_zero((size_t)o->max_targets * sizeof(float));
     }
     loss->uncertain = mem_zero((size_t)o->max_targets * sizeof(bool));
+    balance_init(&loss->balance, &o->recipe->loss, o->policy, loss->acts, o->max_tokens, o->max_contexts,
+                 loss->shards.n);
 }
 
 void loss_release(struct loss *loss)
@@ -43,6 +45,7 @@ void loss_release(struct loss *loss)
         free(arrays[i]);
     }
     free(loss->uncertain);
+    balance_release(&loss->balance);
     *loss = (struct loss){0};
 }
 
@@ -136,8 +139,8 @@ static enum err minibatch_entropies(struct loss *loss, const struct iteration *i
 
 /* ---- the gradient ---- */
 
-static void micro_batch_backward(struct loss *loss, const struct objective *objective, const struct micro_batch *mb,
-                                 bool on_policy, bool check, struct loss_stats *stats)
+static void micro_batch_backward(struct loss *loss, const struct objective *objective, int shard,
+                                 const struct micro_batch *mb, bool on_policy, bool check, struct loss_stats *stats)
 {
     const struct loss_options *o = &loss->options;
     BUG_ON(mb->batch.n_targets > o->max_targets);
@@ -147,6 +150,7 @@ static void micro_batch_backward(struct loss *loss, const struct objective *obje
         logprobs_of(loss, o->reference, &mb->batch, loss->ref, loss->other_lse, NULL);
     }
     model_forward(o->policy, &mb->batch, loss->acts);
+    balance_add(&loss->balance, loss->acts, &mb->batch, shard, objective->minibatch->n_micro_batches);
     if (check) {
         count_bits(loss, mb, stats);
     }
@@ -211,7 +215,8 @@ static enum err shard_backward(struct loss *loss, const struct objective *object
     optim_zero_grads(policy);
     for (int k = first; k < minibatch->shards[shard + 1]; k++) {
         TRY(dist_check(loss->options.dist));
-        micro_batch_backward(loss, objective, &minibatch->micro_batches[k], on_policy, on_policy && k == first, stats);
+        micro_batch_backward(loss, objective, shard, &minibatch->micro_batches[k], on_policy, on_policy && k == first,
+                             stats);
     }
     grad_shards_add(&loss->shards, i);
     return ERR_NONE;
@@ -226,6 +231,7 @@ static enum err all_backward(struct loss *loss, const struct objective *objectiv
         TRY(shard_backward(loss, objective, i, on_policy, &each[shards->first + i]));
     }
     TRY(grad_shards_gather(shards, each, sizeof *each));
+    TRY(balance_gather(&loss->balance, shards));
     return grad_shards_sum(shards);
 }
 
@@ -235,6 +241,7 @@ enum err loss_backward(struct loss *loss, const struct iteration *it, const stru
     float *entropies = NULL;
     struct loss_stats *each = mem_zero((size_t)loss->shards.n * sizeof *each);
     device_use(loss->options.policy->device, DEVICE_TRAINING);
+    balance_clear(&loss->balance);
     enum err result = minibatch_entropies(loss, it, minibatch, on_policy, &entropies);
     if (result == ERR_NONE) {
         struct objective objective = objective_of(loss->options.recipe, it, minibatch, entropies);

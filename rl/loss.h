@@ -9,6 +9,7 @@
 #ifndef RL_LOSS_H
 #define RL_LOSS_H
 
+#include "rl/balance.h"
 #include "rl/objective.h"
 #include "rl/grad_shards.h"
 
@@ -30,6 +31,7 @@ struct loss {
     float *logprob, *old, *lse, *entropy, *ref, *d_logprob, *d_entropy;
     float *other_logprob, *other_lse; /* scratch: what is computed to be compared, or not used */
     bool *uncertain;                  /* scratch */
+    struct balance balance;           /* of a mixture's experts */
 };
 
 void loss_init(struct loss *loss, const struct loss_options *options);

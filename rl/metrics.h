@@ -6,7 +6,7 @@
 
 #include "base/str.h"
 
-#define METRICS_MAX 160
+#define METRICS_MAX 800
 
 struct metric {
     char name[64];

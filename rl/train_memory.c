@@ -84,6 +84,7 @@ enum err train_alloc(struct train *t, int kv_pages)
 {
     const struct recipe *r = t->recipe;
     int tokens = tokens_max(r), samples = method_of(r)->batch_sequences(r);
+    TRY(balance_check(&r->loss, &t->policy->config));
     optim_init(&t->optim, &r->optim, t->policy);
     loss_init(&t->loss, &(struct loss_options){.recipe = r,
                                                .policy = t->policy,

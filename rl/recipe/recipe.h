@@ -123,6 +123,7 @@ struct loss_recipe {
     struct grpo_loss_options policy; /* surrogate and sequence_level are set by recipe_finish */
     bool use_bias_correction_kl;     /* as policy.kl_estimator says, after recipe_finish */
     double entropy_coef;
+    double router_aux_loss_coef, router_seq_loss_coef, router_bias_update_rate; /* rl/balance.h */
     double
         top_entropy_quantile; /* share of tokens, the most uncertain ones, that have policy and entropy term; 1: all */
     int num_iterations;       /* passes over a rollout */

@@ -120,6 +120,9 @@ static const struct row {
     {"ref_model_sync_steps", "3", SAID, SAID},
     {"ref_model_mixup_alpha", "1", SAID, SAID},
     {"entropy_coef", "0.01", SAID, SAID},
+    {"router_aux_loss_coef", "0.01", REFUSED, REFUSED}, /* the model has no experts */
+    {"router_seq_loss_coef", "0.01", REFUSED, REFUSED},
+    {"router_bias_update_rate", "0.01", REFUSED, REFUSED},
     {"top_entropy_quantile", "0.5", SAID, SAID},
     {"off_policy_mask_threshold", "0.5", SAID, SAID},
     {"bits_check", "warn", SAID, SAID},

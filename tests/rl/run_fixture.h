@@ -95,9 +95,9 @@ static inline void run_save_model(const char *folder, const struct model_config 
     strbuf_release(&tokenizer);
 }
 
-static inline void run_make_model(const char *folder, uint64_t seed)
+static inline struct model_config run_model_config(void)
 {
-    struct model_config config = {
+    return (struct model_config){
         .family = &model_families[FAMILY_QWEN2],
         .n_layers = 2,
         .d = 32,
@@ -114,6 +114,35 @@ static inline void run_make_model(const char *folder, uint64_t seed)
         .eos_ids = {RUN_EOS},
         .n_eos = 1,
     };
+}
+
+/* The same with latent attention, one layer dense and one of eight experts. */
+static inline struct model_config run_mixture_config(void)
+{
+    struct model_config config = run_model_config();
+    config.family = model_family_find(STR("deepseek_v3"));
+    config.J = config.H;
+    config.moe = (struct moe_config){.router = {.E = 8,
+                                                .k = 2,
+                                                .sigmoid = true,
+                                                .normalised = true,
+                                                .scale = 1,
+                                                .epsilon = 1e-20f,
+                                                .n_groups = 1,
+                                                .top_groups = 1,
+                                                .group_best = 2},
+                                     .has_bias = true,
+                                     .F = 16,
+                                     .shared_F = 16,
+                                     .is_dense = {1}};
+    config.mla = (struct mla_config){
+        .q_rank = 16, .kv_rank = 16, .nope = 16, .rope = 16, .v = 16, .interleaved = true, .softmax_scale = 0.1767767f};
+    return config;
+}
+
+static inline void run_make_model(const char *folder, uint64_t seed)
+{
+    struct model_config config = run_model_config();
     run_save_model(folder, &config, seed);
 }
 

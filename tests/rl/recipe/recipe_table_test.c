@@ -23,13 +23,14 @@ enum effect {
     ELSEWHERE /* `change` names the test */
 };
 
-#define TWICE "num_iterations=2 "
-#define KL    "beta=0.1 "
-#define LORA  "lora_r=4 "
-#define SYNC  KL "sync_ref_model=true ref_model_sync_steps=1 "
-#define ROWS  "dataset_name=rows.jsonl max_error_rate=1 " /* rows have no numbers to count with */
-#define SFT   "method=sft dataset_name=rows.jsonl "
-#define EVAL  "eval_dataset_name=countdown:split=eval eval_num_prompts=2 "
+#define TWICE   "num_iterations=2 "
+#define KL      "beta=0.1 "
+#define SYNC    KL "sync_ref_model=true ref_model_sync_steps=1 "
+#define ROWS    "dataset_name=rows.jsonl max_error_rate=1 " /* rows have no numbers to count with */
+#define SFT     "method=sft dataset_name=rows.jsonl "
+#define MIXTURE "model_name_or_path=mixture "
+#define EVAL    "eval_dataset_name=countdown:split=eval eval_num_prompts=2 "
+#define LORA    "lora_r=4 "
 
 static const struct row {
     const char *key, *context, *change;
@@ -95,6 +96,9 @@ static const struct row {
     {"ref_model_sync_steps", SYNC, "2", CHANGES},
     {"ref_model_mixup_alpha", SYNC, "0.3", CHANGES},
     {"entropy_coef", "", "0.01", CHANGES},
+    {"router_aux_loss_coef", MIXTURE, "0.1", CHANGES},
+    {"router_seq_loss_coef", MIXTURE, "0.1", CHANGES},
+    {"router_bias_update_rate", MIXTURE, "0.01", CHANGES},
     {"top_entropy_quantile", "", "0.5", CHANGES},
     {"off_policy_mask_threshold", TWICE, "1e-9", CHANGES},
     {"num_iterations", "", "2", CHANGES},
@@ -148,6 +152,9 @@ static int make_folder(void **state)
     run_make_model(path, 5);
     snprintf(path, sizeof path, "%s/other", folder);
     run_make_model(path, 6);
+    snprintf(path, sizeof path, "%s/mixture", folder);
+    struct model_config mixture = run_mixture_config();
+    run_save_model(path, &mixture, 5);
     for (int i = 0; i < 40; i++) {
         strbuf_printf(&lines, "{\"prompt\": \"What is %d?\", \"question\": \"Say %d\", \"completion\": \"It is %d\"}\n",
                       i, i + 1, i);
