@@ -143,7 +143,7 @@ $(OUT)/tests/reward/plugins/%.so: tests/reward/plugins/%.c reward/strop_plugin.h
 	@$(CC) $(CFLAGS) -shared -fPIC -o $@ $<
 
 # a test that must know when a step ends, or where a kill fell, has the linker lead calls through it
-$(patsubst %,$(OUT)/tests/rl/%_test,train train_setup sft lora): LDFLAGS += -Wl,--wrap=progress_step
+$(patsubst %,$(OUT)/tests/rl/%_test,train train_setup sft lora replay): LDFLAGS += -Wl,--wrap=progress_step
 $(OUT)/tests/rl/refill_test: LDFLAGS += -Wl,--wrap=score_groups
 $(OUT)/tests/rl/train_test: LDFLAGS += -Wl,--wrap=sample_groups
 $(OUT)/tests/rl/exact_test: LDFLAGS += -Wl,--wrap=model_target_logprobs,--wrap=model_packed_experts

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #define LAYERS_SHOWN 128 /* whose metrics are written */
+#define CHANGE_ROWS  256 /* that are routed again after a step */
 
 /* balance.numbers of a shard; then [layers] sums of entropies, [layers, E] assignments. MEASURED: micro-batches whose shares were
  * read, for the losses and entropies; all are counted. */
@@ -42,6 +43,11 @@ void balance_init(struct balance *b, const struct loss_recipe *recipe, struct mo
     b->logits = mem_zero(T * E * sizeof *b->logits);
     b->sums = mem_zero(of_layers * sizeof *b->sums);
     b->counts = mem_zero(of_layers * sizeof *b->counts);
+    if (router_of(b)->E <= MODEL_MOST_BYTE_EXPERTS) {
+        size_t bytes = T * (size_t)model_expert_bytes(&model->config);
+        b->before = mem_zero(bytes);
+        b->after = mem_zero(bytes);
+    }
     if (has_loss(recipe)) {
         activations_add_balance(acts, model, max_sets);
         b->dshares = mem_zero((size_t)model->config.n_layers * (size_t)max_sets * E * sizeof *b->dshares);
@@ -51,7 +57,7 @@ void balance_init(struct balance *b, const struct loss_recipe *recipe, struct mo
 
 void balance_release(struct balance *b)
 {
-    void *arrays[] = {b->numbers, b->experts, b->logits, b->dshares, b->sets, b->sums, b->counts};
+    void *arrays[] = {b->numbers, b->experts, b->logits, b->dshares, b->sets, b->sums, b->counts, b->before, b->after};
     for (size_t i = 0; i < sizeof arrays / sizeof *arrays; i++) {
         free(arrays[i]);
     }
@@ -60,17 +66,50 @@ void balance_release(struct balance *b)
 
 enum err balance_check(const struct loss_recipe *r, const struct model_config *config)
 {
+    bool replay = r->routing_replay != REPLAY_NONE;
     const char *key = r->router_aux_loss_coef > 0   ? "router_aux_loss_coef"
                       : r->router_seq_loss_coef > 0 ? "router_seq_loss_coef"
+                      : replay                      ? "routing_replay"
                                                     : "router_bias_update_rate";
-    if ((has_loss(r) || r->router_bias_update_rate > 0) && model_expert_layers(config) == 0) {
+    if ((has_loss(r) || replay || r->router_bias_update_rate > 0) && model_expert_layers(config) == 0) {
         return err_set(ERR_USAGE, "%s is set, but the model has no experts; leave it out", key);
+    }
+    if (replay && config->moe.router.E > MODEL_MOST_BYTE_EXPERTS) {
+        return err_set(ERR_USAGE, "routing_replay keeps a byte per expert, and the model has %d experts; leave it out",
+                       config->moe.router.E);
     }
     if (r->router_bias_update_rate > 0 && !config->moe.has_bias) {
         return err_set(ERR_USAGE,
                        "router_bias_update_rate is set, but a %s has no correction bias; set router_aux_loss_coef or "
                        "leave it out",
                        config->family->name);
+    }
+    return ERR_NONE;
+}
+
+/* Ascending ids of experts, k for each of n layers. */
+static bool are_experts(const uint8_t *ids, int n, const struct router *r)
+{
+    bool valid = true;
+    for (int i = 0; valid && i < n; i++) {
+        valid = ids[i] < r->E && (i % r->k == 0 || ids[i] > ids[i - 1]);
+    }
+    return valid;
+}
+
+enum err balance_check_replay(const struct iteration *it, const struct model_config *config)
+{
+    int bytes = model_expert_bytes(config);
+    for (int i = 0; i < it->n_samples; i++) {
+        const struct completion *c = it->samples[i].completion;
+        int n_prompt = it->samples[i].prompt->n_tokens, n_own = c->n_tokens > 0 ? c->n_tokens - 1 : 0;
+        if (c->expert_bytes != bytes || c->prompt_bytes != n_prompt * bytes ||
+            !are_experts(c->prompt_experts, c->prompt_bytes, &config->moe.router) ||
+            !are_experts(c->experts, n_own * bytes, &config->moe.router)) {
+            return err_set(ERR_STATE,
+                           "run.db: the experts of iteration %lld, prompt %d, sample %d are none of this model's",
+                           (long long)it->number, i / it->G, i % it->G);
+        }
     }
     return ERR_NONE;
 }
@@ -228,6 +267,9 @@ void balance_add(struct balance *b, struct activations *acts, const struct train
         numbers[AUX] += measure ? aux : 0;
         model_balance(b->model, acts, b->dshares, b->sets, n_sets);
     }
+    if (measure && shard == 0 && b->before) {
+        model_packed_experts(b->model, acts, b->before);
+    }
     numbers[ROWS] += batch->T;
     numbers[MEASURED] += measure;
     numbers[MEASURED_ROWS] += measure ? batch->T : 0;
@@ -247,6 +289,44 @@ enum err balance_gather(struct balance *b, struct grad_shards *shards)
         }
     }
     return ERR_NONE;
+}
+
+/* The contexts at the head of a batch that have about CHANGE_ROWS rows, and nothing that is predicted. */
+static struct train_batch head_of(const struct train_batch *batch)
+{
+    struct train_batch head = *batch;
+    head.n_targets = head.T = head.n_contexts = 0;
+    head.experts = NULL;
+    while (head.n_contexts < batch->n_contexts && head.T < CHANGE_ROWS) {
+        head.T += batch->contexts[head.n_contexts++].n_rows;
+    }
+    return head;
+}
+
+void balance_measure_change(struct balance *b, struct activations *acts, const struct minibatch *minibatch,
+                            struct metrics *metrics)
+{
+    if (!b->model || !b->before || minibatch->shards[1] == 0) { /* the first shard is empty */
+        return;
+    }
+    const struct model_config *config = &b->model->config;
+    struct train_batch head = head_of(&minibatch->micro_batches[0].batch);
+    int k = config->moe.router.k;
+    device_use(b->model->device, DEVICE_TRAINING);
+    model_forward(b->model, &head, acts);
+    model_packed_experts(b->model, acts, b->after);
+    for (int layer = 0, i = 0; layer < config->n_layers && i < LAYERS_SHOWN; layer++) {
+        double changed = 0;
+        if (model_layer_is_dense(config, layer)) {
+            continue;
+        }
+        for (int t = 0; t < head.T; t++) {
+            ptrdiff_t at = ((ptrdiff_t)t * b->n_layers + i) * k;
+            changed += memcmp(b->before + at, b->after + at, (size_t)k) != 0;
+        }
+        metrics_set(metrics, changed / head.T, "router/changed/%d", layer);
+        i++;
+    }
 }
 
 /* The assignments of each expert of the layer with experts number i. */

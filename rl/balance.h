@@ -15,6 +15,7 @@
 #ifndef RL_BALANCE_H
 #define RL_BALANCE_H
 
+#include "rl/iteration.h"
 #include "rl/metrics.h"
 #include "rl/recipe/recipe.h"
 #include "rl/grad_shards.h"
@@ -31,6 +32,8 @@ struct balance {
     int32_t *sets;    /* [max_tokens] */
     double *sums;     /* [layers with experts, E]: shares of a micro-batch */
     double *counts;   /* the same: assignments */
+    uint8_t *before,
+        *after; /* [max_tokens, layers with experts, k]: of the first micro-batch of this step, and after it */
 };
 
 /* Takes room for gradients in `acts` where a loss asks for it. */
@@ -41,11 +44,18 @@ void balance_release(struct balance *balance);
 /* ERR_USAGE for keys that the model has nothing for. */
 enum err balance_check(const struct loss_recipe *recipe, const struct model_config *config);
 
+/* ERR_STATE unless the completions of an iteration that was read back have experts of this model for each computed token. */
+enum err balance_check_replay(const struct iteration *it, const struct model_config *config);
+
 void balance_clear(struct balance *balance); /* before a step */
 /* After the policy's forward pass over a micro-batch, one of n of its minibatch: counts, and sets the gradients of the losses. */
 void balance_add(struct balance *balance, struct activations *acts, const struct train_batch *batch, int shard, int n);
 /* The numbers of all shards, on every rank. */
 enum err balance_gather(struct balance *balance, struct grad_shards *shards);
+/* After the update: the first rows of the step's first micro-batch are routed again, router/changed/LAYER is the share of them whose
+ * experts are others than before. Of rank 0, in the phase DEVICE_TRAINING. */
+void balance_measure_change(struct balance *balance, struct activations *acts, const struct minibatch *minibatch,
+                            struct metrics *metrics);
 void balance_update_bias(const struct balance *balance);
 /* aux_loss and router/seq_loss without their coefficients; and per layer router/load_max/LAYER (largest load / mean), router/entropy/LAYER (mean over rows, nats)
  * and router/unused/LAYER (experts that no row chose). Losses and entropies are those of the first micro-batch of each shard. */

@@ -83,6 +83,7 @@ enum err iteration_resume(struct train *t, struct iteration *it)
 {
     TRY(t->record.store ? store_load_rollout(t->record.store, it, t->policy->config.V) : ERR_NONE);
     TRY(exchange_rollout(it));
+    TRY(t->batch.expert_bytes > 0 ? balance_check_replay(it, &t->policy->config) : ERR_NONE);
     batch_pack(&t->batch, it);
     if (t->state.minibatch >= it->n_minibatches) {
         return err_set(ERR_STATE, "%s: iteration %lld has %d steps, and the checkpoint says that %lld of them are done",

@@ -145,11 +145,13 @@ static void micro_batch_backward(struct loss *loss, const struct objective *obje
     const struct loss_options *o = &loss->options;
     BUG_ON(mb->batch.n_targets > o->max_targets);
     gather_recorded(loss, objective->it, mb);
+    struct train_batch chosen = mb->batch;
+    chosen.experts = NULL; /* replay is for steps off policy; the reference chooses for itself */
     if (o->reference) {
-        model_forward(o->reference, &mb->batch, loss->acts);
+        model_forward(o->reference, &chosen, loss->acts);
         logprobs_of(loss, o->reference, &mb->batch, loss->ref, loss->other_lse, NULL);
     }
-    model_forward(o->policy, &mb->batch, loss->acts);
+    model_forward(o->policy, on_policy ? &chosen : &mb->batch, loss->acts);
     balance_add(&loss->balance, loss->acts, &mb->batch, shard, objective->minibatch->n_micro_batches);
     if (check) {
         count_bits(loss, mb, stats);

@@ -175,6 +175,9 @@ enum err step_end(struct train *t, const struct iteration *it, int i)
     balance_update_bias(&t->loss.balance);
     sync_reference(t);
     balance_metrics(&t->loss.balance, &t->metrics);
+    if (dist_is_first(t->dist)) {
+        balance_measure_change(&t->loss.balance, t->loss.acts, &it->minibatches[i], &t->metrics);
+    }
     metrics_set(&t->metrics, clock_seconds() - t->update_start, "timing_s/train");
     loss_metrics(t, &t->loss_stats);
     t->state.num_tokens += it->minibatches[i].n_tokens;

@@ -44,6 +44,7 @@ enum err train_open_rollout(struct train *t, int kv_pages)
                             .max_batch_tokens = r->max_batch_tokens,
                             .n_pages = kv_pages,
                             .max_sequences = r->max_sequences,
+                            .keep_experts = t->recipe->loss.routing_replay != REPLAY_NONE,
                         });
 }
 

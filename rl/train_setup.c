@@ -85,6 +85,7 @@ enum err train_open_data(struct train *t)
         .keep_all = loss_needs_all(r),
         .mask_truncated = r->reward.mask_truncated_completions,
         .seed = r->run.seed,
+        .expert_bytes = r->loss.routing_replay != REPLAY_NONE ? model_expert_bytes(&t->policy->config) : 0,
     };
     return train_note_first(t);
 }

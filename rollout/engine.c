@@ -191,6 +191,7 @@ static void complete(struct engine *e, const struct sequence *q, struct arena *a
     out->logprob = arena_copy(arena, q->logprob, count * sizeof *q->logprob);
     out->lse = arena_copy(arena, q->lse, count * sizeof *q->lse);
     out->entropy = arena_copy(arena, q->entropy, count * sizeof *q->entropy);
+    out->expert_bytes = e->expert_bytes;
     if (e->expert_bytes > 0 && n > 0) {
         out->experts = arena_copy(arena, q->experts, (count - 1) * (size_t)e->expert_bytes);
     }
@@ -242,6 +243,7 @@ bool engine_take(struct engine *e, struct arena *arena, struct finished *out)
         for (int i = 0; i < group->n_samples; i++) {
             complete(e, &group->samples[i], arena, &out->group.completions[i]);
             out->group.completions[i].prompt_experts = prompt_experts;
+            out->group.completions[i].prompt_bytes = (int)bytes;
         }
     }
     sequence_group_free(group);

@@ -55,9 +55,10 @@ struct completion {
     int n_tokens;
     enum finish_reason finish;
     struct str text; /* decoded, without the end token; cut before a stop string, which is left out */
-    /* Of each computed token, the experts of its row, [layers with experts, k] (model/model.h): of the prompt's tokens, and of all
-     * but the last one here. NULL unless the engine keeps them. */
+    /* Where the engine keeps them, of each computed token the experts of its row, [layers with experts, k] (model/model.h): of the
+     * prompt's tokens, which all completions of a group share, and of all tokens but the last one here. */
     const uint8_t *prompt_experts, *experts;
+    int prompt_bytes, expert_bytes; /* of all prompt_experts; of a token's experts; 0: not kept */
 };
 
 struct group {

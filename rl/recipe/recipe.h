@@ -115,6 +115,10 @@ enum loss_type {
     LOSS_REINFORCE,
 };
 
+/* Experts that off-policy steps take: their own choice, or the rollout's. One engine draws and trains, so the policy's choice at the
+ * start of an iteration (R2) is the rollout's (R3), bit by bit. */
+enum routing_replay { REPLAY_NONE, REPLAY_R2, REPLAY_R3 };
+
 enum importance_level { IMPORTANCE_TOKEN, IMPORTANCE_SEQUENCE };
 
 struct loss_recipe {
@@ -123,6 +127,7 @@ struct loss_recipe {
     struct grpo_loss_options policy; /* surrogate and sequence_level are set by recipe_finish */
     bool use_bias_correction_kl;     /* as policy.kl_estimator says, after recipe_finish */
     double entropy_coef;
+    enum routing_replay routing_replay;
     double router_aux_loss_coef, router_seq_loss_coef, router_bias_update_rate; /* rl/balance.h */
     double
         top_entropy_quantile; /* share of tokens, the most uncertain ones, that have policy and entropy term; 1: all */

@@ -47,6 +47,7 @@ static const struct {
     {"dynamic_sampling_max_rounds", CHANGE_BETWEEN},
     {"num_iterations", CHANGE_BETWEEN},
     {"steps_per_generation", CHANGE_BETWEEN},
+    {"routing_replay", CHANGE_BETWEEN},
 
     {"output_dir", CHANGE_SILENT},
     {"num_threads", CHANGE_SILENT},

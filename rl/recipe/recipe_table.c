@@ -164,6 +164,8 @@ const struct recipe_field recipe_fields[] = {
      "share of the policy in the moved reference model; 1: a copy", GRPO},
     {"entropy_coef", GROUP_LOSS, FIELD_NUMBER, AT(loss.entropy_coef), "0.0", -100, 100, NULL, "",
      VERL_ACTOR "entropy_coeff actor.entropy_coef", "weight of the mean entropy, which is subtracted from the loss", GRPO},
+    {"routing_replay", GROUP_LOSS, FIELD_CHOICE, AT(loss.routing_replay), "none", 0, 0, "none|R2|R3", "", NULL,
+     "mixtures: steps off policy take the experts that the rollout chose (R3), or the policy at the start of the iteration (R2; the same experts here), kept in run.db; on policy the choice is the rollout's in any case", GRPO},
     {"router_aux_loss_coef", GROUP_LOSS, FIELD_NUMBER, AT(loss.router_aux_loss_coef), "0.0", 0, 100, NULL, "", NULL,
      "mixtures: weight of E x sum over experts of (assignments / rows) x (mean share), pooled over the layers and rows of a micro-batch, whose prompts count once per group; the mean over micro-batches, as in TRL", GRPO},
     {"router_seq_loss_coef", GROUP_LOSS, FIELD_NUMBER, AT(loss.router_seq_loss_coef), "0.0", 0, 100, NULL, "", NULL,

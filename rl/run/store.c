@@ -418,10 +418,37 @@ static enum err store_write_parts(struct store *store, const struct iteration *i
     return result;
 }
 
+/* The experts of one prompt (i % (G + 1) == 0) or of a completion of it. */
+static enum err store_write_route(struct store *store, sqlite3_stmt *insert, const struct iteration *it, int i)
+{
+    int prompt = i / (it->G + 1), sample = i % (it->G + 1) - 1;
+    const struct completion *c = it->samples[prompt * it->G + (sample < 0 ? 0 : sample)].completion;
+    int bytes = sample < 0 ? c->prompt_bytes : c->n_tokens > 0 ? (c->n_tokens - 1) * c->expert_bytes : 0;
+    const void *experts = sample < 0 ? c->prompt_experts : c->experts;
+    return store_insert(store, insert, "iiib", it->number, (int64_t)prompt, (int64_t)sample, bytes ? experts : "",
+                        bytes);
+}
+
+static enum err store_write_routes(struct store *store, const struct iteration *it)
+{
+    sqlite3_stmt *insert;
+    if (it->n_samples == 0 || it->samples[0].completion->expert_bytes == 0) {
+        return ERR_NONE;
+    }
+    TRY(store_prepare(store, &insert, "INSERT OR REPLACE INTO routes VALUES(?, ?, ?, ?)"));
+    enum err result = ERR_NONE;
+    for (int i = 0; i < it->n_prompts * (it->G + 1) && result == ERR_NONE; i++) {
+        result = store_write_route(store, insert, it, i);
+    }
+    sqlite3_finalize(insert);
+    return result;
+}
+
 static enum err store_write_rows(struct store *store, const struct iteration *it, const struct reward_set *rewards)
 {
     TRY(store_write_prompts(store, it));
     TRY(store_write_samples(store, it));
+    TRY(store_write_routes(store, it));
     return store_write_parts(store, it, rewards);
 }
 

@@ -1,5 +1,8 @@
 /* rl/run/store.sql.h - the schema of run.db.
  *
+ * routes has rows where routing_replay is set: for each prompt (sample -1) and completion, [tokens that were computed, layers with
+ * experts, k] ids of one byte.
+ *
  * Blobs are little-endian arrays: tokens int32, logprob, lse and entropy float32. Columns named wall or seconds depend
  * on the clock; everything else is the same for two runs of one recipe and seed.
  *
@@ -45,6 +48,10 @@
     " entropy BLOB, /* float32 per token, nats */\n" \
     " finish INTEGER, /* 1 end token, 2 stop text, 3 max_completion_length, 4 cancelled */\n" \
     " reward REAL, advantage REAL, dropped INTEGER, /* 1: no reward judged it */\n" \
+    " PRIMARY KEY(iteration, prompt, sample)) WITHOUT ROWID;\n" \
+    "CREATE TABLE IF NOT EXISTS routes( /* routing_replay: which experts rows went to */\n" \
+    " iteration INTEGER, prompt INTEGER, sample INTEGER, /* -1: of the prompt itself */\n" \
+    " experts BLOB, /* a byte each: tokens (all but a completion's last) x layers with experts x k, ascending */\n" \
     " PRIMARY KEY(iteration, prompt, sample)) WITHOUT ROWID;\n" \
     "CREATE TABLE IF NOT EXISTS rewards(iteration INTEGER, prompt INTEGER, sample INTEGER, part INTEGER, /* place in reward_funcs */\n" \
     " label TEXT, verdict TEXT, /* ok, abstain, error */\n" \

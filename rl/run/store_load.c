@@ -164,6 +164,39 @@ static enum err read_samples(struct store *store, struct iteration *it, int V, X
     return valid ? ERR_NONE : store_damaged(store, it->number, not_numbers);
 }
 
+/* Rows that are not there are none: nothing is replayed. Whether they are experts of a model, the reader asks (rl/replay.h). */
+static bool read_route(struct rows *rows, struct iteration *it)
+{
+    int i = rows->n - 1, prompt = i / (it->G + 1), sample = i % (it->G + 1) - 1, bytes;
+    const uint8_t *experts = rows_copy(rows, 3, &it->arena, &bytes);
+    struct group *group = &it->groups[prompt];
+    for (int k = 0; k < it->G && sample < 0; k++) {
+        group->completions[k].prompt_experts = experts;
+        group->completions[k].prompt_bytes = bytes;
+        group->completions[k].expert_bytes = bytes / it->prompts[prompt].n_tokens;
+    }
+    bool whole = true;
+    if (sample >= 0) {
+        struct completion *c = &group->completions[sample];
+        c->experts = experts;
+        whole = bytes == (c->n_tokens > 0 ? (c->n_tokens - 1) * c->expert_bytes : 0);
+    }
+    return whole && sqlite3_column_int64(rows->query, 1) == prompt && sqlite3_column_int64(rows->query, 2) == sample;
+}
+
+static enum err read_routes(struct store *store, struct iteration *it, XXH3_state_t *hash)
+{
+    struct rows rows;
+    bool valid = true;
+    int n = it->n_prompts * (it->G + 1);
+    TRY(rows_open(&rows, store, "SELECT * FROM routes WHERE iteration = ? ORDER BY prompt, sample", it->number, hash));
+    while (valid && rows_next(&rows)) {
+        valid = rows.n <= n && read_route(&rows, it);
+    }
+    valid = rows_close(&rows) && valid && (rows.n == 0 || rows.n == n);
+    return valid ? ERR_NONE : store_damaged(store, it->number, damaged);
+}
+
 static enum err read_parts(struct store *store, struct iteration *it, XXH3_state_t *hash)
 {
     struct rows rows;
@@ -180,6 +213,7 @@ static enum err read_rows(struct store *store, struct iteration *it, int V, XXH3
 {
     TRY(read_prompts(store, it, V, hash));
     TRY(read_samples(store, it, V, hash));
+    TRY(read_routes(store, it, hash));
     return read_parts(store, it, hash);
 }
 
@@ -438,9 +472,10 @@ enum err store_rewind(struct store *store, int64_t step, int64_t iteration)
              "DELETE FROM steps WHERE step > %lld; DELETE FROM metrics WHERE step > %lld;"
              "DELETE FROM evals WHERE step > %lld; DELETE FROM eval_completions WHERE step > %lld;"
              "DELETE FROM prompts WHERE iteration >= %lld; DELETE FROM completions WHERE iteration >= %lld;"
-             "DELETE FROM rewards WHERE iteration >= %lld; DELETE FROM rollouts WHERE iteration >= %lld;",
+             "DELETE FROM rewards WHERE iteration >= %lld; DELETE FROM rollouts WHERE iteration >= %lld;"
+             "DELETE FROM routes WHERE iteration >= %lld;",
              (long long)step, (long long)step, (long long)step, (long long)step, (long long)iteration,
-             (long long)iteration, (long long)iteration, (long long)iteration);
+             (long long)iteration, (long long)iteration, (long long)iteration, (long long)iteration);
     TRY(store_rewrite_metrics(store, step));
     TRY(store_begin(store));
     return store_end(store, store_exec(store, sql));

@@ -120,6 +120,7 @@ static const struct row {
     {"ref_model_sync_steps", "3", SAID, SAID},
     {"ref_model_mixup_alpha", "1", SAID, SAID},
     {"entropy_coef", "0.01", SAID, SAID},
+    {"routing_replay", "R3", REFUSED, REFUSED},         /* the model has no experts */
     {"router_aux_loss_coef", "0.01", REFUSED, REFUSED}, /* the model has no experts */
     {"router_seq_loss_coef", "0.01", REFUSED, REFUSED},
     {"router_bias_update_rate", "0.01", REFUSED, REFUSED},

@@ -263,6 +263,7 @@ static inline void run_db_text(const char *folder, struct strbuf *out)
         "SELECT * FROM completions ORDER BY iteration, prompt, sample",
         ("SELECT iteration, prompt, sample, part, label, verdict, score, reason, extracted FROM rewards"
          " ORDER BY iteration, prompt, sample, part"),
+        "SELECT * FROM routes ORDER BY iteration, prompt, sample",
         "SELECT * FROM evals ORDER BY step, i",
         "SELECT * FROM eval_completions ORDER BY step, prompt, sample",
     };

@@ -96,6 +96,7 @@ static const struct row {
     {"ref_model_sync_steps", SYNC, "2", CHANGES},
     {"ref_model_mixup_alpha", SYNC, "0.3", CHANGES},
     {"entropy_coef", "", "0.01", CHANGES},
+    {"routing_replay", MIXTURE TWICE "steps_per_generation=2 ", "R3", CHANGES},
     {"router_aux_loss_coef", MIXTURE, "0.1", CHANGES},
     {"router_seq_loss_coef", MIXTURE, "0.1", CHANGES},
     {"router_bias_update_rate", MIXTURE, "0.01", CHANGES},
