@@ -303,8 +303,15 @@ void model_copy_weights(struct model *to, const struct model *from)
 void model_mix_weights(struct model *to, const struct model *from, float share)
 {
     BUG_ON(to->params.n != from->params.n || to->device != from->device || to->params.master);
-    BUG_ON(from->params.bytes != from->params.n * from->device->element_bytes);
-    to->device->ops->mix(to->params.data, from->params.data, from->params.n, share);
+    for (int i = 0; i < from->params.n_params; i++) {
+        const struct param *p = &from->params.table[i];
+        void *mixed = params_at(&to->params, i), *other = params_at(&from->params, i);
+        if (p->dtype == PARAM_FP32) {
+            device_copy(to->device, mixed, other, p->n * sizeof(float));
+        } else {
+            to->device->ops->mix(mixed, other, p->n, share);
+        }
+    }
 }
 
 enum err model_clone(struct model **out, const struct model *model)

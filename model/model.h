@@ -99,7 +99,7 @@ struct model *model_without_adapter(const struct model *model);
 void model_merge(struct model *model);
 /* The numbers of `to` become those of `from`; same shapes; `to` is not trained. */
 void model_copy_weights(struct model *to, const struct model *from);
-/* to = share from + (1 - share) to */
+/* to = share from + (1 - share) to; what is fp32 on every device, a router's correction bias, is copied */
 void model_mix_weights(struct model *to, const struct model *from, float share);
 void model_close(struct model *model);
 

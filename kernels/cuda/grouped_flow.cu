@@ -15,8 +15,9 @@
 /* Which product: y = x W^T; dx = dy W; dW += dy^T x. */
 enum product { FORWARD, INPUT, WEIGHTS };
 
-static constexpr int FLOW_EXPERTS = 256;          /* at most; grouped.cu takes more */
-static constexpr int OUT_LINE = FLOW_COLUMNS + 8; /* elements of a line of `out`, so that eight lines meet no bank twice */
+static constexpr int FLOW_EXPERTS = 256; /* at most; grouped.cu takes more */
+static constexpr int OUT_LINE =
+    FLOW_COLUMNS + 8; /* elements of a line of `out`, so that eight lines meet no bank twice */
 
 struct grouped_flow {
     CUtensorMap a, b;
@@ -31,7 +32,8 @@ struct grouped_shared {
     uint64_t landed[FLOW_STAGES];   /* WEIGHTS: stages that are not full before a part of them is cleared */
     uint64_t written[2], handed[2]; /* of each warpgroup: its sums are in `out`; `out` is free for it */
     int first[FLOW_EXPERTS + 1];    /* place of each expert's first row */
-    uint16_t by[FLOW_EXPERTS + 1];  /* row tiles before each expert (count_tiles); WEIGHTS: experts, from many rows to few */
+    uint16_t
+        by[FLOW_EXPERTS + 1]; /* row tiles before each expert (count_tiles); WEIGHTS: experts, from many rows to few */
 };
 
 #if defined(__CUDA_ARCH_FEAT_SM90_ALL)
@@ -67,7 +69,8 @@ __device__ __forceinline__ bool take_piece(const struct grouped_flow &f, const s
         while (sh->by[e + 1] <= line) {
             e++;
         }
-        int tiles = sh->by[e + 1] - sh->by[e], at = tile - sh->by[e] * f.column_tiles, band = at / (BAND * f.column_tiles);
+        int tiles = sh->by[e + 1] - sh->by[e], at = tile - sh->by[e] * f.column_tiles,
+            band = at / (BAND * f.column_tiles);
         at -= band * BAND * f.column_tiles, tiles = min(BAND, tiles - band * BAND);
         int row = sh->first[e] + (band * BAND + at % tiles) * FLOW_ROWS;
         *piece = {e, row, sh->first[e + 1] - row, at / tiles * FLOW_COLUMNS, 0, f.g.K};
@@ -76,8 +79,7 @@ __device__ __forceinline__ bool take_piece(const struct grouped_flow &f, const s
 }
 
 /* Fills the tables; how many lines of tiles there are: row tiles, or experts with rows. By all threads. */
-template <int KIND>
-__device__ __forceinline__ int make_tables(const struct grouped_flow &f, struct grouped_shared *sh)
+template <int KIND> __device__ __forceinline__ int make_tables(const struct grouped_flow &f, struct grouped_shared *sh)
 {
     int e = (int)threadIdx.x, E = f.g.E, rank = 0;
     if (e <= E) {
@@ -249,7 +251,8 @@ __device__ __forceinline__ uint64_t columns_descriptor(const bf16 *tile)
 template <int KIND>
 __device__ __forceinline__ void multiply_stage_of(struct flow_sums &s, const struct flow_stage *stage, int group)
 {
-    constexpr int AT = KIND == WEIGHTS, BT = KIND != FORWARD, LINES = 16 * 128 >> 4; /* 16 lines, as descriptors count */
+    constexpr int AT = KIND == WEIGHTS, BT = KIND != FORWARD,
+                  LINES = 16 * 128 >> 4; /* 16 lines, as descriptors count */
     const bf16 *half = stage->a + group * HALF;
     uint64_t a = AT ? columns_descriptor(half) : tile_descriptor(half),
              b = BT ? columns_descriptor(stage->b) : tile_descriptor(stage->b);
@@ -271,8 +274,7 @@ __device__ __forceinline__ void warp_arrive(uint64_t *barrier)
 /* The sums of a tile, by warpgroup `group` of the two. After stage `ahead` the second warpgroup may begin. */
 template <int KIND>
 __device__ __forceinline__ void multiply_piece(const struct piece &piece, struct grouped_shared *sh,
-                                               struct flow_place &place, int group, int ahead,
-                                               struct flow_sums &s)
+                                               struct flow_place &place, int group, int ahead, struct flow_sums &s)
 {
     int steps = (piece.depth + FLOW_K - 1) / FLOW_K, last = 0;
 #pragma unroll
@@ -300,8 +302,7 @@ __device__ __forceinline__ void multiply_piece(const struct piece &piece, struct
 
 /* Lets the stages of a tile pass that has no rows for this warpgroup. */
 template <int KIND>
-__device__ __forceinline__ void let_pass(const struct piece &piece, struct grouped_shared *sh,
-                                         struct flow_place &place)
+__device__ __forceinline__ void let_pass(const struct piece &piece, struct grouped_shared *sh, struct flow_place &place)
 {
     for (int k = 0; k < piece.depth; k += FLOW_K, flow_advance(place)) {
         barrier_wait(&sh->ring.full[place.at], place.parity);
@@ -361,8 +362,7 @@ __device__ __forceinline__ void add_weights(const struct grouped &g, const struc
 }
 
 template <int KIND>
-__device__ __forceinline__ void multiply_all(const struct grouped_flow &f, struct grouped_shared *sh, int n,
-                                             int group)
+__device__ __forceinline__ void multiply_all(const struct grouped_flow &f, struct grouped_shared *sh, int n, int group)
 {
     struct flow_place place = {0, 0};
     struct piece piece = {};
@@ -459,7 +459,8 @@ static constexpr int MOST_PLACES = 1 << 22; /* their tiles are counted in 16 bit
 static bool fits(const struct grouped *g)
 {
     bool aligned = ((uintptr_t)g->a | (uintptr_t)g->b | (uintptr_t)g->c) % 16 == 0;
-    return wgmma_usable() && aligned && g->E <= FLOW_EXPERTS && g->n_places < MOST_PLACES && g->N % 8 == 0 && g->K % 8 == 0;
+    return wgmma_usable() && aligned && g->E <= FLOW_EXPERTS && g->n_places < MOST_PLACES && g->N % 8 == 0 &&
+           g->K % 8 == 0;
 }
 
 template <int KIND> static void launch(const struct grouped_flow *f)

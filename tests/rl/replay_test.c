@@ -35,7 +35,8 @@ static void resuming_keeps_experts_and_bias(void **state)
 {
     (void)state;
     assert_resumes(MIXTURE INSIDE, "routing_replay: R3\nloss_type: gspo\nrouter_aux_loss_coef: 0.01\n"
-                                   "router_seq_loss_coef: 0.02\nrouter_bias_update_rate: 0.01\n");
+                                   "router_seq_loss_coef: 0.02\nrouter_bias_update_rate: 0.01\n"
+                                   "beta: 0.05\nsync_ref_model: true\nref_model_sync_steps: 3\n");
 }
 
 static void checkpointing_changes_nothing(void **state)
