@@ -8,7 +8,8 @@
  *
  *   query = [q_nope W_UK|rope(q_rope)];   y = residual + o(W_UV attention(query, latent, c))
  *
- * Rollout and training do the same, so their bits agree; the pages keep latents only. The two norms have an eps of their own.
+ * Rollout and training do the same, so their bits agree; the pages keep latents only. The two norms have an eps of their own. Rotated
+ * pairs stay where they are: transformers lays them out evens first, but in q and k alike, so that scores are the same.
  *
  * SPDX-License-Identifier: Apache-2.0 */
 #include "model/block.h"

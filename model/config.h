@@ -1,8 +1,9 @@
 /* model/config.h - the shape of a decoder, read from a Hugging Face config.json.
  *
  * Families (model/family.c): qwen2 (Qwen2, 2.5 and R1-Distill-Qwen), qwen3, llama (Llama 3.x, SmolLM2), qwen2_moe, qwen3_moe,
- * deepseek_v2 and deepseek_v3 (R1, Moonlight). Both spellings of newer files are understood: torch_dtype / dtype,
- * rope_theta + rope_scaling / rope_parameters, and both at once as transformers 5 understands them. What cannot be computed is refused by name (sliding window in use, another activation, an unknown rope type), never ignored.
+ * deepseek_v2 and deepseek_v3 (R1, Moonlight). Both spellings of newer files are understood: torch_dtype / dtype, rope_theta +
+ * rope_scaling / rope_parameters, and both at once as transformers 5 understands them. What cannot be computed is refused by name
+ * (sliding window in use, another activation, an unknown rope type), never ignored.
  *
  * SPDX-License-Identifier: Apache-2.0 */
 #ifndef MODEL_CONFIG_H
