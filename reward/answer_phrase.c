@@ -238,7 +238,7 @@ static struct str without_remark(struct str said, size_t at)
     }
     bool back =
         !number_last(remark, &other) && (number_taken_back(remark, false) || (said_of_it && number_denied(remark)));
-    return back ? (struct str){0} : strip(str_slice(said, 0, at));
+    return strip(str_slice(said, 0, back ? 0 : at));
 }
 
 /* Without what is said about it: "38, not 39", "38 (see above)", "38 because ...". */

@@ -99,7 +99,7 @@ static bool changed_before(struct str text, size_t begin)
     size_t end = skip_back(text, begin, next_to);
     bool joined = false;
     struct str word = end < begin ? word_before(text, end) : (struct str){0};
-    if (is_one_of(word, in)) { /* "1 in 18", "3 to 18" */
+    if (word.length > 0 && is_one_of(word, in)) { /* "1 in 18", "3 to 18" */
         bool to = is_in(word.data[0], "tT");
         size_t before = skip_back(text, (size_t)(word.data - text.data), BLANKS);
         struct str first = word_before(text, before);

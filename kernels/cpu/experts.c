@@ -1,6 +1,7 @@
 /* kernels/cpu/experts.c - which experts a row goes to, the order of the pairs, and how the experts' outputs are added up.
  *
  * SPDX-License-Identifier: Apache-2.0 */
+#include "base/err.h"
 #include "kernels/cpu/cpu.h"
 
 /* ---- scores ---- */
@@ -84,6 +85,7 @@ static void mask_groups(const struct router *r, const struct row *row)
 {
     int size = r->E / r->n_groups;
     float *of_group = cpu_scratch(SCRATCH_STATS, 2 * (size_t)r->n_groups), *kept = of_group + r->n_groups;
+    BUG_ON(size < r->group_best || size < 1);
     for (int g = 0; g < r->n_groups; g++) {
         of_group[g] = 0;
         for (int i = 0; i < r->group_best; i++) {

@@ -44,6 +44,7 @@ static int expert_of(const struct pieces *pieces, int E, int i)
 static void matmul_piece(const struct grouped_matmul_args *a, int e, int piece, struct cut cut)
 {
     int panels = div_up(a->N, CPU_PANEL), n_rows = rows_of(a->offsets, e);
+    BUG_ON(cut.chunks < 1);
     int t = piece / cut.chunks * cut.rows, p = piece % cut.chunks * cut.width;
     ISA_NAME(matmul_block)
     (&(struct matmul_args){.T = n_rows,
@@ -94,6 +95,7 @@ void ISA_NAME(grouped_matmul)(const struct grouped_matmul_args *a)
 static void input_grad_piece(const struct grouped_grad_args *a, int e, int piece, struct cut cut)
 {
     int panels = div_up(a->K, CPU_PANEL), n_rows = rows_of(a->offsets, e);
+    BUG_ON(cut.row_blocks < 1);
     int kp = piece / cut.row_blocks * cut.width, begin = piece % cut.row_blocks * cut.rows;
     ISA_NAME(input_grad_chunk)
     (&(struct matmul_input_grad_args){.T = n_rows,
