@@ -177,7 +177,7 @@ static void plans_fit_their_slots(void **state)
     enum { MOST_CONTEXTS = 2 * 6 * 5 + 1, MOST_TOKENS = 1500, PREFIX = 300, COMPLETION = 200 };
     for (int round = 0; round < 3000; round++) {
         struct device_limits l = {
-            .shapes = {.n_attentions = 1, .attentions = {{8, 8, 128}}}, .d = 32, .V = 100, .n_weights = 1};
+            .shapes = {.n_attentions = 1, .attentions = {{8, 8, 128, 128}}}, .d = 32, .V = 100, .n_weights = 1};
         l.groups = 1 + (int)rng_below(&rng, 6);
         l.group_size = 1 + (int)rng_below(&rng, 5);
         l.contexts = 2 * l.groups * l.group_size + 1;

@@ -17,7 +17,7 @@ static struct device_limits small_run(void)
                    .n_norms = 1,
                    .norms = {{1, 896}},
                    .n_attentions = 1,
-                   .attentions = {{14, 2, 64}}},
+                   .attentions = {{14, 2, 64, 64}}},
         .d = 896,
         .V = 151936,
         .n_weights = 494032768,
