@@ -46,11 +46,11 @@ struct comm_ops {
 struct comm {
     const struct comm_ops *ops;
     int rank, n_ranks;
-    double patience; /* seconds without a byte after which a call gives up; at first COMM_PATIENCE */
-    double
-        verdict_seconds; /* how long a call that finds a connection ended waits for comm_abort to say why; at first 0 */
-    bool (*stop)(void);  /* called some times per second while a call waits; NULL: never */
-    float *pieces;       /* of comm_sum */
+    double patience;        /* seconds without a byte after which a call gives up; at first COMM_PATIENCE */
+    double verdict_seconds; /* how long a call that finds a connection ended waits for comm_abort to say why; first 0 */
+    bool broken;            /* a call has failed, so that the connections may hold half of it: no other can succeed */
+    bool (*stop)(void);     /* called some times per second while a call waits; NULL: never */
+    float *pieces;          /* of comm_sum */
     atomic_bool aborted;
     pthread_mutex_t lock; /* of the two below */
     enum err reason;

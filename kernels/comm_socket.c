@@ -166,10 +166,19 @@ static enum err check_wait(const struct socket_comm *s, double since)
     return ERR_NONE;
 }
 
+/* After a call that failed. */
+static enum err refuse_broken(struct socket_comm *s)
+{
+    enum err result = comm_aborted(&s->comm);
+    return result != ERR_NONE || !s->comm.broken
+               ? result
+               : err_set(ERR_PEER, "an earlier exchange between the ranks has failed");
+}
+
 /* Moves all that the call has begun, and forgets it. */
 static enum err move_all(struct socket_comm *s)
 {
-    enum err result = ERR_NONE;
+    enum err result = refuse_broken(s);
     double since = clock_seconds();
     for (int n; result == ERR_NONE && (n = list_open(s)) > 0;) {
         bool moved = false;
@@ -185,6 +194,7 @@ static enum err move_all(struct socket_comm *s)
     for (int r = 0; r < s->comm.n_ranks; r++) {
         s->peers[r].out.used = s->peers[r].in.used = false;
     }
+    s->comm.broken = s->comm.broken || result != ERR_NONE;
     return result;
 }
 

@@ -96,7 +96,7 @@ struct combine_args {
 
 /* The backward pass of rows that are weighted after their down product, without that product's output: with act as in swiglu, and
  * dact = dy W_down for the unweighted dy,
- *   dweights[p] = sum over f of dact[f] act[f] (16 lanes),  dgate_up = swiglu_grad(weights[p] dact),  act = weights[p] act
+ *   dweights[p] = sum over f of dact[f] act[f] (an order of the device's),  dgate_up = swiglu_grad(weights[p] dact),  act = weights[p] act
  * where p is pairs[i], or i where pairs is NULL. */
 struct weighted_swiglu_grad_args {
     int n_rows, F;

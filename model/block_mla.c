@@ -38,30 +38,31 @@ enum {
 
 #define NORM_EPS 1e-6f /* of the two norms here, whatever the config has for the others, as in transformers */
 
-/* Columns of a key, which is a latent with its rotated part, */
+/* Columns of a key: a latent and its rotated part. */
 static int key_width(const struct model_config *config)
 {
     return config->mla.kv_rank + config->mla.rope;
 }
 
-/* of a query as projected, */
+/* Columns of a head's query as projected. */
 static int query_width(const struct model_config *config)
 {
     return config->mla.nope + config->mla.rope;
 }
 
-/* rows of kv_b of a head, */
+/* Rows of kv_b of a head. */
 static int head_rows(const struct model_config *config)
 {
     return config->mla.nope + config->mla.v;
 }
 
-/* what is projected before c, and with it. */
+/* The column of PROJECTED where c begins. */
 static int c_at(const struct model_config *config)
 {
     return config->mla.q_rank > 0 ? config->mla.q_rank : config->H * query_width(config);
 }
 
+/* Columns of PROJECTED. */
 static int projected_width(const struct model_config *config)
 {
     return c_at(config) + key_width(config);

@@ -397,6 +397,8 @@ static void backward(const struct block_io *io, const struct backward *b, const 
     }
 }
 
+_Static_assert((int)BUFFERS <= BLOCK_MAX_BUFFERS, "the table of buffers");
+
 const struct block block_moe = {
     .name = "moe",
     .check = check,

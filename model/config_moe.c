@@ -21,8 +21,8 @@ struct moe_rules {
     double scale;    /* routed_scaling_factor */
 };
 
-const struct moe_rules moe_rules_qwen2 = {.shared_gated = true, .n_groups = 1, .top_groups = 1, .scale = 1};
-const struct moe_rules moe_rules_qwen3 = {.n_groups = 1, .top_groups = 1, .scale = 1};
+const struct moe_rules moe_rules_qwen2 = {.shared_gated = true, .scale = 1};
+const struct moe_rules moe_rules_qwen3 = {.scale = 1};
 const struct moe_rules moe_rules_deepseek_v2 = {
     .deepseek = true, .n_groups = 1, .best = 1, .top_groups = 1, .scale = 1};
 const struct moe_rules moe_rules_deepseek_v3 = {
@@ -39,7 +39,8 @@ const struct moe_rules moe_rules_deepseek_v3 = {
 
 /* ---- numbers ---- */
 
-#define MOST (1 << 24)
+#define MOST         (1 << 24)
+#define MOST_EXPERTS (1 << 16)
 
 /* An integer from `least` on; absent: *out stays. */
 static enum err want_count(const json_t *document, const char *key, const char *name, int least, int *out)
@@ -57,7 +58,7 @@ static enum err want_count(const json_t *document, const char *key, const char *
 static enum err get_count(const json_t *document, const char *key, const char *name, int *out)
 {
     int64_t value;
-    TRY(json_get_int(document, key, name, &value));
+    TRY(json_get_int(document, key, name, &value)); /* it must be there */
     return want_count(document, key, name, 1, out);
 }
 
@@ -89,16 +90,6 @@ static void set_dense(struct moe_config *m, int layer)
     m->is_dense[layer / 64] |= (uint64_t)1 << layer % 64;
 }
 
-static bool is_listed(const json_t *list, int layer)
-{
-    for (size_t i = 0; i < json_array_size(list); i++) {
-        if (json_integer_value(json_array_get(list, i)) == layer) {
-            return true;
-        }
-    }
-    return false;
-}
-
 static enum err parse_qwen_layers(struct model_config *c, const json_t *document, const char *name)
 {
     int step = 1;
@@ -111,9 +102,13 @@ static enum err parse_qwen_layers(struct model_config *c, const json_t *document
         if (!json_is_integer(json_array_get(dense, i))) {
             return err_set(ERR_FORMAT, "%s: 'mlp_only_layers' has an entry that is no integer", name);
         }
+        json_int_t layer = json_integer_value(json_array_get(dense, i));
+        if (layer >= 0 && layer < c->n_layers) {
+            set_dense(&c->moe, (int)layer);
+        }
     }
     for (int layer = 0; layer < c->n_layers; layer++) {
-        if ((layer + 1) % step != 0 || is_listed(dense, layer)) {
+        if ((layer + 1) % step != 0) {
             set_dense(&c->moe, layer);
         }
     }
@@ -247,9 +242,11 @@ static enum err parse_widths(struct model_config *c, const json_t *document, con
         TRY(want_count(document, "n_shared_experts", name, 0, &n));
         m->shared_F = (int64_t)n * m->F <= MOST ? n * m->F : MOST + 16;
     }
-    if ((int64_t)m->router.E * 2 * m->F > INT32_MAX / 2 || m->shared_F > MOST) {
-        return err_set(ERR_FORMAT, "%s: %d experts of width %d and shared ones of %d are too many", name, m->router.E,
-                       m->F, m->shared_F);
+    int rows = 2 * m->F > c->d ? 2 * m->F : c->d; /* the most of an expert in the matrix of all */
+    if (m->router.E > MOST_EXPERTS || (int64_t)m->router.E * rows > INT32_MAX / 2 || m->shared_F > MOST) {
+        return err_set(ERR_FORMAT,
+                       "%s: %d experts of width %d and shared ones of %d, with a 'hidden_size' of %d, are too many",
+                       name, m->router.E, m->F, m->shared_F, c->d);
     }
     return check_width("shared_expert_intermediate_size", m->shared_F, name);
 }
@@ -307,9 +304,9 @@ static enum err parse_latent(struct model_config *c, const json_t *document, con
         return err_set(ERR_FORMAT, "%s: 'num_key_value_heads' is %d, but latent attention has as many as heads, %d",
                        name, c->J, c->H);
     }
-    if ((int64_t)c->H * (a->nope + a->rope + a->v) > MOST) {
-        return err_set(ERR_FORMAT, "%s: %d heads of %d + %d and values of %d do not fit together", name, c->H, a->nope,
-                       a->rope, a->v);
+    if ((int64_t)c->H * (a->nope + a->rope + a->v) > MOST || (int64_t)c->H * (a->kv_rank + a->rope) > MOST) {
+        return err_set(ERR_FORMAT, "%s: %d heads of %d + %d, values of %d and latents of %d do not fit together", name,
+                       c->H, a->nope, a->rope, a->v, a->kv_rank);
     }
     c->D = a->rope; /* what is rotated; 'head_dim' says the same where transformers 5 wrote it */
     a->softmax_scale = (float)softmax_scale(c);

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "base/json.h"
+#include "base/log.h"
 #include "model/adapter.h"
 #include "model/end_tokens.h"
 #include "model/finite.h"
@@ -199,7 +200,7 @@ static enum err check_tensor(const struct adapter *adapter, const struct param_p
                        "is not supported.)",
                        path, part->name);
     }
-    if (t->dtype == DTYPE_OTHER) {
+    if (t->dtype == DTYPE_OTHER || t->dtype == DTYPE_F8_E4M3) {
         return err_set(ERR_FORMAT, "%s: tensor '%s' is of dtype %s; F32, F16 and BF16 can be read", path, part->name,
                        t->dtype_name);
     }
@@ -352,16 +353,17 @@ static enum err save_tensors(const struct model *model, const char *folder, cons
 static json_t *config_of(const struct model *model)
 {
     const struct lora *lora = &model->adapter->lora;
-    char *base = model->base ? realpath(model->base, NULL) : NULL;
+    char *path = model->base ? realpath(model->base, NULL) : NULL;
+    json_t *base = json_string(path ? path : model->base ? model->base : "");
+    if (!base) {
+        log_warning("%s: is no UTF-8, so " CONFIG " cannot name it; its base_model_name_or_path is empty", model->base);
+        base = json_string("");
+    }
     json_t *document =
-        json_pack("{s:s, s:s, s:s, s:b, s:i, s:f, s:s, s:b, s:b, s:b, s:b, s:n, s:{}, s:{}, s:n}", "peft_type", "LORA",
-                  "task_type", "CAUSAL_LM", "base_model_name_or_path",
-                  base          ? base
-                  : model->base ? model->base
-                                : "",
-                  "inference_mode", true, "r", lora->r, "lora_dropout", 0.0, "bias", "none", "use_rslora", lora->rslora,
-                  "use_dora", false, "fan_in_fan_out", false, "init_lora_weights", true, "modules_to_save",
-                  "rank_pattern", "alpha_pattern", "revision");
+        json_pack("{s:s, s:s, s:o, s:b, s:i, s:f, s:s, s:b, s:b, s:b, s:b, s:n, s:{}, s:{}, s:n}", "peft_type", "LORA",
+                  "task_type", "CAUSAL_LM", "base_model_name_or_path", base, "inference_mode", true, "r", lora->r,
+                  "lora_dropout", 0.0, "bias", "none", "use_rslora", lora->rslora, "use_dora", false, "fan_in_fan_out",
+                  false, "init_lora_weights", true, "modules_to_save", "rank_pattern", "alpha_pattern", "revision");
     BUG_ON(!document);
     bool whole = lora->alpha == floor(lora->alpha) && fabs(lora->alpha) < 1e9;
     json_object_set_new(document, "lora_alpha", whole ? json_integer((json_int_t)lora->alpha) : json_real(lora->alpha));
@@ -373,7 +375,7 @@ static json_t *config_of(const struct model *model)
         }
     }
     json_object_set_new(document, "target_modules", targets);
-    free(base);
+    free(path);
     return document;
 }
 

@@ -86,6 +86,10 @@ static enum err save_opened_config(const char *from, const char *folder, const c
     enum err result;
     bool changed = json_object_del(document, "quantization_config") == 0;
     changed = add_spelling(document) || changed;
+    if (json_integer_value(json_object_get(document, "num_nextn_predict_layers")) > 0) {
+        json_object_set_new(document, "num_nextn_predict_layers", json_integer(0)); /* not read, so not written */
+        changed = true;
+    }
     if (!changed && is && strcmp(is, dtype) == 0 &&
         json_is_true(json_object_get(document, "tie_word_embeddings")) == tied) {
         result = copy_file(from, folder, "config.json");

@@ -218,7 +218,7 @@ struct cut ISA_NAME(input_grad_cut)(int T, int K, int threads, int groups)
 {
     int panels = div_up(K, CPU_PANEL), chunks = div_up(panels, GRAD_PANELS), width = div_up(panels, chunks);
     int wanted = threads > 1 ? div_up(4 * threads, chunks * groups) : 1;
-    int blocks = min_int(wanted, div_up(T, ROW_BLOCK));
+    int blocks = max_int(1, min_int(wanted, div_up(T, ROW_BLOCK)));
     int rows = div_up(div_up(T, blocks), GEMM_ROWS) * GEMM_ROWS;
     return (struct cut){rows, blocks, width, chunks};
 }

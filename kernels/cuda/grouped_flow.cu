@@ -6,7 +6,8 @@
  * away: a warpgroup writes them to shared memory and goes on with the next tile.
  *
  * Rows of other experts in a tile are multiplied and not stored; where rows are what is summed over, they are made zeros
- * first. The chains are those of kernels/cuda/grouped.cu, so are the bits.
+ * first. The chains are those of kernels/cuda/grouped.cu, and so are the bits, but for subnormal sums in dW,
+ * which the additions of the memory may make zeros.
  *
  * SPDX-License-Identifier: Apache-2.0 */
 #include "kernels/cuda/grouped.cuh"

@@ -1,7 +1,8 @@
 /* kernels/cuda/router.cu - which experts a row goes to, and the gradient of its weights.
  *
- * A warp has a row; lane l holds experts l, l + 32, ... The arithmetic is that of kernels/cpu/experts.c, bit for bit: equal
- * logits give equal experts and weights on every device.
+ * A warp has a row; lane l holds experts l, l + 32, ... The arithmetic of scores, choices and weights is that of
+ * kernels/cpu/experts.c, bit for bit: equal logits give equal experts and weights on every device. Gradients are sums in an order
+ * of their own.
  *
  * SPDX-License-Identifier: Apache-2.0 */
 #include "kernels/cuda/device.cuh"

@@ -266,6 +266,8 @@ static void one_is_silent(struct comm *comm)
     }
     CHECK(comm_all_gather(comm, "x", bytes, 1) == ERR_PEER);
     CHECK(strstr(err_text(), "rank 1 is lost") && strstr(err_text(), "not a byte"));
+    /* what the connections hold is not known any more */
+    CHECK(comm_barrier(comm) == ERR_PEER && strstr(err_text(), "an earlier exchange"));
 }
 
 static void a_silent_rank_is_given_up(void **state)

@@ -195,6 +195,8 @@ static void what_cannot_be_is_refused(void **state)
         {QWEN3_MOE, "{\"num_experts\": -8}", "num_experts"},
         {QWEN3_MOE, "{\"num_experts\": \"8\"}", "num_experts"},
         {QWEN3_MOE, "{\"num_experts\": 16777216, \"moe_intermediate_size\": 16777216}", "too many"},
+        {QWEN3_MOE, "{\"num_experts\": 16777216, \"moe_intermediate_size\": 16}", "too many"},
+        {QWEN3_MOE, "{\"num_experts\": 256, \"hidden_size\": 16777216, \"head_dim\": 16}", "too many"},
         {QWEN3_MOE, "{\"num_experts_per_tok\": 9}", "'num_experts_per_tok' is 9, but there are only 8 experts"},
         {QWEN3_MOE, "{\"num_experts_per_tok\": 0}", "num_experts_per_tok"},
         {QWEN3_MOE, "{\"num_experts_per_tok\": null}", "num_experts_per_tok"},
@@ -230,6 +232,7 @@ static void what_cannot_be_is_refused(void **state)
         {DEEPSEEK_V3, "{\"q_lora_rank\": -1}", "q_lora_rank"},
         {DEEPSEEK_V3, "{\"qk_rope_head_dim\": 7}", "qk_rope_head_dim"},
         {DEEPSEEK_V3, "{\"v_head_dim\": 16777216}", "do not fit"},
+        {DEEPSEEK_V3, "{\"kv_lora_rank\": 16777216}", "do not fit"},
         {DEEPSEEK_V3, "{\"rope_interleave\": \"yes\"}", "rope_interleave"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {

@@ -249,6 +249,20 @@ static void tensors_that_do_not_fit_are_refused(void **state)
     FIXTURE_ASSERT(file_remove_folder(folder));
 }
 
+/* Numbers of 8 bits have scales in files of models; an adapter has none. */
+static void numbers_of_8_bits_are_refused(void **state)
+{
+    static const char header[] = "{\"base_model.model.model.layers.0.self_attn.q_proj.lora_A.weight\": "
+                                 "{\"dtype\": \"F8_E4M3\", \"shape\": [4, 64], \"data_offsets\": [0, 256]}}   ";
+    char folder[64], path[300], file[8 + sizeof header - 1 + 256] = {(char)(sizeof header - 1)};
+    copy_adapter(folder, "qwen2-all");
+    join(path, folder, "adapter_model.safetensors");
+    memcpy(file + 8, header, sizeof header - 1);
+    FIXTURE_ASSERT(file_write_atomic(path, file, sizeof file));
+    assert_refused(*state, folder, ERR_FORMAT, "is of dtype F8_E4M3");
+    FIXTURE_ASSERT(file_remove_folder(folder));
+}
+
 static void numbers_that_are_none_are_refused(void **state)
 {
     char folder[64] = "/tmp/strop_peft_XXXXXX", path[300];
@@ -283,6 +297,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(settings_that_are_not_understood_are_refused, fixture_open, fixture_close),
         cmocka_unit_test_setup_teardown(a_missing_base_is_named, fixture_open, fixture_close),
         cmocka_unit_test_setup_teardown(tensors_that_do_not_fit_are_refused, fixture_open, fixture_close),
+        cmocka_unit_test_setup_teardown(numbers_of_8_bits_are_refused, fixture_open, fixture_close),
         cmocka_unit_test_setup_teardown(numbers_that_are_none_are_refused, fixture_open, fixture_close),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

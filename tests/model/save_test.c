@@ -85,7 +85,7 @@ static void files_beside_the_weights_are_kept(void **state)
     FIXTURE_ASSERT(file_remove_folder(second));
 }
 
-/* Weights are written unquantised, and the number of experts for both readers of it. */
+/* Weights are written unquantised, without what predicts more tokens, and the number of experts for both readers of it. */
 static void keys_follow_what_is_written(void **state)
 {
     char first[] = "/tmp/strop_save_XXXXXX", second[] = "/tmp/strop_save_XXXXXX", path[64];
@@ -99,11 +99,13 @@ static void keys_follow_what_is_written(void **state)
     FIXTURE_ASSERT(json_parse_file(&document, path, 1 << 20));
     json_object_set_new(document, "quantization_config", json_pack("{s:s}", "quant_method", "fp8"));
     json_object_set_new(document, "num_local_experts", json_integer(4));
+    json_object_set_new(document, "num_nextn_predict_layers", json_integer(1));
     assert_int_equal(json_dump_file(document, path, 0), 0);
     FIXTURE_ASSERT(model_open(&again, first, *state, 0));
     FIXTURE_ASSERT(model_save(again, second, "bfloat16"));
     json_object_del(document, "quantization_config");
     json_object_set_new(document, "num_experts", json_integer(4));
+    json_object_set_new(document, "num_nextn_predict_layers", json_integer(0));
     snprintf(path, sizeof path, "%s/config.json", second);
     json_t *is;
     FIXTURE_ASSERT(json_parse_file(&is, path, 1 << 20));

@@ -119,7 +119,7 @@ static void mixtures_take_what_was_planned(void **state)
         "\"q_lora_rank\": null, \"kv_lora_rank\": 16, \"qk_nope_head_dim\": 16, \"qk_rope_head_dim\": 16, "
         "\"v_head_dim\": 16}"};
     for (int i = 0; i < 2; i++) {
-        char path[128], name[16];
+        char path[128], name[32];
         struct model_config config;
         json_t *document = json_pack("{s:i, s:i, s:i, s:i, s:i, s:i, s:i}", "num_hidden_layers", 2, "hidden_size", 32,
                                      "intermediate_size", 48, "num_attention_heads", 2, "vocab_size", RUN_VOCABULARY,
