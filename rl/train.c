@@ -86,6 +86,15 @@ static enum err check_stop(struct train *t)
     return signal ? err_set(ERR_STOPPED, "stopped") : ERR_NONE;
 }
 
+/* Every error of a rank is told to the others, which would wait for it. */
+static enum err tell(struct train *t, enum err result)
+{
+    if (result != ERR_NONE) {
+        train_stopped_by(dist_fail(t->dist, result, train_stop_signal()));
+    }
+    return result;
+}
+
 static enum err train_loop(struct train *t)
 {
     int64_t first = t->state.step;
@@ -99,36 +108,29 @@ static enum err train_loop(struct train *t)
         result = check_stop(t);
         result = result == ERR_NONE ? method_of(t->recipe)->step(t) : result;
     }
-    if (result != ERR_NONE) {
-        train_stopped_by(dist_fail(t->dist, result, train_stop_signal()));
-    }
-    if (result == ERR_STOPPED) {
+    if (tell(t, result) == ERR_STOPPED) {
         return stop(t, first);
     }
     if (result != ERR_NONE) {
         return save_after_error(t, result, first);
     }
     if (t->state.step > first) {
-        TRY(step_save(t));
+        TRY(tell(t, step_save(t)));
     }
     if (as_it_was) {
         return ERR_NONE;
     }
-    result = step_evaluate(t);
+    result = tell(t, step_evaluate(t));
     return result == ERR_STOPPED ? stop(t, t->state.step) : result;
 }
 
 static enum err open_and_loop(struct train *t, struct recipe *recipe, const char *command)
 {
-    enum err result = train_open(t, recipe, command);
-    if (result != ERR_NONE) {
-        train_stopped_by(dist_fail(t->dist, result, train_stop_signal()));
-        return result;
-    }
+    TRY(tell(t, train_open(t, recipe, command)));
     if (dist_is_first(t->dist)) {
         progress_begin(&t->record.progress, t->state.step, t->max_steps);
     }
-    result = train_loop(t);
+    enum err result = train_loop(t);
     progress_end(&t->record.progress);
     return result;
 }

@@ -234,6 +234,42 @@ static void a_rank_that_fails_is_named_by_all(void **state)
     assert_true(team_says(&team, 1, "rank 0 (process") && team_says(&team, 1, "is a file; name a folder"));
 }
 
+/* A judge that dies on one rank only in the evaluation after the last step: there is no later call to hear of it in. */
+static void a_rank_that_fails_after_the_last_step_is_named_by_all(void **state)
+{
+    (void)state;
+    struct team team = {.n = 2,
+                        .name = "late",
+                        .text = "model_name_or_path: model\ndataset_name: countdown\ntemplate: none\n"
+                                "max_prompt_length: 96\nmax_completion_length: 8\nprompts_per_step: 2\n"
+                                "num_generations: 4\nnum_threads: 1\nreward_threads: 1\nmax_steps: 1\n"
+                                "eval_dataset_name: late.jsonl\neval_num_generations: 4\n"
+                                "reward_funcs: [{name: command, run: \"sh $FOLDER/late.sh\", processes: 1}]\n"};
+    static const char rows[] = "{\"prompt\": \"1\", \"late\": 1}\n{\"prompt\": \"2\", \"late\": 1}\n"
+                               "{\"prompt\": \"3\", \"late\": 1}\n{\"prompt\": \"4\", \"late\": 1}\n";
+    static const char judge[] =
+        "read -r hello\n"
+        "echo '{\"type\": \"ready\", \"protocol\": 1}'\n"
+        "while read -r line; do\n"
+        "    case $RANK$line in 1*'\"late\":'*) exit 3 ;; esac\n"
+        "    seq=${line#*'\"seq\": '} seq=${seq%%,*}\n"
+        "    echo '{\"type\": \"scores\", \"seq\": '$seq', \"results\": [{\"id\": \"'$seq'\", \"score\": 1}]}'\n"
+        "done\n";
+    char text[2048];
+    run_write_text(team_folder, "late.jsonl", rows);
+    run_write_text(team_folder, "late.sh", judge);
+    const char *at = strstr(team.text, "$FOLDER");
+    snprintf(text, sizeof text, "%.*s%s%s", (int)(at - team.text), team.text, team_folder, at + strlen("$FOLDER"));
+    team.text = text;
+    team_start(&team);
+    team_wait(&team, -1);
+    assert_true(team_ended_with(&team, 1));
+    for (int rank = 0; rank < 2; rank++) {
+        assert_true(team_says(&team, rank, "failed 6 times in a row"));
+    }
+    assert_true(team_says(&team, 0, "rank 1 (process"));
+}
+
 /* ---- who does not belong together ---- */
 
 static void another_recipe_is_refused(void **state)
@@ -315,6 +351,7 @@ int main(void)
         cmocka_unit_test(a_signal_to_one_stops_all),
         cmocka_unit_test(a_killed_rank_is_named_by_all),
         cmocka_unit_test(a_rank_that_fails_is_named_by_all),
+        cmocka_unit_test(a_rank_that_fails_after_the_last_step_is_named_by_all),
         cmocka_unit_test(another_recipe_is_refused),
         cmocka_unit_test(three_ranks_and_too_few_shards_are_refused),
         cmocka_unit_test(a_port_in_use_and_a_rank_that_does_not_come),
