@@ -70,6 +70,7 @@ enum err dist_open(struct dist **out, struct recipe *recipe, bool (*stop)(void),
     *out = NULL;
     recipe->run.n_ranks = 1;
     TRY(ranks_from_environment(&ranks));
+    unsetenv("STROP_LISTENER"); /* programs that this one starts have no such socket */
     if (ranks.n_ranks == 1) {
         return ERR_NONE;
     }

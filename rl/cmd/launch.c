@@ -61,7 +61,8 @@ static void become_rank(int rank, int n, int listener, int port, const char *job
     setenv("STROP_JOB", job, 1);
     unsetenv("STROP_PORT");
     unsetenv("TORCHELASTIC_USE_AGENT_STORE");
-    if (rank == 0) {
+    unsetenv("STROP_LISTENER");
+    if (rank == 0 && n > 1) {
         set_number("STROP_LISTENER", listener);
         fcntl(listener, F_SETFD, 0);
     }
