@@ -53,7 +53,8 @@ static void packer_begin(struct packer *p, int max_rows, int max_targets, int ma
     p->sample = ARENA_NEW(arena, int32_t, max_targets);
     p->index = ARENA_NEW(arena, int32_t, max_targets);
     p->contexts = ARENA_NEW(arena, struct context, max_contexts);
-    p->experts = p->options->expert_bytes > 0 ? ARENA_NEW(arena, uint8_t, max_rows * p->options->expert_bytes) : NULL;
+    size_t expert_bytes = (size_t)max_rows * (size_t)p->options->expert_bytes;
+    p->experts = expert_bytes > 0 ? ARENA_NEW(arena, uint8_t, expert_bytes) : NULL;
 }
 
 /* Closes the micro-batch; the arrays continue after it. */
