@@ -164,6 +164,9 @@ static void recipe_warn_loss(struct recipe *recipe)
     if (loss->loss_type == LOSS_REINFORCE && loss->num_iterations * loss->steps_per_generation > 1) {
         recipe_warn(recipe, "loss_type", "loss_type reinforce does not correct for several steps on one rollout");
     }
+    if (loss->routing_replay != REPLAY_NONE && loss->num_iterations * loss->steps_per_generation == 1) {
+        recipe_warn(recipe, "routing_replay", "'routing_replay' has no effect while each rollout feeds one step");
+    }
     const struct rollout_recipe *rollout = &recipe->rollout;
     if (rollout->top_p < 1 || rollout->top_k > 0 || rollout->min_p > 0 || rollout->repetition_penalty != 1) {
         recipe_warn(recipe, "top_p",
