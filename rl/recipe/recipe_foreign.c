@@ -55,7 +55,7 @@ static const struct foreign_key foreign_keys[] = {
      "actor_rollout_ref.*.fsdp_config* actor_rollout_ref.actor.strategy "
      "actor_rollout_ref.rollout.tensor_model_parallel_size actor_rollout_ref.actor.ulysses_sequence_parallel_size "
      "actor_num_* ref_num_* reward_num_* critic_num_* colocate_* ray.* ray_* train.colocate* adam_offload",
-     "a run is one process on one GPU or none; remove the key"},
+     "a run is one process on one GPU, or several on processors, started by strop launch -n N; remove the key"},
     /* the optimiser */
     {"lr actor_learning_rate", "write learning_rate"},
     {"warmup_ratio actor_rollout_ref.actor.optim.lr_warmup_steps_ratio lr_warmup_ratio",
