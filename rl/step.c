@@ -158,7 +158,7 @@ enum err step_finish(struct train *t)
     int asked[] = {train_stop_signal(), train_save_wanted()};
     TRY(dist_max(t->dist, asked, 2));
     train_stopped_by(asked[0]);
-    bool stop = train_interrupted(), last = t->state.step == t->max_steps || stop;
+    bool stop = asked[0] != 0, last = t->state.step == t->max_steps || stop;
     if ((asked[1] || (r->run.save_steps > 0 && t->state.step % r->run.save_steps == 0)) && !last) {
         save_or_warn(t);
     }
