@@ -1,4 +1,4 @@
-/* rl/optim.c - one AdamW call of the device per parameter, cut to the range that this rank updates.
+/* rl/optim.c - one AdamW call of the device per parameter, cut to the range that is updated.
  *
  * SPDX-License-Identifier: Apache-2.0 */
 #include "rl/optim.h"

@@ -70,7 +70,7 @@ void shard_plan_release(struct shard_plan *plan);
 /* False if experts cannot be divided so. */
 bool shard_plan_bytes(const struct shard_plan *plan, const struct shard_setting *setting, int n_gpus,
                       struct shard_bytes *out);
-/* Fewest GPUs of so many bytes, 1 to 4096, on which the setting fits; 0: none. */
+/* Fewest GPUs of `memory` bytes each, 1 to 4096, on which the setting fits; 0: none. */
 int shard_plan_smallest(const struct shard_plan *plan, const struct shard_setting *setting, double memory);
 
 /* Sequences that a GPU samples at once. */

@@ -164,7 +164,8 @@ static enum err read_samples(struct store *store, struct iteration *it, int V, X
     return valid ? ERR_NONE : store_damaged(store, it->number, not_numbers);
 }
 
-/* Rows that are not there are none: nothing is replayed. Whether they are experts of a model, the reader asks (rl/replay.h). */
+/* Rows that are not there are none: nothing is replayed. Whether they are experts of a model, the reader asks
+ * (rl/balance.h). */
 static bool read_route(struct rows *rows, struct iteration *it)
 {
     int i = rows->n - 1, prompt = i / (it->G + 1), sample = i % (it->G + 1) - 1, bytes;
