@@ -65,6 +65,14 @@ for name in slurm torchrun mpirun; do
     same "template $name: is bash"            "$(bash -n script.sh 2>&1)" ''
     cp script.sh log; says "template $name: the command" ' strop train good.yaml "--output_dir=a b"'
 done
+"$STROP" launch --template=kubernetes -n 4 train good.yaml --system_prompt=$'Let\'s think: #1\n\nstep by step' >script.sh 2>log
+if python3 -c 'import yaml' 2>/dev/null; then
+    same 'template kubernetes: the command'   "$(python3 -c 'import sys, yaml
+print(list(yaml.safe_load_all(sys.stdin))[1]["spec"]["template"]["spec"]["containers"][0]["args"][0])' <script.sh 2>&1)" \
+        $'RANK=$JOB_COMPLETION_INDEX exec strop train good.yaml "--system_prompt=Let\'s think: #1\n\nstep by step"'
+else
+    same 'template kubernetes: one block'     "$(sed -n '/^        - |-$/,/^        volumeMounts/p' script.sh | grep -c '^          ')" 3
+fi
 rm -f script.sh
 echo "$passed passed, $failed failed"
 [ "$failed" -eq 0 ]

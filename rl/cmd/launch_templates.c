@@ -58,7 +58,9 @@ static const char kubernetes[] =
     "        - {name: MASTER_ADDR, value: strop-0.strop}\n"
     "        - {name: MASTER_PORT, value: \"29400\"}\n"
     "        command: [sh, -c]\n"
-    "        args: ['RANK=$JOB_COMPLETION_INDEX exec @COMMAND']\n"
+    "        args:\n"
+    "        - |-\n"
+    "          RANK=$JOB_COMPLETION_INDEX exec @COMMAND\n"
     "        volumeMounts: [{name: work, mountPath: /work}]\n"
     "      volumes:\n"
     "      - {name: work, persistentVolumeClaim: {claimName: CLAIM}}\n";
@@ -86,9 +88,10 @@ static const char mpirun[] =
 
 static const struct {
     const char *name, *text;
-} templates[] = {{"slurm", slurm}, {"kubernetes", kubernetes}, {"torchrun", torchrun}, {"mpirun", mpirun}};
+    int indent; /* of the lines of a command, in a block of YAML */
+} templates[] = {{"slurm", slurm, 0}, {"kubernetes", kubernetes, 10}, {"torchrun", torchrun, 0}, {"mpirun", mpirun, 0}};
 
-static void put_word(struct strbuf *out, const char *word)
+static void put_word(struct strbuf *out, const char *word, int indent)
 {
     if (word[0] && !strpbrk(word, " \t\n'\"\\$`*?[]{}()<>|&;#~!")) {
         strbuf_puts(out, word);
@@ -98,29 +101,32 @@ static void put_word(struct strbuf *out, const char *word)
     for (; *word; word++) {
         strbuf_puts(out, strchr("\"\\$`", *word) ? "\\" : "");
         strbuf_putc(out, *word);
+        if (*word == '\n') {
+            strbuf_printf(out, "%*s", indent, "");
+        }
     }
     strbuf_putc(out, '"');
 }
 
-static void put_command(struct strbuf *out, char *const *words)
+static void put_command(struct strbuf *out, char *const *words, int indent)
 {
     for (int i = 0; words[i]; i++) {
         strbuf_puts(out, i ? " " : "");
-        put_word(out, words[i]);
+        put_word(out, words[i], indent);
     }
     if (!words[1]) {
         strbuf_puts(out, " train my.yaml");
     }
 }
 
-static void fill_in(const char *text, int n, char *const *words, struct strbuf *out)
+static void fill_in(const char *text, int n, char *const *words, int indent, struct strbuf *out)
 {
     for (; *text; text++) {
         if (strncmp(text, "@N", 2) == 0) {
             strbuf_printf(out, "%d", n);
             text += 1;
         } else if (strncmp(text, "@COMMAND", 8) == 0) {
-            put_command(out, words);
+            put_command(out, words, indent);
             text += 7;
         } else {
             strbuf_putc(out, *text);
@@ -133,7 +139,7 @@ enum err launch_print_template(const char *launcher, int n, char *const *words, 
     for (size_t i = 0; i < sizeof templates / sizeof *templates; i++) {
         if (strcmp(templates[i].name, launcher) == 0) {
             struct strbuf text = STRBUF_INIT;
-            fill_in(templates[i].text, n, words, &text);
+            fill_in(templates[i].text, n, words, templates[i].indent, &text);
             fputs(text.data, out);
             strbuf_release(&text);
             return ERR_NONE;
