@@ -340,7 +340,7 @@ static enum err meet_as_first(struct meeting *m, const struct ranks *ranks, cons
 static enum err call_first(int *fd, const struct ranks *ranks, const struct net_address *first, double until,
                            bool (*stop)(void))
 {
-    while ((*fd = net_connect(first, until)) < 0) {
+    while ((*fd = net_connect(first, until, stop)) < 0) {
         int reason = errno;
         if (stop && stop()) {
             return err_set(ERR_STOPPED, "stopped while it waited for rank 0");
@@ -380,7 +380,7 @@ static enum err read_answer(struct meeting *m, struct seat *seats, double until,
 
 /* Calls a rank below this one. One that rank 0 sees on its own machine is on the machine where rank 0 is. */
 static enum err call_rank(struct meeting *m, const struct ranks *ranks, int rank, const struct seat *seats,
-                          const struct net_address *first, double until, const uint64_t key[2])
+                          const struct net_address *first, double until, bool (*stop)(void), const uint64_t key[2])
 {
     struct net_address to = rank == 0 ? *first : seats[rank].address;
     struct data_hello hello = {.rank = ranks->rank};
@@ -391,12 +391,15 @@ static enum err call_rank(struct meeting *m, const struct ranks *ranks, int rank
         to = *first;
         net_set_port(&to, port);
     }
-    m->data[rank] = net_connect(&to, until);
+    m->data[rank] = net_connect(&to, until, stop);
+    if (m->data[rank] < 0 && stop && stop()) {
+        return err_set(ERR_STOPPED, "stopped while it waited for rank %d", rank);
+    }
     if (m->data[rank] < 0) {
         return err_set(ERR_IO, "rank %d cannot reach rank %d (%s), port %d: %s", ranks->rank, rank,
                        seats[rank].member.host, net_port(&to), strerror(errno));
     }
-    return net_write(m->data[rank], &hello, sizeof hello, until, NULL);
+    return net_write(m->data[rank], &hello, sizeof hello, until, stop);
 }
 
 /* Takes the calls of the ranks above this one. */
@@ -447,7 +450,7 @@ static enum err meet_as_other(struct meeting *m, const struct ranks *ranks, stru
     for (int r = 0; result == ERR_NONE && r < ranks->n_ranks; r++) {
         m->members[r] = seats[r].member;
         m->members[r].host[sizeof m->members[r].host - 1] = '\0';
-        result = r < ranks->rank ? call_rank(m, ranks, r, seats, first, until + LATE_SECONDS, key) : ERR_NONE;
+        result = r < ranks->rank ? call_rank(m, ranks, r, seats, first, until + LATE_SECONDS, stop, key) : ERR_NONE;
     }
     result = result == ERR_NONE ? take_calls(m, ranks, listener, until + LATE_SECONDS, stop, key) : result;
     if (listener >= 0) {

@@ -133,7 +133,7 @@ static void wait_for(int fd, short events)
     poll(&polled, 1, LOOK_MS);
 }
 
-int net_connect(const struct net_address *to, double until)
+int net_connect(const struct net_address *to, double until, bool (*stop)(void))
 {
     int reason = 0, s = socket(to->bytes.ss_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     socklen_t length = sizeof reason;
@@ -145,7 +145,7 @@ int net_connect(const struct net_address *to, double until)
         for (struct pollfd polled = {.fd = s, .events = POLLOUT}; reason == EINPROGRESS;) {
             if (poll(&polled, 1, LOOK_MS) > 0) {
                 getsockopt(s, SOL_SOCKET, SO_ERROR, &reason, &length);
-            } else if (clock_seconds() > until) {
+            } else if (clock_seconds() > until || (stop && stop())) {
                 reason = ETIMEDOUT;
             }
         }

@@ -29,8 +29,8 @@ enum err net_peer(struct net_address *out, int fd);
 enum err net_listen(int *fd, const struct net_address *near, int port);
 /* Where a listening socket listens. */
 enum err net_local(struct net_address *out, int fd);
-/* One try; -1 with errno if nobody listens there, or nobody answers until then. */
-int net_connect(const struct net_address *to, double until);
+/* One try; -1 with errno if nobody listens there, or nobody answers until then, or `stop` (may be NULL) says so. */
+int net_connect(const struct net_address *to, double until, bool (*stop)(void));
 /* The next connection of a listening socket; -1: there is none now. */
 int net_accept(int listener);
 

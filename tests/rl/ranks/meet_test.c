@@ -83,7 +83,7 @@ static int stranger(const char *text, size_t n, uint64_t stream)
     for (size_t i = 0; i < n; i++) {
         bytes[i] = text ? text[i] : (char)rng_below(&rng, 256);
     }
-    int fd = net_connect(&address, clock_seconds() + 5);
+    int fd = net_connect(&address, clock_seconds() + 5, NULL);
     assert_true(fd >= 0);
     assert_int_equal(net_write(fd, bytes, n, clock_seconds() + 5, NULL), ERR_NONE);
     return fd;
