@@ -146,6 +146,10 @@ static enum err open_device(struct train *t, const char *path, int *kv_pages)
     size_t share = t->device->kind->shares_memory ? (size_t)dist_local_ranks(t->dist) : 1;
     enum err result =
         train_plan_make(&plan, t->recipe, path, t->device->ops->name, device_free_bytes(t->device) / share);
+    if (result == ERR_NONE) { /* no rank takes memory before all of its machine have measured what is free */
+        int measured = 1;
+        result = dist_max(t->dist, &measured, 1);
+    }
     if (result == ERR_NONE) {
         result = reserve(t, &plan);
         *kv_pages = plan.kv_pages;
