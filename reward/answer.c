@@ -269,14 +269,45 @@ static bool ends_clause(char c, char stop)
     return c == '\n' || c == ';' || (stop == ',' ? comma : c == '.' || c == '!' || c == '?');
 }
 
+/* Is it a label or a remark, or said by the writer: "Probably", "My guess:", "I would say that"? */
+static bool is_remark(struct str clause)
+{
+    int words = 0;
+    for (size_t i = 0; i < clause.length; i++) {
+        words += !is_space(clause.data[i]) && (i == 0 || is_space(clause.data[i - 1]));
+    }
+    return words <= 3 || starts_word(str_trim(clause), "I") || starts_word(str_trim(clause), "I'd");
+}
+
+/* Does the sentence before the box doubt it: in the clause of the box, or in a label or a short remark before that? A
+ * clause with a number of its own speaks of that number, as does what comes before it. */
+static bool hedged_before(struct str text, size_t begin)
+{
+    for (size_t to = begin, from;; to = from - 1) {
+        for (from = to; from > 0 && begin - from < MAX_AROUND && !ends_clause(text.data[from - 1], ',') &&
+                        !ends_clause(text.data[from - 1], '.');) {
+            from--;
+        }
+        struct str clause = str_slice(text, from, to);
+        for (size_t i = 0; to < begin && i < clause.length; i++) {
+            if (clause.data[i] >= '0' && clause.data[i] <= '9') {
+                return false;
+            }
+        }
+        if ((to == begin || text.data[to] == ':' || is_remark(clause)) && number_hedged(clause)) {
+            return true;
+        }
+        if (from == 0 || begin - from >= MAX_AROUND || ends_clause(text.data[from - 1], '.')) {
+            return false;
+        }
+    }
+}
+
 /* "\\boxed{18} seems off", "\\boxed{18}?", "my previous answer was \\boxed{18}", "\\boxed{18}th": the two rules of
  * number_doubt.h for the box [begin, end). After a comma a remark begins. */
 static bool doubted_box(struct str text, size_t begin, size_t end)
 {
-    size_t from = begin, to = end;
-    while (from > 0 && begin - from < MAX_AROUND && !ends_clause(text.data[from - 1], '.')) {
-        from--;
-    }
+    size_t to = end;
     while (to < text.length && to - end < MAX_AROUND && !ends_clause(text.data[to], ',')) {
         to++;
     }
@@ -284,9 +315,8 @@ static bool doubted_box(struct str text, size_t begin, size_t end)
     while (remark < text.length && remark - to < MAX_AROUND && !ends_clause(text.data[remark], '.')) {
         remark++;
     }
-    return number_hedged(str_slice(text, from, begin)) ||
-           number_hedged(str_slice(text, to, remark + (remark < text.length))) ||
-           number_taken_back(str_slice(text, end, to), false) || number_glued_after(text, begin, end);
+    return hedged_before(text, begin) || number_hedged(str_slice(text, to, remark + (remark < text.length))) ||
+           number_taken_back(str_slice(text, 0, to), end, false) || number_glued_after(text, begin, end);
 }
 
 /* Does what is around the box with this inside say that another value is meant? */

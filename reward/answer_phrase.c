@@ -237,7 +237,7 @@ static struct str without_remark(struct str said, size_t at)
         said_of_it = !word_at(remark, next, subjects[i]) && !name;
     }
     bool back =
-        !number_last(remark, &other) && (number_taken_back(remark, false) || (said_of_it && number_denied(remark)));
+        !number_last(remark, &other) && (number_taken_back(remark, 0, false) || (said_of_it && number_denied(remark)));
     return strip(str_slice(said, 0, back ? 0 : at));
 }
 
@@ -275,7 +275,7 @@ static bool revokes(struct str next)
         about |= word_at(next, 0, begins[i]);
     }
     bool denied = number_denied(next) && (!it || count_words(next) <= 2); /* not "it need not be simplified" */
-    return about && !number_last(next, &number) && (number_taken_back(next, false) || denied);
+    return about && !number_last(next, &number) && (number_taken_back(next, 0, false) || denied);
 }
 
 /* Does the sentence that follows name another candidate: "Or 17."? */

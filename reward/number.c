@@ -211,7 +211,7 @@ static bool doubted(const struct number_scan *s, int i, int last, bool computed)
         return false;
     }
     return number_glued(s->text, begin, end) || number_hedged(before) ||
-           number_clause(str_slice(s->text, end, s->text.length), computed || number_needed(before));
+           number_clause(s->text, end, computed || number_needed(before));
 }
 
 /* One side of an equation, or all. `computed`: another side has a value. */

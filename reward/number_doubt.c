@@ -30,19 +30,6 @@ static bool is_in(char c, const char *set)
     return c && strchr(set, c);
 }
 
-/* Is the word in the list, whose words are separated by one blank? */
-static bool listed(const char *words, struct str word)
-{
-    for (const char *name = words; *name && word.length;) {
-        size_t length = strcspn(name, " ");
-        if (length == word.length && strncasecmp(name, word.data, length) == 0) {
-            return true;
-        }
-        name += length + (name[length] == ' ');
-    }
-    return false;
-}
-
 /* ---- words one by one ---- */
 
 struct word {
@@ -57,6 +44,7 @@ struct words {
     int n, sentence;                       /* words of this sentence before it; sentences before this one */
     bool opened;                           /* a bracket, a comma or a dash comes before it */
     bool layout, blank;                    /* nothing but layout, nothing but blanks come right before it */
+    size_t number;                         /* where the number ends that comes right before the word; 0: none does */
     bool asked;                            /* the first sentence is a question */
 };
 
@@ -77,6 +65,7 @@ static void step_over(struct words *w)
     }
     bool blank = c == ' ' || c == '\t' || c == '\r';
     w->blank &= blank;
+    w->number = is_digit(c) ? w->at + 1 : is_in(c, " \t\r$*_{}\\") ? w->number : 0;
     w->layout &= blank || is_in(c, "\n$*_(){}[]\\%");
     bool command = w->at > 0 && w->text.data[w->at - 1] == '\\';              /* "\\," */
     w->opened |= (is_in(c, "([,:-") && !command) || (unsigned char)c == 0xE2; /* and dashes */
@@ -88,6 +77,7 @@ static bool next_word(struct words *w)
 {
     w->before_that = w->before;
     w->before = w->word;
+    w->number = w->word.text.length ? 0 : w->number;
     w->n += w->word.text.length > 0;
     w->word = (struct word){0};
     w->layout = w->blank = true;
@@ -117,7 +107,7 @@ static bool has(const struct words *w, unsigned roles)
 
 static bool is(struct word word, const char *words)
 {
-    return listed(words, word.text);
+    return number_word_in(words, word.text);
 }
 
 /* The word after the one at hand; empty: a sign or the end is there. */
@@ -127,10 +117,61 @@ static struct word word_after(const struct words *w)
     return next_word(&next) && next.blank ? next.word : (struct word){0};
 }
 
+/* "ceiling fans", "error messages" */
+static bool before_plural(const struct words *w)
+{
+    struct str next = word_after(w).text;
+    return next.length > 3 && str_ends(next, STR("s")) && !number_word_in("this gives", next);
+}
+
+/* Is the word what the number right before it counts: "26 claims", "1 mistake", "5 ceiling fans", but not "5 typo"? */
+static bool counted(const struct words *w)
+{
+    static const char nouns[] = "guess guesses ceiling bound bounds typo mistake error slip blunder fallacy misprint "
+                                "miscount claim claims hope hopes wish wishes";
+    size_t end = w->number, begin = end;
+    while (begin > 0 && (is_digit(w->text.data[begin - 1]) || is_in(w->text.data[begin - 1], ".,"))) {
+        begin--;
+    }
+    bool one = end == begin + 1 && w->text.data[begin] == '1',
+         plural = str_ends(w->word.text, STR("s")) && !is(w->word, "guess");
+    return is(w->word, nouns) && end > begin && (one || plural || before_plural(w));
+}
+
+/* Words of doubt that name something else: "the ceiling tiles", "a train bound for", "the average amount guessed is",
+ * "the number of guesses". */
+static bool only_named(const struct words *w)
+{
+    struct word next = word_after(w);
+    bool of = is(w->before, "of total") || (is(w->before_that, "of") && is(w->before, "the his her their all"));
+    if (is(w->word, "ceiling bound bounds")) {
+        bool article = w->n == 0 || is(w->before, "a an the upper lower my our its this that only just");
+        return !article || of || before_plural(w);
+    }
+    bool ours = w->n == 0 || w->before.roles & NUMBER_ROLE_OLD_ANSWER || str_ends(w->before.text, STR("ly")) ||
+                is(w->before, "i we i'd we'd i've my our a an the would had once just only wild best rough gut "
+                              "another educated");
+    return is(w->word, "guess guesses guessed") &&
+           ((of && !is(w->word, "guess")) || (!ours && next.text.length && !is(next, "it it's that the is")) ||
+            (!ours && is(w->word, "guessed") && is(next, "is")));
+}
+
 /* A hedge: "guess", but not in "guess and check". */
 static bool hedges(const struct words *w)
 {
-    return has(w, NUMBER_ROLE_HEDGE) && !is(word_after(w), "and");
+    return has(w, NUMBER_ROLE_HEDGE) && !is(word_after(w), "and") && !counted(w) && !only_named(w);
+}
+
+/* "ignore", "they claim", but not "as we thought", "she hopes to earn", "all claims filed". */
+static bool dismisses(const struct words *w)
+{
+    struct word next = word_after(w);
+    bool as = is(w->before, "as") || (is(w->before_that, "as") && is(w->before, "i we you they he she had")),
+         to = is(w->word, "hope hopes hoped hoping wish wishes wished") && is(next, "to") && !is(w->before, "i"),
+         noun = is(w->word, "claims hopes wishes") &&
+                (is(w->before, "total of") || next.text.length || is_in(at_or(w->text, w->at + 1), "=+-")) &&
+                !is(next, "that it it's its the there so for he she they we this");
+    return has(w, NUMBER_ROLE_DISMISSES) && !as && !to && !noun && !counted(w);
 }
 
 /* "my first answer", "the previous result" */
@@ -169,19 +210,19 @@ static bool compares(const struct words *w)
     char next = at_or(w->text, at);
     struct str noun = word_after(w).text;
     bool counted = !noun.length ||
-                   (noun.data[noun.length - 1] == 's' && !listed("fees taxes costs expenses tips", noun)) ||
-                   listed("people children", noun);
+                   (noun.data[noun.length - 1] == 's' && !number_word_in("fees taxes costs expenses tips", noun)) ||
+                   number_word_in("people children", noun);
     return has(w, NUMBER_ROLE_COMPARES) &&
            ((!is_letter(next) && !is_in(next, "\\({")) || (is(w->word, "less") && !counted));
 }
 
-bool number_clause(struct str after, bool computed)
+bool number_clause(struct str text, size_t end, bool computed)
 {
-    struct words w = {.text = after};
+    struct words w = {.text = text, .at = end};
     struct word first = {0};
     while (next_word(&w) && w.sentence == 0 && w.n < 4 && (w.n ? w.blank : w.layout)) {
         first = w.n ? first : w.word;
-        bool unit = number_word_unit(w.word.text, w.at == w.word.text.length) && !is(w.word, "over up");
+        bool unit = number_word_unit(w.word.text, w.at == end + w.word.text.length) && !is(w.word, "over up");
         if (w.n ? changes(&w, first) : !unit) {
             return true;
         }
@@ -189,7 +230,7 @@ bool number_clause(struct str after, bool computed)
             return true;
         }
     }
-    return number_taken_back(after, true);
+    return number_taken_back(text, end, true);
 }
 
 /* What the subject of the word at hand is. */
@@ -209,11 +250,11 @@ static bool denies(const struct words *w, const struct subject *subject)
     if (right_after && math_units_find(word)) {
         return false;
     }
-    bool good = listed("satisfies solves matches fits meets makes completes answers", word);
+    bool good = number_word_in("satisfies solves matches fits meets makes completes answers", word);
     bool verb = right_after && !good && word.length > 3 && word.data[word.length - 1] == 's' &&
                 is(next, "the its our my your into beyond");
     bool failed = is(w->word, "failed") && !str_ends(next.text, STR("s")); /* "18 failed tests" */
-    bool looks = listed("looks sounds feels smells lies breaks misses", word) && next.text.length &&
+    bool looks = number_word_in("looks sounds feels smells lies breaks misses", word) && next.text.length &&
                  !is(next, "of per each left in on at and to during from for total");
     return verb || looks || failed || has(w, NUMBER_ROLE_VERB) ||
            (has(w, NUMBER_ROLE_NOUN) && (!subject->number || object || next.roles & judges)) ||
@@ -284,16 +325,23 @@ static bool is_doubted(const struct words *w)
     return result || in || might || others || since || (is(w->before, "if") && is(w->word, "that so true"));
 }
 
-bool number_taken_back(struct str after, bool alone)
+bool number_taken_back(struct str text, size_t end, bool alone)
 {
-    struct words w = {.text = after};
+    struct words w = {.text = text, .at = end, .number = end};
     struct subject subject = {.number = true};
     bool was = false; /* the number was something: "18 was right before" */
+    while (w.number > 0 && is_in(text.data[w.number - 1], "} $")) {
+        w.number--;
+    }
     while (next_word(&w)) {
         bool phrase = w.before.roles & NUMBER_ROLE_PHRASE,
              used = phrase && is(w.before, "to") && is(w.before_that, "used") && (w.n == 2 || is(w.word, "be")),
              thought = phrase && is(w.before, "i we") && is(w.word, "think believe suppose");
         find_subject(&w, &subject);
+        if (w.n == 0 && w.sentence == 0 && counted(&w)) {
+            subject = (struct subject){0};
+            continue;
+        }
         if (has(&w, NUMBER_ROLE_DENIES) || hedges(&w) || given_up(&w) || used || thought || is_doubted(&w)) {
             return true;
         }
@@ -361,7 +409,7 @@ bool number_hedged(struct str before)
     while (next_word(&w)) {
         bool phrase = (w.word.roles | w.before.roles | w.before_that.roles) & NUMBER_ROLE_PHRASE,
              past = has(&w, NUMBER_ROLE_PAST) && (w.before.roles & NUMBER_ROLE_ANSWER || is(w.before, "try idea"));
-        if (given_up(&w) || past || hedges(&w) || has(&w, NUMBER_ROLE_DISMISSES) || (phrase && was_said(&w))) {
+        if (given_up(&w) || past || hedges(&w) || dismisses(&w) || (phrase && was_said(&w))) {
             return true;
         }
         label = is(w.word, "step question problem chapter exercise figure section example");
@@ -415,7 +463,7 @@ static bool lined(struct str text, size_t at)
         begin--;
     }
     char before = begin > 1 ? text.data[begin - 2] : ' ';
-    return begin > 0 && text.data[begin - 1] == '\\' && listed(lines, str_slice(text, begin, end)) &&
+    return begin > 0 && text.data[begin - 1] == '\\' && number_word_in(lines, str_slice(text, begin, end)) &&
            !is_digit(before) && before != '.';
 }
 
@@ -451,8 +499,8 @@ static bool is_ordinal(struct str text, size_t at)
             i = (size_t)-1;
         }
     }
-    return at + 2 <= text.length && is_letter(text.data[at]) && listed("st nd rd th", str_slice(text, at, at + 2)) &&
-           !is_letter(at_or(text, at + 2));
+    return at + 2 <= text.length && is_letter(text.data[at]) &&
+           number_word_in("st nd rd th", str_slice(text, at, at + 2)) && !is_letter(at_or(text, at + 2));
 }
 
 /* "~~18~~", "~18~", "~~**$18**~~" */
@@ -545,5 +593,5 @@ bool number_spoilt(struct str text)
     bool computed = last > 0 && memchr(text.data, '=', last);
     struct str after = str_slice(text, last_end, text.length);
     return any && (negated(before) || number_denied(after) || number_hedged(before) ||
-                   number_clause(after, computed || number_needed(before)));
+                   number_clause(text, last_end, computed || number_needed(before)));
 }

@@ -7,16 +7,16 @@
 
 #include "base/str.h"
 
-/* Is `after`, the text from the end of a number on, more than its unit: another value, a comparison, or what takes the
+/* Is what comes after the number that ends at `end` more than its unit: another value, a comparison, or what takes the
  * number back? "18 and a half", "18 more", "18 fails". `computed`: an equation says where the number comes from, or a
  * verb what it is for, so that "more" and "less" need no noun ("100 - 82 = 18 more", "she needs 18 more"). */
-bool number_clause(struct str after, bool computed);
+bool number_clause(struct str text, size_t end, bool computed);
 /* The part of it that is said of the number: a verb or a state that takes it back, hedges or dates it to the past ("18
- * is off by one", "18 eggs, I guess", "18?"). A noun after the number is what is counted, and then verbs are about
- * that ("18 apples are left"); of clauses about the number itself, those that affirm it are taken ("18 is the
- * answer"). `alone`: that is all there is of an answer; in prose around a box more is said of it ("18 has a remainder of
- * 1"). */
-bool number_taken_back(struct str after, bool alone);
+ * is off by one", "18 eggs, I guess", "18?"). A noun after the number is what is counted ("6 guesses", "1 mistake"), and
+ * then verbs are about that ("18 apples are left"); of clauses about the number itself, those that affirm it are taken
+ * ("18 is the answer"). `alone`: that is all there is of an answer; in prose around a box more is said of it ("18 has a
+ * remainder of 1"). `end` is 0 where the text is a remark that no number begins. */
+bool number_taken_back(struct str text, size_t end, bool alone);
 /* Does `before` end in a verb that wants an amount: "needs", "has to find"? */
 bool number_needed(struct str before);
 /* Does `before`, the text of the sentence before a number, hedge, or speak of an answer that was given up:

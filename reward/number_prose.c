@@ -150,7 +150,8 @@ bool number_doubted(struct str sentence, struct str number)
     size_t word = skip_back(sentence, begin, BLANKS);
     bool equals = memchr(number.data, '=', number.length) || (word > 0 && sentence.data[word - 1] == '=');
     return is_in(at_or(sentence, end), "!^_") || number_denied(word_before(sentence, word)) ||
-           changed_before(sentence, begin) || number_clause(after, computed || number_needed(before) || equals) ||
+           changed_before(sentence, begin) ||
+           number_clause(sentence, end, computed || number_needed(before) || equals) ||
            number_glued(sentence, begin, end);
 }
 
@@ -320,7 +321,7 @@ bool number_revoked(struct str text, struct str number)
         dot++;
     }
     bool dots = dot && at_or(rest, dot) == '.'; /* "18 . . ." */
-    return dots || number_denied(rest) || number_taken_back(rest, false);
+    return dots || number_denied(rest) || number_taken_back(rest, 0, false);
 }
 
 static bool is_prose(struct str text)

@@ -233,7 +233,7 @@ enum number_word number_word(struct str word)
     return slot && slot->word.length ? slot->kind : word.length == 1 ? NUMBER_WORD_LETTERS : NUMBER_WORD_OTHER;
 }
 
-static bool listed(const char *words, struct str word)
+bool number_word_in(const char *words, struct str word)
 {
     for (const char *name = words; *name;) {
         size_t length = strcspn(name, " ");
@@ -251,14 +251,14 @@ bool number_word_unit(struct str word, bool attached)
     enum number_word kind = number_word(word);
     if (kind == NUMBER_WORD_NEGATION || kind == NUMBER_WORD_CHANGES || kind == NUMBER_WORD_MINUS) {
         /* "18 more", "18 less": the answer to "how many more"; what follows "than" is refused with it */
-        return !attached && listed("more less fewer times over square squares cubes different sec", word);
+        return !attached && number_word_in("more less fewer times over square squares cubes different sec", word);
     }
     if (word.length == 1) {
         return (strchr(letters, word.data[0]) && word.data[0] != ' ') || (!attached && word.data[0] == 'a');
     }
     const struct math_unit *unit = math_units_find(word);
     if (attached || word.length == 2) {
-        return unit != NULL || (!attached && listed(prose, word));
+        return unit != NULL || (!attached && number_word_in(prose, word));
     }
     return true;
 }

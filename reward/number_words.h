@@ -47,6 +47,8 @@ enum number_role {
 enum number_word number_word(struct str word);
 /* The roles of the word, as bits. */
 unsigned number_word_roles(struct str word);
+/* Is the word in the list, whose words are separated by one blank? In any case. */
+bool number_word_in(const char *words, struct str word);
 /* May these letters come after the number as its unit? `attached`: nothing comes between ("18cm"). */
 bool number_word_unit(struct str word, bool attached);
 /* A character beyond ASCII next to a number: 'u' a letter as of a unit, or a mark; '-' it negates; '*' it makes another

@@ -346,6 +346,7 @@ static const char *const answers[] = {
     "18, which proved too low|18, but that fails too|18. This is a mistake.|18. That is too low.",
     "18; it was a guess|18 desks seems off|18 desks, probably|18 desks (wrong)|18 desks fewer|$18 seems high",
     "$18, a typo|18 and eight more|18 plus shipping|18 minus shipping|18 out of 25",
+    "18 guess|18 mistake|18 typo|18 error|18 slip|18 ceiling|18 errs|18 is a ceiling|18 dollars, a guess",
 };
 
 static void a_number_that_is_taken_back_is_not_paid(void **state)
