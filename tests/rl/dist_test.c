@@ -243,7 +243,7 @@ static void a_rank_that_fails_after_the_last_step_is_named_by_all(void **state)
                         .text = "model_name_or_path: model\ndataset_name: countdown\ntemplate: none\n"
                                 "max_prompt_length: 96\nmax_completion_length: 8\nprompts_per_step: 2\n"
                                 "num_generations: 4\nnum_threads: 1\nreward_threads: 1\nmax_steps: 1\n"
-                                "eval_dataset_name: late.jsonl\neval_num_generations: 4\n"
+                                "eval_dataset_name: late.jsonl\neval_num_generations: 4\neval_on_start: false\n"
                                 "reward_funcs: [{name: command, run: \"sh $FOLDER/late.sh\", processes: 1}]\n"};
     static const char rows[] = "{\"prompt\": \"1\", \"late\": 1}\n{\"prompt\": \"2\", \"late\": 1}\n"
                                "{\"prompt\": \"3\", \"late\": 1}\n{\"prompt\": \"4\", \"late\": 1}\n";
@@ -268,6 +268,8 @@ static void a_rank_that_fails_after_the_last_step_is_named_by_all(void **state)
         assert_true(team_says(&team, rank, "failed 6 times in a row"));
     }
     assert_true(team_says(&team, 0, "rank 1 (process"));
+    snprintf(text, sizeof text, "%s/late/checkpoints/step-000001", team_folder);
+    assert_true(file_is_folder(text));
 }
 
 /* ---- who does not belong together ---- */
