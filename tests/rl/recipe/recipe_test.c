@@ -324,6 +324,7 @@ static void doubtful_combinations_only_warn(void **state)
     } cases[] = {
         {LEAST "loss_type: dr_grpo\n", "dr_grpo is meant with scale_rewards: none"},
         {LEAST "sync_ref_model: true\n", "no effect while beta is 0"},
+        {LEAST "routing_replay: R2\n", "'routing_replay' has no effect while each rollout feeds one step"},
         {LEAST "top_p: 0.9\n", "slightly off policy"},
         {LEAST "loss_type: luspo\n", "luspo is meant with importance_sampling_level: sequence"},
         {LEAST "loss_type: vespo\nimportance_sampling_level: sequence\n",
