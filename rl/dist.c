@@ -219,6 +219,13 @@ enum err dist_sum(struct dist *d, float *data, size_t n)
 
 /* ---- the end ---- */
 
+void dist_saving(struct dist *d, bool saving)
+{
+    if (d) {
+        watch_saving(d->watch, saving);
+    }
+}
+
 int dist_fail(struct dist *d, enum err code, int signal)
 {
     int stopped_by = 0;

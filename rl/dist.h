@@ -48,6 +48,8 @@ enum err dist_gather(struct dist *dist, struct str own, struct arena *arena, str
 /* The sum over ranks, in host memory, in the order of comm_sum (kernels/comm.h). */
 enum err dist_sum(struct dist *dist, float *data, size_t n);
 
+/* Around a checkpoint, however long it takes: true before, false after. */
+void dist_saving(struct dist *dist, bool saving);
 /* This rank ends with that error, by that signal (0: none). Called once, before it saves or closes anything; returns the
  * signal that stopped the run, also where another rank got it. */
 int dist_fail(struct dist *dist, enum err code, int signal);

@@ -34,8 +34,11 @@ enum err step_save(struct train *t)
     }
     progress_phase(&t->record.progress, "save");
     t->state.bits = next_bits(t);
-    TRY(checkpoint_save(r->run.output_dir, &t->state, t->policy, &t->optim, moved ? t->reference : NULL,
-                        r->run.save_dtype, r->run.save_total_limit));
+    dist_saving(t->dist, true);
+    enum err result = checkpoint_save(r->run.output_dir, &t->state, t->policy, &t->optim, moved ? t->reference : NULL,
+                                      r->run.save_dtype, r->run.save_total_limit);
+    dist_saving(t->dist, false);
+    TRY(result);
     record_save(t);
     return ERR_NONE;
 }

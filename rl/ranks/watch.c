@@ -55,6 +55,7 @@ struct watch {
     struct frame verdict; /* kind FAIL, or 0: none */
     double end;           /* when a rank that goes on computing is ended; 0: never */
     bool saved;           /* watch_fail was called: it ends by itself */
+    bool saving;          /* it is not ended in the middle of a checkpoint */
     bool first_left;      /* rank 0 has said BYE, or hung up after it */
     int n_peers;          /* that have not hung up */
     bool closing;
@@ -241,7 +242,7 @@ static void *watch_thread(void *context)
         }
         check_silence(w, now, now - before > STALL);
         before = now;
-        if (w->end > 0 && now > w->end && !w->saved) {
+        if (w->end > 0 && now > w->end && !w->saved && !w->saving) {
             end_process(w);
         }
     }
@@ -338,6 +339,15 @@ void watch_fail(struct watch *w, enum err code, int signal)
         wake(w);
         wait_until(w, w->rank == 0 ? has_said : has_verdict, LEAVE_WAIT);
     }
+    pthread_mutex_unlock(&w->lock);
+}
+
+void watch_saving(struct watch *w, bool saving)
+{
+    double again = clock_seconds() + WATCH_END - WATCH_SILENCE;
+    pthread_mutex_lock(&w->lock);
+    w->saving = saving;
+    w->end = w->end > 0 && w->end < again ? again : w->end;
     pthread_mutex_unlock(&w->lock);
 }
 

@@ -7,7 +7,8 @@
  *
  *   seconds since the last sign of life   what happens
  *   0 (killed), 5 (stopped, cut off)      the verdict
- *   9                                     a rank whose computation has not come to a call by then is ended
+ *   9                                     a rank whose computation has not come to a call by then is ended; one that
+ *                                         saves, some seconds after it has
  *
  * SPDX-License-Identifier: Apache-2.0 */
 #ifndef RL_RANKS_WATCH_H
@@ -28,6 +29,8 @@ enum err watch_open(struct watch **out, struct comm *comm, int rank, struct meet
 /* This rank ends with an error, whose sentence is that of base/err.h, by that signal (0: none): the others end too. Nothing if
  * there is a verdict already. It is not ended by the watch any more: it may save what is finished. */
 void watch_fail(struct watch *watch, enum err code, int signal);
+/* The rank saves, from true to false: the watch does not end it, and after it gives it some seconds to come to a call. */
+void watch_saving(struct watch *watch, bool saving);
 /* The verdict: its code, with its sentence set; ERR_NONE: there is none. *signal: that stopped the run. */
 enum err watch_verdict(struct watch *watch, int *signal);
 /* The end: rank 0 says so, and the others wait for it, so that no launcher takes rank 0 down while it saves. Not after a

@@ -181,6 +181,32 @@ static void a_rank_that_computes_is_ended(void **state)
     assert_heard(compute, 2, SIGSTOP, 10);
 }
 
+/* Rank 0 saves for longer than a rank may compute, then comes to the call. */
+static int save_for_long(struct self *s)
+{
+    while (s->rank == 1) {
+        pause();
+    }
+    if (s->rank == 0) {
+        watch_saving(s->watch, true);
+        usleep((useconds_t)((WATCH_END + 2.5) * 1e6));
+        watch_saving(s->watch, false);
+    }
+    return comm_barrier(s->comm) == ERR_PEER ? 7 : 1;
+}
+
+static void a_rank_that_saves_is_not_ended(void **state)
+{
+    (void)state;
+    start(save_for_long);
+    usleep(700000);
+    kill(pids[1], SIGKILL);
+    assert_int_equal(code_of(0), 7);
+    for (int rank = 1; rank < RANKS; rank++) {
+        assert_int_equal(code_of(rank), rank == 1 ? -SIGKILL : 7);
+    }
+}
+
 /* ---- a failure ---- */
 
 static int fail_as_2(struct self *s)
@@ -219,6 +245,7 @@ int main(void)
         cmocka_unit_test(a_killed_rank_is_heard_of_at_once),
         cmocka_unit_test(a_stopped_rank_is_heard_of_by_its_silence),
         cmocka_unit_test(a_rank_that_computes_is_ended),
+        cmocka_unit_test(a_rank_that_saves_is_not_ended),
         cmocka_unit_test(a_failure_is_heard_with_its_words),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
