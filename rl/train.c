@@ -147,7 +147,8 @@ enum err train_run(struct recipe *recipe, const char *command)
     snprintf(reason, sizeof reason, "%s", err_text());
     struct dist *dist = t.dist;
     train_close(&t);
-    if ((result == ERR_NONE || result == ERR_STOPPED) && dist_is_first(dist)) {
+    bool opened = t.recipe != NULL; /* not so where a signal ended the wait for the other ranks */
+    if (opened && (result == ERR_NONE || result == ERR_STOPPED) && dist_is_first(dist)) {
         record_end(&t, result == ERR_NONE);
     }
     enum err others = dist_leave(dist); /* a failure after this rank's own last step */

@@ -59,6 +59,9 @@ RANK=1 WORLD_SIZE=2 MASTER_PORT=1 STROP_MEET_SECONDS=1 train good.yaml 2>log
 same 'rank 0 cannot be reached: exit code'    $? 1
 says 'rank 0 cannot be reached'               'rank 1: error: rank 1 of 2 cannot reach rank 0 on 127.0.0.1, port 1: Connection refused'
 fails 'the others do not come'                1 'have~not~come 1' env RANK=0 WORLD_SIZE=2 MASTER_PORT=0 STROP_PORT=47113 STROP_MEET_SECONDS=1 "$STROP" train good.yaml
+RANK=0 WORLD_SIZE=2 STROP_PORT=47113 "$STROP" train good.yaml >log.out 2>log & pid=$!
+sleep 1; kill -TERM $pid; wait $pid
+same 'SIGTERM while ranks are awaited: exit code' $? 143
 fails 'a check for more ranks than shards'    2 'gradient_shards fewer~than~the~8~ranks' "$STROP" check good.yaml --ranks=8
 for name in slurm torchrun mpirun; do
     "$STROP" launch --template=$name -n 4 train good.yaml --output_dir='a b' >script.sh 2>log
