@@ -11,7 +11,7 @@ with 'reward_funcs: [{name: length, unit: characters, target: 12}]' >r.yaml && m
 printf 'learning_rate: 1e-3\ngradient_shards: 4\n' >>good.yaml
 launch() { "$STROP" launch -n "$@" >log.out 2>log; }
 weights() { sha256sum <"$1/checkpoints/step-$(printf %06d "$2")/model.safetensors"; }
-rank() { pgrep -P "$1" | sed -n "$(($2 + 1))p"; } # LAUNCHER RANK: ranks are started in order
+rank() { cut -d' ' -f "$(($2 + 1))" "/proc/$1/task/$1/children"; } # LAUNCHER RANK: ranks are started in order
 
 # ---- the same bits ----
 "$STROP" train good.yaml --max_steps=4 --output_dir=runs/one >log.out 2>log
