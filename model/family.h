@@ -50,6 +50,12 @@ enum tensor_role {
     TENSORS
 };
 
+/* Of one expert's matrices. */
+static inline bool tensor_role_is_expert(int role)
+{
+    return role == TENSOR_EXPERT_GATE || role == TENSOR_EXPERT_UP || role == TENSOR_EXPERT_DOWN;
+}
+
 enum tensor_naming { NAMING_HF, NAMING_GGUF, NAMINGS };
 
 struct tensor_names {
@@ -80,6 +86,7 @@ const struct model_family *model_family_find(struct str name);
 /* Appends "qwen2, qwen3 and llama". */
 void model_family_list(struct strbuf *out);
 bool model_family_has(const struct model_family *family, enum tensor_role role);
+#define TENSOR_NAME_BYTES 192 /* the longest name, in any layout of files */
 /* The name in a file; layer and expert are ignored where the tensor is in none. */
 void model_family_tensor(const struct model_family *family, enum tensor_role role, int layer, int expert,
                          enum tensor_naming naming, char *out, size_t capacity);

@@ -5,7 +5,6 @@
 
 #include "model/gguf_model.h"
 
-#define NAME_BYTES 128
 #define MOST_BLOCK 256 /* numbers that are quantised together */
 
 enum { GATING_SOFTMAX = 1, GATING_SIGMOID = 2 }; /* expert_gating_func */
@@ -20,7 +19,7 @@ static bool is_deepseek(const struct gguf_builder *b)
 /* An integer key of the architecture; absent: the fallback. */
 static enum err int_of(const struct gguf_builder *b, const char *name, int64_t fallback, int64_t *out)
 {
-    char key[NAME_BYTES];
+    char key[TENSOR_NAME_BYTES];
     snprintf(key, sizeof key, "%.*s.%s", (int)b->architecture.length, b->architecture.data, name);
     *out = fallback;
     return gguf_want_int(b->file, key, out);
@@ -130,7 +129,7 @@ enum err gguf_build_experts(const struct gguf_builder *b)
 
 static const struct gguf_tensor *find(const struct gguf *file, const struct param_part *part, const char *name)
 {
-    char whole[NAME_BYTES];
+    char whole[TENSOR_NAME_BYTES];
     snprintf(whole, sizeof whole, "blk.%d.%s", part->layer, name);
     return gguf_find_tensor(file, whole);
 }
@@ -182,9 +181,9 @@ static enum err find_kv_b(struct gguf_rows *out, const struct gguf *file, const 
 enum err gguf_find_rows(struct gguf_rows *out, const struct gguf *file, const struct model_config *config,
                         const struct params *params, const struct param_part *part)
 {
-    char name[NAME_BYTES];
+    char name[TENSOR_NAME_BYTES];
     const struct param *p = &params->table[part->param];
-    bool vector = p->cols == 0, gate_up = is_gate_or_up(part), expert = gate_up || part->role == TENSOR_EXPERT_DOWN;
+    bool vector = p->cols == 0, gate_up = is_gate_or_up(part), expert = tensor_role_is_expert(part->role);
     model_family_tensor(config->family, (enum tensor_role)part->role, part->layer, part->expert, NAMING_GGUF, name,
                         sizeof name);
     *out = (struct gguf_rows){.tensors = {gguf_find_tensor(file, name), NULL}, .cols = vector ? part->rows : p->cols};

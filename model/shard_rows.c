@@ -9,17 +9,11 @@
 #include "model/shards.h"
 
 #define SCALE_BLOCK 128 /* rows and columns that share a scale */
-#define NAME_BYTES  192
-
-static bool is_expert(const struct param_part *part)
-{
-    return part->role == TENSOR_EXPERT_GATE || part->role == TENSOR_EXPERT_UP || part->role == TENSOR_EXPERT_DOWN;
-}
 
 bool shards_stack_name(const struct param_part *part, char *out, size_t capacity)
 {
     const char *end = strstr(part->name, ".experts.");
-    if (!is_expert(part) || !end) {
+    if (!tensor_role_is_expert(part->role) || !end) {
         return false;
     }
     int length = snprintf(out, capacity, "%.*s.experts.%s", (int)(end - part->name), part->name,
@@ -29,7 +23,7 @@ bool shards_stack_name(const struct param_part *part, char *out, size_t capacity
 
 static const struct tensor_view *find_stack(const struct shards *s, const struct param_part *part)
 {
-    char name[NAME_BYTES];
+    char name[TENSOR_NAME_BYTES];
     return shards_stack_name(part, name, sizeof name) ? shards_find(s, name) : NULL;
 }
 
@@ -80,7 +74,7 @@ static enum err check_dtype(const struct shards *s, const struct tensor_view *t)
 
 static enum err find_scales(struct shard_rows *out, const struct shards *s, const int64_t *shape, int n)
 {
-    char name[NAME_BYTES];
+    char name[TENSOR_NAME_BYTES];
     const struct tensor_view *t = out->tensor;
     int64_t want[3] = {shape[0], 0, 0};
     int length = snprintf(name, sizeof name, "%s_scale_inv", t->name);

@@ -12,7 +12,6 @@
 
 #define MOST_SHARDS      512
 #define INDEX_MOST_BYTES ((size_t)64 << 20)
-#define NAME_BYTES       192
 
 /* ---- files ---- */
 
@@ -201,7 +200,7 @@ enum err shards_check_unused(const struct shards *s, const struct model_config *
 /* Marks the tensors that a part may be read from, by number; the part itself may be missing. */
 static enum err mark_named(const struct shards *s, const struct param_part *part, bool *used)
 {
-    char name[NAME_BYTES];
+    char name[TENSOR_NAME_BYTES];
     int i = names_find(&s->names, part->name);
     if (i < 0 && shards_stack_name(part, name, sizeof name)) {
         i = names_find(&s->names, name);

@@ -134,11 +134,6 @@ static int find_source(const struct maker *m, const struct param_part *part)
     return -1;
 }
 
-static bool is_expert(const struct param_part *part)
-{
-    return part->role == TENSOR_EXPERT_GATE || part->role == TENSOR_EXPERT_UP || part->role == TENSOR_EXPERT_DOWN;
-}
-
 static double root_mean_square(struct maker *m, int source)
 {
     const struct params *dense = &m->dense.model->params;
@@ -162,7 +157,7 @@ static void begin_part(struct maker *m, int i)
     m->part = i;
     m->source = find_source(m, part);
     m->rng = rng_stream(m->upcycle->seed, (uint64_t)i);
-    m->rms = is_expert(part) && m->upcycle->noise > 0 ? root_mean_square(m, m->source) : 0;
+    m->rms = tensor_role_is_expert(part->role) && m->upcycle->noise > 0 ? root_mean_square(m, m->source) : 0;
 }
 
 /* A tensor_reader: asked for in ascending order. */
@@ -182,7 +177,7 @@ static void make_part(void *context, int i, uint64_t at, uint64_t n, float *out)
     }
     float factor = part->role == TENSOR_EXPERT_DOWN && m->upcycle->shared ? 0.5f : 1;
     float noise = (float)(m->upcycle->noise * m->rms);
-    for (uint64_t k = 0; k < n && is_expert(part); k++) {
+    for (uint64_t k = 0; k < n && tensor_role_is_expert(part->role); k++) {
         out[k] = factor * (noise > 0 ? out[k] + noise * rng_normal(&m->rng) : out[k]);
     }
 }

@@ -17,8 +17,8 @@
 struct upcycle {
     int experts, top_k;
     bool shared;
-    double
-        noise; /* added to each expert's weights: normal, times this share of the root mean square of their matrix; 0: none */
+    /* Added to each expert's weights: normal, times this share of the root mean square of their matrix; 0: none. */
+    double noise;
     uint64_t seed; /* of the router and the noise */
 };
 

@@ -7,8 +7,6 @@
 
 #include "base/arena.h"
 
-#define NAME_BYTES 96
-
 static int add(struct weights_plan *plan, int cols, enum param_dtype dtype, enum param_init init,
                const struct weight_part *parts, int n)
 {
@@ -19,10 +17,11 @@ static int add(struct weights_plan *plan, int cols, enum param_dtype dtype, enum
         }
     }
     struct param_part *list = mem_alloc((size_t)n * sizeof *list);
-    char *names = mem_alloc((size_t)n * NAME_BYTES);
+    char *names = mem_alloc((size_t)n * TENSOR_NAME_BYTES);
     for (int i = 0; i < n; i++) {
-        char *name = names + (size_t)i * NAME_BYTES;
-        model_family_tensor(plan->family, parts[i].role, plan->layer, parts[i].expert, NAMING_HF, name, NAME_BYTES);
+        char *name = names + (size_t)i * TENSOR_NAME_BYTES;
+        model_family_tensor(plan->family, parts[i].role, plan->layer, parts[i].expert, NAMING_HF, name,
+                            TENSOR_NAME_BYTES);
         list[i] = (struct param_part){.name = name,
                                       .rows = parts[i].rows,
                                       .role = (int)parts[i].role,
