@@ -21,29 +21,13 @@
 
 #define STEPS 8
 
-static const char matrix_recipe[] =
-    "model_name_or_path: model\n"
-    "dataset_name: \"countdown:number_most=30\"\n"
-    "template: none\n"
-    "max_prompt_length: 96\n"
-    "max_completion_length: 16\n"
-    "prompts_per_step: 3\n"
-    "num_generations: 4\n"
-    "max_sequences: 8\n"
-    "tokens_per_micro_batch: 256\n"
-    "reward_funcs: [{name: length, unit: characters, target: 12}, {name: countdown, weight: 0.5}]\n"
-    "reward_threads: 1\n"
-    "learning_rate: 1.0e-2\n"
-    "num_threads: 1\n"
-    "num_iterations: 2\n"
-    "steps_per_generation: 2\n"
-    "save_steps: 1\n"
-    "save_total_limit: 9\n"
-    "eval_dataset_name: countdown:split=eval\n"
-    "eval_num_prompts: 2\n"
-    "eval_on_start: false\n"
-    "eval_on_end: false\n"
-    "max_steps: 8\n";
+static const char matrix_recipe[] = RUN_LONG_ITERATIONS "save_steps: 1\n"
+                                                        "save_total_limit: 9\n"
+                                                        "eval_dataset_name: countdown:split=eval\n"
+                                                        "eval_num_prompts: 2\n"
+                                                        "eval_on_start: false\n"
+                                                        "eval_on_end: false\n"
+                                                        "max_steps: 8\n";
 
 enum outcome { REFUSED, SAID, SILENT, SAME, ANY };
 static const char *const outcome_names[] = {"refused", "said", "silent", "same", "any"};

@@ -14,28 +14,12 @@
 #define LIMIT 10.0 /* seconds for the others to end */
 #define LOST  75   /* their exit code */
 
-static const char text[] =
-    "model_name_or_path: model\n"
-    "dataset_name: \"countdown:number_most=30\"\n"
-    "template: none\n"
-    "max_prompt_length: 96\n"
-    "max_completion_length: 16\n"
-    "prompts_per_step: 3\n"
-    "num_generations: 4\n"
-    "max_sequences: 8\n"
-    "tokens_per_micro_batch: 256\n"
-    "reward_funcs: [{name: length, unit: characters, target: 12}, {name: countdown, weight: 0.5}]\n"
-    "reward_threads: 1\n"
-    "learning_rate: 1.0e-2\n"
-    "num_threads: 1\n"
-    "num_iterations: 2\n"
-    "steps_per_generation: 2\n"
-    "eval_dataset_name: countdown:split=eval\n"
-    "eval_steps: 4\n"
-    "eval_num_prompts: 3\n"
-    "save_steps: 1\n"
-    "gradient_shards: 4\n"
-    "max_steps: 12\n";
+static const char text[] = RUN_LONG_ITERATIONS "eval_dataset_name: countdown:split=eval\n"
+                                               "eval_steps: 4\n"
+                                               "eval_num_prompts: 3\n"
+                                               "save_steps: 1\n"
+                                               "gradient_shards: 4\n"
+                                               "max_steps: 12\n";
 
 static struct rng rng;
 static int n_tried, n_failed, n_hit; /* n_hit: faults that fell before the run had ended */

@@ -14,25 +14,9 @@
 #define STEPS  12
 #define INSIDE 6 /* a step after which an iteration is under way */
 
-static const char state_recipe[] =
-    "model_name_or_path: model\n"
-    "dataset_name: \"countdown:number_most=30\"\n"
-    "template: none\n"
-    "max_prompt_length: 96\n"
-    "max_completion_length: 16\n"
-    "prompts_per_step: 3\n"
-    "num_generations: 4\n"
-    "max_sequences: 8\n"
-    "tokens_per_micro_batch: 256\n"
-    "reward_funcs: [{name: length, unit: characters, target: 12}, {name: countdown, weight: 0.5}]\n"
-    "reward_threads: 1\n"
-    "learning_rate: 1.0e-2\n"
-    "num_threads: 1\n"
-    "num_iterations: 2\n"
-    "steps_per_generation: 2\n"
-    "save_steps: 1\n"
-    "save_total_limit: 3\n"
-    "max_steps: 12\n";
+static const char state_recipe[] = RUN_LONG_ITERATIONS "save_steps: 1\n"
+                                                       "save_total_limit: 3\n"
+                                                       "max_steps: 12\n";
 
 static struct rng rng;
 static struct run_digest straight;

@@ -148,6 +148,24 @@ static inline void run_make_model(const char *folder, uint64_t seed)
 
 /* ---- a run ---- */
 
+/* Iterations of four steps, so that a run is mostly stopped inside one; two rewards. */
+#define RUN_LONG_ITERATIONS                                                                                            \
+    "model_name_or_path: model\n"                                                                                      \
+    "dataset_name: \"countdown:number_most=30\"\n"                                                                     \
+    "template: none\n"                                                                                                 \
+    "max_prompt_length: 96\n"                                                                                          \
+    "max_completion_length: 16\n"                                                                                      \
+    "prompts_per_step: 3\n"                                                                                            \
+    "num_generations: 4\n"                                                                                             \
+    "max_sequences: 8\n"                                                                                               \
+    "tokens_per_micro_batch: 256\n"                                                                                    \
+    "reward_funcs: [{name: length, unit: characters, target: 12}, {name: countdown, weight: 0.5}]\n"                   \
+    "reward_threads: 1\n"                                                                                              \
+    "learning_rate: 1.0e-2\n"                                                                                          \
+    "num_threads: 1\n"                                                                                                 \
+    "num_iterations: 2\n"                                                                                              \
+    "steps_per_generation: 2\n"
+
 #define RUN_GRPO                                                                                                       \
     "model_name_or_path: model\n"                                                                                      \
     "dataset_name: \"countdown:number_most=30\"\n"                                                                     \
