@@ -99,6 +99,11 @@ $(OUT)/%.o: %.c
 	@mkdir -p $(@D)
 	$(call say,CC,$<)$(CC) $(CFLAGS) -MMD -MP -c -o $@ $<
 
+# with and without CUDA in one build folder: what was built last is seen
+$(OUT)/kernels/device_cuda_none.o: $(OUT)/cuda-$(CUDA)
+$(OUT)/cuda-$(CUDA):
+	@mkdir -p $(@D) && rm -f $(@D)/cuda-[01] && touch $@
+
 $(OUT)/kernels/cuda/%.o: kernels/cuda/%.c
 	@mkdir -p $(@D)
 	$(call say,CC,$<)$(CC) $(CFLAGS) -isystem $(CUDA_HOME)/include -MMD -MP -c -o $@ $<
