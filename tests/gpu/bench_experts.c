@@ -8,15 +8,9 @@
  * With a WORD only the lines that hold it.
  *
  * SPDX-License-Identifier: Apache-2.0 */
-#include <math.h>
 #include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 
-#include "base/arena.h"
-#include "base/clock.h"
-#include "kernels/device.h"
-#include "kernels/rng.h"
+#include "tests/gpu/bench.h"
 
 enum { D = 2048, F = 768, E = 128, TOP = 8, ROWS = 16384, DECODE = 256, PLACES = ROWS * TOP };
 
@@ -35,64 +29,17 @@ static struct bench {
 
 static void *on_device(size_t bytes)
 {
-    return device_alloc(b.device, bytes, "bench");
+    return bench_memory(b.device, bytes);
 }
 
-/* Numbers of an ordinary size, a block of them again and again. */
 static void *filled(size_t n)
 {
-    enum { BLOCK = 1 << 20 };
-    uint16_t *block = mem_alloc(BLOCK * sizeof *block);
-    struct rng rng = rng_stream(1, 7);
-    for (int i = 0; i < BLOCK; i++) {
-        float x = 0.25f * rng_normal(&rng);
-        uint32_t bits;
-        memcpy(&bits, &x, sizeof bits);
-        block[i] = (uint16_t)(bits >> 16);
-    }
-    char *to = on_device(2 * n);
-    for (size_t i = 0; i < n; i += BLOCK) {
-        device_write(b.device, to + 2 * i, block, 2 * (n - i < BLOCK ? n - i : BLOCK));
-    }
-    free(block);
-    return to;
+    return bench_numbers(b.device, n);
 }
 
-/* ---- time ---- */
-
-static void drain(void)
-{
-    int32_t word;
-    device_read(b.device, &word, b.experts, sizeof word);
-}
-
-static int by_value(const void *a, const void *c)
-{
-    double x = *(const double *)a, y = *(const double *)c;
-    return (x > y) - (x < y);
-}
-
-/* Seconds of a call. */
 static double time_of(void (*work)(void))
 {
-    enum { RUNS = 5 };
-    double seconds[RUNS], start;
-    work(), work();
-    drain();
-    start = clock_seconds();
-    work();
-    drain();
-    int n = (int)fmin(200, fmax(2, 0.02 / (clock_seconds() - start)));
-    for (int run = 0; run < RUNS; run++) {
-        start = clock_seconds();
-        for (int i = 0; i < n; i++) {
-            work();
-        }
-        drain();
-        seconds[run] = (clock_seconds() - start) / n;
-    }
-    qsort(seconds, RUNS, sizeof *seconds, by_value);
-    return seconds[RUNS / 2];
+    return bench_time(b.device, b.experts, work);
 }
 
 static double tell(const char *name, void (*work)(void), double flops, double bytes)
