@@ -73,7 +73,7 @@ static enum err open_files(struct shards *s)
     return result;
 }
 
-static void add_names(struct shards *s)
+static enum err add_names(struct shards *s)
 {
     size_t n = 0;
     for (int f = 0; f < s->n_files; f++) {
@@ -83,11 +83,14 @@ static void add_names(struct shards *s)
     for (int f = 0; f < s->n_files; f++) {
         for (int i = 0; i < s->files[f].n; i++) {
             struct tensor_view *t = &s->files[f].tensors[i];
-            if (names_add(&s->names, t->name)) {
-                s->views[s->names.n - 1] = t;
+            if (!names_add(&s->names, t->name)) {
+                return err_set(ERR_FORMAT, "%s: tensor '%s' is in another file of the model, too", s->paths[f],
+                               t->name);
             }
+            s->views[s->names.n - 1] = t;
         }
     }
+    return ERR_NONE;
 }
 
 enum err shards_open(struct shards *out, const char *folder)
@@ -99,8 +102,7 @@ enum err shards_open(struct shards *out, const char *folder)
     }
     memcpy(out->folder, folder, length + 1);
     TRY(open_files(out));
-    add_names(out);
-    return ERR_NONE;
+    return add_names(out);
 }
 
 void shards_close(struct shards *s)

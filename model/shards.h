@@ -15,11 +15,11 @@ struct shards {
     struct safetensors *files;
     char **paths; /* of the files */
     int n_files;
-    struct names names;         /* of the tensors of all files, */
-    struct tensor_view **views; /* by the same number; of two with one name the first */
+    struct names names;         /* of the tensors of all files */
+    struct tensor_view **views; /* the tensors, by the same number */
 };
 
-/* Released by shards_close, also after an error. */
+/* ERR_FORMAT if two files have a tensor of one name. Released by shards_close, also after an error. */
 enum err shards_open(struct shards *out, const char *folder);
 void shards_close(struct shards *shards);
 const struct tensor_view *shards_find(const struct shards *shards, const char *name);

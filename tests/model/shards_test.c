@@ -408,6 +408,28 @@ static void an_index_is_checked_alone(void **state)
 }
 
 /* As many tensors as the largest public model has. */
+/* Which of the two is meant cannot be known. */
+static void a_tensor_in_two_files_is_refused(void **state)
+{
+    (void)state;
+    struct maker m;
+    struct shards shards;
+    char path[64];
+    const char index[] = "{\"weight_map\":{\"a\":\"1.safetensors\",\"b\":\"2.safetensors\"}}";
+    maker_open(&m);
+    put(&m, "a", "F32", "1", &(float){1}, 4);
+    write_file(&m, "1.safetensors");
+    put(&m, "b", "F32", "1", &(float){2}, 4);
+    put(&m, "a", "F32", "1", &(float){3}, 4);
+    write_file(&m, "2.safetensors");
+    snprintf(path, sizeof path, "%s/model.safetensors.index.json", m.path);
+    FIXTURE_ASSERT(file_write_atomic(path, index, strlen(index)));
+    assert_int_equal(shards_open(&shards, m.path), ERR_FORMAT);
+    assert_non_null(strstr(err_text(), "2.safetensors: tensor 'a' is in another file"));
+    shards_close(&shards);
+    maker_close(&m);
+}
+
 static void very_many_tensors_are_found(void **state)
 {
     (void)state;
@@ -458,6 +480,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(scales_must_be_those_of_the_tensor, fixture_open, fixture_close),
         cmocka_unit_test_setup_teardown(a_layer_that_predicts_more_is_skipped, fixture_open, fixture_close),
         cmocka_unit_test_setup_teardown(an_index_is_checked_alone, fixture_open, fixture_close),
+        cmocka_unit_test(a_tensor_in_two_files_is_refused),
         cmocka_unit_test(very_many_tensors_are_found),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
