@@ -183,16 +183,18 @@ static double add_sequence(const struct balance *b, const struct context *c, boo
                            float *dshares)
 {
     const struct router *r = router_of(b);
+    const int32_t *experts = b->experts + (ptrdiff_t)c->row * r->k;
     double loss = 0;
+    memset(dshares, 0, (size_t)r->E * sizeof *dshares);
+    for (int i = 0; i < c->n_rows * r->k; i++) {
+        dshares[experts[i]]++; /* at first the count of choices */
+    }
     for (int e = 0; e < r->E; e++) {
-        double count = 0, sum = 0;
-        for (int t = c->row; t < c->row + c->n_rows; t++) {
-            sum += measure ? (double)b->logits[t * r->E + e] : 0;
-            for (int j = 0; j < r->k; j++) {
-                count += b->experts[t * r->k + j] == e;
-            }
+        double sum = 0;
+        for (int t = c->row; measure && t < c->row + c->n_rows; t++) {
+            sum += (double)b->logits[t * r->E + e];
         }
-        double f = r->E * count / ((double)r->k * c->n_rows);
+        double f = r->E * (double)dshares[e] / ((double)r->k * c->n_rows);
         loss += f * sum / c->n_rows;
         dshares[e] = (float)(weight * f / c->n_rows);
     }

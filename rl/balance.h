@@ -57,7 +57,7 @@ void balance_add(struct balance *balance, struct activations *acts, const struct
 /* The numbers of all shards, on every rank. */
 enum err balance_gather(struct balance *balance, struct grad_shards *shards);
 /* After the update: the first rows of the step's first micro-batch are routed again, router/changed/LAYER is the share
- * of them whose experts are others than before. Of rank 0, in the phase DEVICE_TRAINING. */
+ * of them whose experts are others than those that the step took, be they chosen or replayed. Of rank 0, in the phase DEVICE_TRAINING. */
 void balance_measure_change(struct balance *balance, struct activations *acts, const struct minibatch *minibatch,
                             struct metrics *metrics);
 void balance_update_bias(const struct balance *balance);
