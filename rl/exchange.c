@@ -100,8 +100,10 @@ static void put_group(struct strbuf *out, const struct group *group)
         strbuf_add(out, c->entropy, n * sizeof *c->entropy);
         put_int(out, c->expert_bytes);
         strbuf_add(out, c->experts, n > 0 ? (n - 1) * (size_t)c->expert_bytes : 0);
-        put_int(out, c->prompt_bytes);
-        strbuf_add(out, c->prompt_experts, (size_t)c->prompt_bytes);
+        if (i == 0) { /* the others have the same prompt */
+            put_int(out, c->prompt_bytes);
+            strbuf_add(out, c->prompt_experts, (size_t)c->prompt_bytes);
+        }
     }
 }
 
@@ -120,8 +122,8 @@ static struct group read_group(struct reader *r, int G)
         c->entropy = read_array(r, bytes);
         c->expert_bytes = (int)read_int(r);
         c->experts = read_array(r, c->n_tokens > 0 ? (size_t)(c->n_tokens - 1) * (size_t)c->expert_bytes : 0);
-        c->prompt_bytes = (int)read_int(r);
-        c->prompt_experts = read_array(r, (size_t)c->prompt_bytes);
+        c->prompt_bytes = i == 0 ? (int)read_int(r) : c[-1].prompt_bytes;
+        c->prompt_experts = i == 0 ? read_array(r, (size_t)c->prompt_bytes) : c[-1].prompt_experts;
     }
     return group;
 }
